@@ -1,0 +1,6 @@
+"""DeepCall over HTTP. Nothing here imports Airflow.
+
+Read in this order: `errors` (what can go wrong), `settings` (where, who, how patiently), `client` (one request, one
+checked answer), `filters` (a window and filters become a request), `paging` (answers become a proven stream of pages),
+`table` (pages become typed rows).
+"""

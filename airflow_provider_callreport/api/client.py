@@ -1,0 +1,328 @@
+"""DeepCall over HTTP: one request in, one checked answer out.
+
+A client signs the request in its body, paces it, bounds its time and its size, tries it again when that can help, and
+raises one of `errors` when what came back is no answer. It knows nothing of pages and rows.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, TypeVar
+
+import requests
+from tenacity import RetryCallState
+
+from airflow_provider_callreport.api.errors import (
+    EMPTY_CODE,
+    AnswerError,
+    AnswerTooLargeError,
+    CallReportError,
+    RedirectError,
+    SettingsError,
+    TimeoutExceededError,
+    TransportError,
+    error_class,
+    scrub,
+)
+from airflow_provider_callreport.api.retry import call_with_retries, retry_after_seconds
+from airflow_provider_callreport.api.settings import ClientSettings
+from airflow_provider_callreport.api.transport import deadline, make_session
+from airflow_provider_callreport.api.values import whole_number
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 64 * 1024
+_ERROR_WORDS = frozenset({"error", "fail", "failed", "failure"})
+_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
+
+
+class CallReportClient:
+    """A connection to one account.
+
+    Safe to use from several threads: they share the connection pool and the pace.
+
+    Args:
+        settings: where, who, how patiently.
+    """
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self.settings = settings
+        self._session = make_session(settings.base_url, verify=settings.verify)
+        self._pace = _Pace(settings.requests_per_second)
+        self.requests_made = 0
+
+    def __enter__(self) -> CallReportClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._session.close()
+
+    def call(
+        self,
+        endpoint: str,
+        fields: Mapping[str, Any],
+        parse: Callable[[Any, bytes], T],
+        *,
+        raw_fields: Mapping[str, str] | None = None,
+        page: int | None = None,
+        max_retry_time: float | None = None,
+    ) -> T:
+        """Make one reading request and return what ``parse`` makes of its answer.
+
+        Args:
+            endpoint: ``list``, ``masklist``, ``reportCount`` or ``detail``: requests that change nothing, so that each
+                may be tried again.
+            fields: the body without credentials.
+            parse: gets the decoded JSON and the raw bytes. An `AnswerError` from it counts as a bad answer and is tried
+                again like any other.
+            raw_fields: further keys of the body whose values are JSON text, sent as they are.
+            page: number of the request within a report, for error messages.
+            max_retry_time: seconds; None for the connection's setting.
+
+        Raises:
+            CallReportError: one of the tree in `errors`.
+        """
+        text = json.dumps({**self.settings.credentials.body(), **fields})
+        for key, json_text in (raw_fields or {}).items():
+            text = f"{text[:-1]}, {json.dumps(key)}: {json_text}}}"
+        body = text.encode()
+
+        def attempt() -> T:
+            payload, raw = self._attempt(endpoint, body, page)
+            return parse(payload, raw)
+
+        return call_with_retries(
+            attempt,
+            max_retry_time=self.settings.max_retry_time if max_retry_time is None else max_retry_time,
+            before_sleep=self._log_retry(endpoint, page),
+        )
+
+    def count(self, fields: Mapping[str, Any], *, max_retry_time: float | None = None) -> int:
+        """Ask ``reportCount`` how many calls a filter matches.
+
+        The answer's shape is not documented; a number is taken from any of the shapes in `read_count`.
+
+        Raises:
+            AnswerError: the answer holds no number.
+        """
+        return self.call("reportCount", fields, lambda payload, _: read_count(payload), max_retry_time=max_retry_time)
+
+    def _attempt(self, endpoint: str, body: bytes, page: int | None) -> tuple[Any, bytes]:
+        self._pace.wait()
+        self.requests_made += 1
+        name = self.settings.endpoints.get(endpoint, endpoint)
+        settings = self.settings
+        try:
+            with (
+                deadline(settings.deadline),
+                self._session.post(
+                    f"{settings.base_url}/{name}",
+                    data=body,
+                    headers=_HEADERS,
+                    timeout=(settings.connect_timeout, settings.timeout),
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
+                if 300 <= response.status_code < 400:
+                    raise RedirectError(
+                        f"{endpoint} answered HTTP {response.status_code}, a redirect; it is not followed because the "
+                        "request carries credentials. Set Host to the address that the API really has."
+                    )
+                raw = self._read(response, endpoint)
+        except CallReportError:
+            raise
+        except requests.exceptions.RequestException as error:
+            # `from None`: the original holds the prepared request, and with it the credentials.
+            raise self._transport_error(endpoint, error) from None
+        return self._check(endpoint, response, raw, page), raw
+
+    def _read(self, response: requests.Response, endpoint: str) -> bytes:
+        limit = self.settings.max_response_bytes
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in response.iter_content(_CHUNK):
+            size += len(chunk)
+            if size > limit:
+                raise AnswerTooLargeError(
+                    f"{endpoint} answered more than {limit} bytes; ask for fewer calls a page (page_size), "
+                    "or raise max_response_bytes"
+                )
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _check(self, endpoint: str, response: requests.Response, raw: bytes, page: int | None) -> Any:
+        status = response.status_code
+        try:
+            payload = _decode(raw)
+        except AnswerError as error:
+            if status < 400:
+                raise AnswerError(f"{endpoint} answered HTTP {status} with {error}") from None
+            payload, message = None, str(error)
+        else:
+            message = ""
+        code, is_error = None, status >= 400
+        if isinstance(payload, dict):
+            code, code_says_error = _vendor_code(payload.get("code"))
+            is_error = is_error or code_says_error or str(payload.get("status", "")).lower() in _ERROR_WORDS
+            message = _vendor_message(payload)
+        if not is_error:
+            return payload
+        if code == EMPTY_CODE and status < 500:
+            return {"data": [], "cnt": 0}
+        raise error_class(status, code)(
+            code=code,
+            vendor_message=scrub(message, (*self.settings.secrets(), self.settings.credentials.user_id or "")),
+            http_status=status,
+            endpoint=endpoint,
+            page=page,
+            retry_after=retry_after_seconds(response.headers.get("Retry-After")),
+        )
+
+    def _transport_error(self, endpoint: str, error: requests.exceptions.RequestException) -> CallReportError:
+        settings = self.settings
+        where = f"{endpoint} at {settings.base_url}"
+        text = str(error)
+        if isinstance(error, requests.exceptions.ConnectTimeout):
+            return TimeoutExceededError(f"{where}: no connection within {settings.connect_timeout:g} s")
+        if isinstance(error, requests.exceptions.Timeout) or "timed out" in text or "deadline passed" in text:
+            return TimeoutExceededError(
+                f"{where}: no whole answer within the timeout of {settings.timeout:g} s of silence and "
+                f"{settings.deadline:g} s in all"
+            )
+        if isinstance(error, requests.exceptions.SSLError):
+            failure = TransportError(
+                f"{where}: the TLS certificate was not accepted or TLS failed ({_reason(error)}); "
+                "check Host, or set the extra field verify to your CA bundle"
+            )
+            failure.retryable = "certificate verify failed" not in text.lower()
+            return failure
+        if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
+            return SettingsError(f"Host gives the address {settings.base_url}, which is no usable URL")
+        return TransportError(f"{where}: {_reason(error)}")
+
+    def _log_retry(self, endpoint: str, page: int | None) -> Callable[[RetryCallState], None]:
+        def log_retry(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome is not None else None
+            wait = state.next_action.sleep if state.next_action is not None else 0.0
+            log.warning(
+                "%s%s failed at try %d (%s); trying again in %.1f s",
+                endpoint,
+                "" if page is None else f" page {page}",
+                state.attempt_number,
+                error,
+                wait,
+            )
+
+        return log_retry
+
+
+class _Pace:
+    """Requests at least ``1 / rate`` seconds apart, over all threads of a client."""
+
+    def __init__(self, rate: float | None) -> None:
+        self._gap = 0.0 if rate is None else 1.0 / rate
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        if not self._gap:
+            return
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next)
+            self._next = turn + self._gap
+        if turn > now:
+            time.sleep(turn - now)
+
+
+def read_count(payload: Any) -> int:
+    """The number in a ``reportCount`` answer.
+
+    Accepted: ``{"cnt": n}``, ``{"count": n}``, ``{"total": n}``, ``{"data": n}``, ``{"data": {"cnt": n}}``, ``[n]``,
+    a bare number, and a numeral for each number.
+
+    Raises:
+        AnswerError: there is no whole number of at least 0.
+    """
+    value = payload
+    for _ in range(3):
+        if isinstance(value, Mapping):
+            value = next((value[key] for key in ("cnt", "count", "total", "data") if value.get(key) is not None), None)
+        elif isinstance(value, list) and len(value) == 1:
+            value = value[0]
+    number = whole_number(value)
+    if number is None:
+        raise AnswerError(f"reportCount answered no number but {type(value).__name__}")
+    return number
+
+
+def _decode(raw: bytes) -> Any:
+    if not raw.strip():
+        raise AnswerError("an empty body")
+    try:
+        return json.loads(raw, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        start = raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+        if start == b"<":
+            raise AnswerError("an HTML page instead of JSON") from None
+        if start in (b"{", b"["):
+            raise AnswerError("JSON that is cut off or broken") from None
+        raise AnswerError("something that is not JSON") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _vendor_code(value: Any) -> tuple[int | None, bool]:
+    """A code as a number, and whether its presence alone says "error" (200 and 0 do not)."""
+    if value is None or value == "" or isinstance(value, bool):
+        return None, False
+    number = whole_number(value)
+    if number is None:
+        return None, True
+    return number, number not in (0, 200)
+
+
+def _vendor_message(payload: Mapping[str, Any]) -> str:
+    for key in ("message", "msg", "error", "errors", "description"):
+        value = payload.get(key)
+        if value:
+            return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return ""
+
+
+def _reason(error: BaseException) -> str:
+    """The plain cause of a ``requests`` exception, without its object addresses."""
+    text = str(error)
+    for words, reason in (
+        ("NameResolutionError", "the host name does not resolve"),
+        ("Name or service not known", "the host name does not resolve"),
+        ("Connection refused", "the connection was refused"),
+        ("Connection reset", "the connection was reset"),
+        ("IncompleteRead", "the answer was cut off"),
+        ("InvalidChunkLength", "the answer was cut off"),
+        ("Connection broken", "the answer was cut off"),
+        ("Remote end closed", "the connection was closed without an answer"),
+        ("Connection aborted", "the connection was closed without an answer"),
+        ("BadStatusLine", "the answer was not HTTP"),
+        ("certificate verify failed", "certificate verify failed"),
+        ("hostname mismatch", "certificate for another host"),
+    ):
+        if words.lower() in text.lower():
+            return reason
+    return type(error).__name__

@@ -1,0 +1,271 @@
+"""What can go wrong between us and the API, one class per kind.
+
+::
+
+    CallReportError
+    ├── SettingsError (ValueError)       a connection field or an argument is wrong; nothing was sent
+    ├── WindowError (ValueError)         the run has no window, or an empty one
+    ├── ApiError                         the vendor answered with an error: code, message, HTTP status
+    │   ├── AuthenticationError          1014, 1011, 1013, 1020, 1044, HTTP 401
+    │   ├── PermissionDeniedError        1015, 1027, 1039-1042, HTTP 403
+    │   ├── RequestRejectedError         1047, 1000-1002, 1022-1031, HTTP 400 and other 4xx
+    │   ├── RateLimitedError             HTTP 429                                              (retried)
+    │   └── ServiceError                 1009, 1010, 1032, 1033, 1046, HTTP 408, 425, 5xx      (retried)
+    ├── TransportError                   no whole answer arrived: refused, reset, cut          (retried)
+    │   └── TimeoutExceededError         connect, read or overall deadline passed              (retried)
+    ├── AnswerError                      HTTP 200 whose body is no answer: HTML, cut JSON,
+    │                                    no ``data``, ``data: null`` with calls promised       (retried)
+    ├── AnswerTooLargeError              more bytes than ``max_response_bytes``
+    ├── RedirectError                    3xx: not followed, the body carries credentials
+    ├── TableError                       rows or columns of a shape that cannot be read
+    └── IncompleteReportError            the report is provably not whole
+        ├── RepeatedPageError            a page or a cursor came a second time
+        └── ReportChangedError           the report moved while it was read; reading again may help (retried)
+
+``retryable`` says whether the same request may succeed later: the client retries it inside ``max_retry_time``, and
+after that Airflow may retry the task. Everything else is fatal: an operator fails the task at once.
+
+No exception holds a response body, a credential or a phone number; vendor messages pass through `scrub`.
+
+Sources: the codes 1000, 1009, 1010, 1014, 1015 and 1047 are on the vendor's page; the others are on sister pages of
+the same API family, where codes 15xx mean different things per family and are therefore "any other".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+
+class CallReportError(Exception):
+    """Base of every error of this package's API side.
+
+    Attributes:
+        retryable: whether the same request may succeed later.
+    """
+
+    retryable: bool = False
+
+
+class SettingsError(CallReportError, ValueError):
+    """A connection field or an argument is wrong; no request was made."""
+
+
+class WindowError(SettingsError):
+    """The window is missing, empty or cannot be read as times."""
+
+
+class ApiError(CallReportError):
+    """The vendor answered with an error.
+
+    Attributes:
+        code: the vendor's code, or None when there was none.
+        vendor_message: the vendor's message, scrubbed, at most 300 characters.
+        http_status: HTTP status of the answer.
+        endpoint: endpoint name, such as ``"list"``.
+        page: 0-based page number or request number within the report, or None.
+        retry_after: seconds the server asked us to wait, or None.
+    """
+
+    hint = ""
+
+    def __init__(
+        self,
+        *,
+        code: int | None,
+        vendor_message: str,
+        http_status: int,
+        endpoint: str,
+        page: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        self.code = code
+        self.vendor_message = vendor_message
+        self.http_status = http_status
+        self.endpoint = endpoint
+        self.page = page
+        self.retry_after = retry_after
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        what = f"code {self.code}" if self.code is not None else "no vendor code"
+        where = f"{self.endpoint}, page {self.page}" if self.page is not None else self.endpoint
+        text = f"the API answered {where} with HTTP {self.http_status}, {what}: {self.vendor_message or 'no message'}."
+        hint = _HINTS.get(self.code, self.hint) if self.code is not None else self.hint
+        return f"{text} {hint}".rstrip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Keyword-only arguments: Exception's own pickling would lose them on the way between processes.
+        return (_rebuild_api_error, (type(self), self.__dict__.copy()))
+
+
+class AuthenticationError(ApiError):
+    """The credentials were refused."""
+
+    hint = "Set userId (Login) and token (Password), or a fresh ssid, in the Airflow connection."
+
+
+class PermissionDeniedError(ApiError):
+    """The account may not read this report."""
+
+    hint = "Ask the account's administrator for the permission LIST_CALL_LOG."
+
+
+class RequestRejectedError(ApiError):
+    """The request itself was refused."""
+
+    hint = "Check the filters and the connection."
+
+
+class RateLimitedError(ApiError):
+    """Too many requests."""
+
+    retryable = True
+    hint = "Set requests_per_second in the connection."
+
+
+class ServiceError(ApiError):
+    """The service has a fault of its own."""
+
+    retryable = True
+    hint = "Retries within max_retry_time did not help."
+
+
+class TransportError(CallReportError):
+    """No whole answer arrived."""
+
+    retryable = True
+
+
+class TimeoutExceededError(TransportError):
+    """The connect timeout, the read timeout or the overall deadline passed."""
+
+
+class AnswerError(CallReportError):
+    """HTTP says success, and the body is not an answer."""
+
+    retryable = True
+
+
+class AnswerTooLargeError(CallReportError):
+    """The answer is larger than ``max_response_bytes``, on the wire or unpacked."""
+
+
+class RedirectError(CallReportError):
+    """The server redirects. The body carries credentials, so it is never sent on."""
+
+
+class TableError(CallReportError):
+    """Rows or columns have a shape that cannot be read without losing something."""
+
+
+class IncompleteReportError(CallReportError):
+    """The report is provably not whole, or a page of it could not be read.
+
+    Attributes:
+        page: 0-based number of the request at which it was noticed.
+        rows: unique rows received until then.
+        promised: rows the API promised, or None.
+        code: vendor code of the answer that ended the reading, or None.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        page: int,
+        rows: int,
+        promised: int | None,
+        code: int | None = None,
+        retryable: bool = False,
+    ) -> None:
+        self.reason = reason
+        self.page = page
+        self.rows = rows
+        self.promised = promised
+        self.code = code
+        self.retryable = retryable
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        promised = "an unknown number" if self.promised is None else str(self.promised)
+        code = "" if self.code is None else f" (vendor code {self.code})"
+        return f"the report is not whole: {self.reason}; page {self.page}, got {self.rows} of {promised} rows{code}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild_incomplete_error, (type(self), self.__dict__.copy()))
+
+
+class RepeatedPageError(IncompleteReportError):
+    """A page or a cursor came a second time: the server does not move on."""
+
+
+class ReportChangedError(IncompleteReportError):
+    """The report moved while it was read; a second reading may be whole."""
+
+
+def _rebuild_api_error(cls: type[ApiError], state: dict[str, Any]) -> ApiError:
+    return cls(**state)
+
+
+def _rebuild_incomplete_error(cls: type[IncompleteReportError], state: dict[str, Any]) -> IncompleteReportError:
+    state = dict(state)
+    return cls(state.pop("reason"), **state)
+
+
+#: Vendor code -> class. A code that is not here is an `ApiError`: fatal, shown with its message.
+CODE_TABLE: dict[int, type[ApiError]] = {
+    **dict.fromkeys((1011, 1013, 1014, 1020, 1044), AuthenticationError),
+    **dict.fromkeys((1015, 1027, 1039, 1040, 1041, 1042), PermissionDeniedError),
+    **dict.fromkeys(
+        (1000, 1001, 1002, 1022, 1023, 1024, 1025, 1026, 1028, 1029, 1030, 1031, 1047), RequestRejectedError
+    ),
+    **dict.fromkeys((1009, 1010, 1032, 1033, 1046), ServiceError),
+}
+
+#: "no data found" on the vendor's sister pages: an empty report, no error.
+EMPTY_CODE = 1012
+
+_HINTS: dict[int, str] = {
+    1000: "The vendor uses this code for wrong parameters and for wrong credentials: check the filters, and check "
+    "Login (userId) and Password (token), or ssid, in the Airflow connection.",
+}
+
+_RETRIED_STATUSES = frozenset({408, 425})
+
+
+def error_class(http_status: int, code: int | None) -> type[ApiError]:
+    """The class for an answer's HTTP status and vendor code.
+
+    HTTP 429 wins over any code, because the limit is what to act on. Otherwise a known code wins over the status: the
+    vendor does not say which status its errors have. A server's own failure (5xx) with an unknown code is retried.
+    """
+    if http_status == 429:
+        return RateLimitedError
+    if code is not None and code in CODE_TABLE:
+        return CODE_TABLE[code]
+    if http_status in _RETRIED_STATUSES or http_status >= 500:
+        return ServiceError
+    if http_status == 401:
+        return AuthenticationError
+    if http_status == 403:
+        return PermissionDeniedError
+    if 400 <= http_status < 500:
+        return RequestRejectedError
+    return ApiError
+
+
+#: Seven or more digits, with the separators people put into phone numbers.
+_NUMBER_LIKE = re.compile(r"\+?\d(?:[ ().-]?\d){6,}")
+
+
+def scrub(text: str, secrets: Iterable[str] = ()) -> str:
+    """Foreign text made fit for a log: secrets and phone-like numbers replaced, one line, at most 300 characters."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***")
+    text = _NUMBER_LIKE.sub("***", text)
+    text = "".join(character if character.isprintable() else " " for character in text)
+    text = " ".join(text.split())
+    return text if len(text) <= 300 else text[:299] + "…"

@@ -1,0 +1,134 @@
+"""Which calls have come: exact, for any number of them, in a few megabytes.
+
+A call is known by its own id, else by its ``sort`` key, else by everything in its row. The ledger keeps a 64-bit hash
+of each in a private SQLite file that the operating system removes with the process. A collision, one in some thirty
+million reports of a million calls, would make a report one row short of its total, which is an error and not a
+silent loss.
+"""
+
+from __future__ import annotations
+
+import marshal
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass
+
+from airflow_provider_callreport.api.answer import Record, record_id, record_sort
+
+#: Pages of SQLite's cache, in KiB: what bounds the ledger's memory.
+_CACHE_KIB = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the ledger says of one answer's rows.
+
+    Attributes:
+        fresh: indexes of the rows to keep, in order.
+        known: number of rows that had come before, by id or ``sort``.
+        alike: number of rows without id or ``sort`` that equal a row of an earlier page in everything.
+        overlaps: number of an earlier page with which this one shares two or more different such rows, or None.
+        digest: a hash of all the rows in order.
+        distinct: number of different rows.
+    """
+
+    fresh: list[int]
+    known: int = 0
+    alike: int = 0
+    overlaps: int | None = None
+    digest: int = 0
+    distinct: int = 0
+
+
+class Ledger:
+    """The calls of one report.
+
+    Args:
+        drop_alike: drop rows that have neither id nor ``sort`` and equal a row of an earlier page. Only right when the
+            API's total says that so many rows are surplus: two real calls may look alike in every column.
+
+    Attributes:
+        unique: rows kept.
+        dropped: rows dropped because they had come before.
+    """
+
+    def __init__(self, *, drop_alike: bool = False) -> None:
+        self.drop_alike = drop_alike
+        self.unique = 0
+        self.dropped = 0
+        # "" is SQLite's private temporary database: kept in its cache, spilled to an unlinked file. It holds hashes
+        # only. Pages are fetched in another thread than the one that closes, hence check_same_thread.
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}", "temp_store=FILE"):
+            self._database.execute(f"PRAGMA {pragma}")
+        self._database.execute("CREATE TABLE seen (identity INTEGER PRIMARY KEY, page INTEGER NOT NULL)")
+        self._database.execute("BEGIN")
+
+    def close(self) -> None:
+        """Drop everything; safe to call twice."""
+        self._database.close()
+
+    def enter(self, records: list[Record], page: int) -> Entry:
+        """Enter one answer's rows.
+
+        Args:
+            records: the rows.
+            page: number of the request that brought them, not used before.
+        """
+        identities, identified = _identities(records)
+        digest, distinct = hash(tuple(identities)), len(set(identities))
+        inserted = self._database.executemany(
+            "INSERT OR IGNORE INTO seen VALUES (?, ?)", [(identity, page) for identity in identities]
+        ).rowcount
+        if not records or inserted == len(records):
+            entry = Entry(list(range(len(records))), digest=digest, distinct=distinct)
+        elif identified:
+            fresh = self._fresh(identities, page)
+            entry = Entry(fresh, known=len(records) - len(fresh), digest=digest, distinct=distinct)
+        else:
+            fresh, alike, overlaps = self._alike(identities, page)
+            entry = Entry(fresh, alike=alike, overlaps=overlaps, digest=digest, distinct=distinct)
+        self.unique += len(entry.fresh)
+        self.dropped += len(records) - len(entry.fresh)
+        return entry
+
+    def has_any(self, records: list[Record]) -> bool:
+        """Whether any of the rows has been entered."""
+        find = "SELECT 1 FROM seen WHERE identity = ?"
+        return any(self._database.execute(find, (identity,)).fetchone() for identity in _identities(records)[0])
+
+    def _first_pages(self, identities: list[int]) -> list[int]:
+        find = "SELECT page FROM seen WHERE identity = ?"
+        return [self._database.execute(find, (identity,)).fetchone()[0] for identity in identities]
+
+    def _fresh(self, identities: list[int], page: int) -> list[int]:
+        here: set[int] = set()
+        fresh = []
+        for index, (identity, first) in enumerate(zip(identities, self._first_pages(identities), strict=True)):
+            if first == page and identity not in here:
+                fresh.append(index)
+            here.add(identity)
+        return fresh
+
+    def _alike(self, identities: list[int], page: int) -> tuple[list[int], int, int | None]:
+        earlier = {
+            index: (identity, first)
+            for index, (identity, first) in enumerate(zip(identities, self._first_pages(identities), strict=True))
+            if first != page
+        }
+        shared = Counter(first for _, first in set(earlier.values()))
+        overlaps = min((first for first, number in shared.items() if number >= 2), default=None)
+        fresh = [index for index in range(len(identities)) if not (self.drop_alike and index in earlier)]
+        return fresh, len(earlier), overlaps
+
+
+def _identities(records: list[Record]) -> tuple[list[int], bool]:
+    """A hash per row, and whether every row had an id or a ``sort`` key of its own."""
+    ids = [record_id(record) for record in records]
+    if None not in ids:
+        return list(map(hash, map(str, ids))), True
+    sorts = [record_sort(record) for record in records]
+    if all(isinstance(sort, list) and sort for sort in sorts):
+        return [hash(marshal.dumps(sort, 2)) for sort in sorts], True
+    # Version 2 of marshal has no back references, so equal rows give equal bytes.
+    return [hash(marshal.dumps(record, 2)) for record in records], False

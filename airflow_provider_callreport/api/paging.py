@@ -1,0 +1,420 @@
+"""Answers become a stream of pages that ends with a proof, or with an error that says why there is none.
+
+An HTTP 200 proves nothing here. `ReportReader.pages` asks for one page after another, by cursor when the API answers
+one and by page number otherwise, lets every call through once, and believes that it is done only when the number of
+calls equals the API's own total. The rules are in the section "The total, the end, and proof" of the README.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_callreport.api.answer import Answer, Record, parse_answer
+from airflow_provider_callreport.api.client import CallReportClient
+from airflow_provider_callreport.api.errors import (
+    ApiError,
+    CallReportError,
+    IncompleteReportError,
+    RepeatedPageError,
+    ReportChangedError,
+)
+from airflow_provider_callreport.api.filters import REPORTS, Window, build_filter
+from airflow_provider_callreport.api.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+#: Search engines stop counting, and refuse to page by number, at this many rows: a total of exactly this is no proof.
+TOTAL_CAP = 10_000
+
+#: How often an end that is short of the total is asked again, and how long we wait before each: a search index needs
+#: about a second to show a new call.
+ROUNDS_WAIT = (0.5, 1.0, 2.0)
+
+#: No report has more pages than this; a server that never stops is stopped.
+MAX_PAGES = 1_000_000
+
+#: `reportCount` is a second witness, not a condition: it gets little patience.
+_WITNESS_RETRY_TIME = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The calls of one answer that had not come before.
+
+    Attributes:
+        number: 0-based number of the request within the report.
+        records: rows as they came, without repeated ones.
+        column_arr: the answer's ``columnArr``.
+    """
+
+    number: int
+    records: list[Record]
+    column_arr: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the reading of a report proved.
+
+    Attributes:
+        rows: unique calls.
+        reported_total: the API's own total, or None when it gave no usable one.
+        complete: True when the two are equal; None when there was no usable total; False only when an incomplete
+            report was allowed.
+        pages: requests that answered a page.
+        duplicates_dropped: rows that came a second time.
+        note: the same in one sentence.
+    """
+
+    rows: int
+    reported_total: int | None
+    complete: bool | None
+    pages: int
+    duplicates_dropped: int
+    note: str
+
+
+class AlikeRowsError(ReportChangedError):
+    """The total says that rows which equal an earlier row in everything are surplus: read again and drop them."""
+
+
+class ReportReader:
+    """Reads one report from the first page to the proof.
+
+    Args:
+        client: where to ask.
+        report: ``"calls"`` or ``"masked_calls"``.
+        filters: API filter keys, without the window.
+        window: which calls.
+        page_size: calls per request, or None for the client's setting.
+        allow_incomplete: end with ``proof.complete`` False instead of an error when the calls that came do not equal
+            the total. Errors on the way there are raised all the same.
+        drop_alike: see `ledger.Ledger`.
+        rounds_wait: seconds before each further look when the end is short of the total.
+
+    Attributes:
+        proof: set when `pages` has ended.
+    """
+
+    def __init__(
+        self,
+        client: CallReportClient,
+        report: str,
+        filters: Mapping[str, Any],
+        window: Window,
+        *,
+        page_size: int | None = None,
+        allow_incomplete: bool = False,
+        drop_alike: bool = False,
+        rounds_wait: tuple[float, ...] = ROUNDS_WAIT,
+    ) -> None:
+        self.client = client
+        self.report = report
+        self.filters = filters
+        self.window = window
+        self.page_size = page_size or client.settings.page_size
+        self.allow_incomplete = allow_incomplete
+        self.rounds_wait = rounds_wait
+        self.ledger = Ledger(drop_alike=drop_alike)
+        self.requests = 0
+        self.proof: Proof | None = None
+
+    def pages(self) -> Iterator[Page]:
+        """Yield every page, then set ``proof``. A reader is read once.
+
+        Pages hold at least one row, except the first, which is always there because it brings the columns.
+
+        Raises:
+            CallReportError: the first page could not be read.
+            IncompleteReportError: a later page could not be read, or the calls do not equal the total.
+        """
+        try:
+            verdict = yield from self._read(self.window)
+            ledger = self.ledger
+            note = verdict.note or _note(verdict, ledger.unique)
+            self.proof = Proof(ledger.unique, verdict.total, verdict.complete, self.requests, ledger.dropped, note)
+        finally:
+            self.ledger.close()
+
+    def _read(self, window: Window) -> Generator[Page, None, _Verdict]:
+        """Read one window; in halves when the API counts no further than its cap and answers no cursor."""
+        api_filter = build_filter(self.filters, window)
+        if api_filter is None:
+            yield Page(self.requests, [], None)
+            return _Verdict(None, None, "The window lies in an hour that clocks repeat; its calls are in the next one.")
+        scan = _Scan(self, api_filter)
+        first = scan.ask_first()
+        halves = _halves(window) if first.count == TOTAL_CAP and first.cursor is None else None
+        if halves is None:
+            yield from scan.pages(first)
+            return scan.verdict()
+        log.info("%s: the API counts no further than %d; the window is read in halves", self.report, TOTAL_CAP)
+        early = yield from self._read(halves[0])
+        late = yield from self._read(halves[1])
+        verdict = early.joined(late)
+        if verdict.total is not None and verdict.total < TOTAL_CAP:
+            raise self.incomplete(
+                ReportChangedError,
+                f"the halves of a window hold {verdict.total} calls and the whole {TOTAL_CAP}",
+                TOTAL_CAP,
+            )
+        return verdict
+
+    def ask(self, fields: Mapping[str, Any], cursor: str | None, promised: int | None) -> Answer:
+        """Make the next request. An error on a later page says how far the report had come."""
+        number = self.requests
+        if number >= MAX_PAGES:
+            raise self.incomplete(IncompleteReportError, f"the API still answers after {MAX_PAGES} requests", promised)
+        try:
+            answer = self.client.call(
+                REPORTS[self.report], fields, parse_answer, raw_fields={"sAftr": cursor or "[]"}, page=number
+            )
+        except CallReportError as error:
+            if number == 0:
+                raise
+            raise IncompleteReportError(
+                str(error),
+                page=number,
+                rows=self.ledger.unique,
+                promised=promised,
+                code=error.code if isinstance(error, ApiError) else None,
+                retryable=error.retryable,
+            ) from error
+        self.requests += 1
+        log.debug("%s page %d: %d rows, cnt %s", self.report, number, len(answer.records), answer.count)
+        return answer
+
+    def witness(self, api_filter: Mapping[str, Any]) -> int | None:
+        """Ask ``reportCount`` for the total that ``cnt`` did not give; None when it gives none either."""
+        try:
+            count = self.client.count({"filter": api_filter}, max_retry_time=_WITNESS_RETRY_TIME)
+        except CallReportError as error:
+            log.info("%s: no usable total, and reportCount is no witness (%s)", self.report, error)
+            return None
+        return None if count == TOTAL_CAP else count
+
+    def incomplete(self, kind: type[IncompleteReportError], reason: str, promised: int | None) -> IncompleteReportError:
+        """An error at the last answered page. Numbers that disagree now may agree at a later try of the task."""
+        return kind(
+            reason,
+            page=max(0, self.requests - 1),
+            rows=self.ledger.unique,
+            promised=promised,
+            retryable=kind is not RepeatedPageError,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What is known of the total of one window, or of several together."""
+
+    total: int | None
+    complete: bool | None
+    note: str = ""
+
+    def joined(self, other: _Verdict) -> _Verdict:
+        total = None if self.total is None or other.total is None else self.total + other.total
+        if False in (self.complete, other.complete):
+            return _Verdict(total, False)
+        return _Verdict(total, True if self.complete and other.complete else None)
+
+
+class _Totals:
+    """What ``cnt`` has said so far: a total, each page's own length, a capped total, or nothing."""
+
+    def __init__(self) -> None:
+        self._answers = 0
+        self._equals_length = True
+        self._had_rows = False
+        self._largest = 0
+        self._last: int | None = None
+        self.shrank = False
+        self.grew = False
+
+    def add(self, answer: Answer) -> None:
+        count, rows = answer.count, len(answer.records)
+        self._answers += 1
+        self._equals_length = self._equals_length and count == rows
+        # Beyond the last page, 0 may be the length of that page and says nothing of the whole.
+        if count is not None and (rows or count or not self._had_rows):
+            self.shrank = self.shrank or count < self._largest
+            self.grew = self.grew or (self._last is not None and count > self._largest)
+            self._largest = max(self._largest, count)
+            self._last = count
+        self._had_rows = self._had_rows or rows > 0
+
+    def usable(self) -> int | None:
+        """The total as far as it can be believed now."""
+        counts_pages = self._equals_length and self._answers > 1 and self._had_rows
+        if self._last is None or counts_pages or self._last == TOTAL_CAP:
+            return None
+        return self._last
+
+
+class _Scan:
+    """One filter, read page after page until it ends."""
+
+    def __init__(self, reader: ReportReader, api_filter: Mapping[str, Any]) -> None:
+        self._reader = reader
+        self._filter = api_filter
+        self._totals = _Totals()
+        self._unique = 0
+        self._received = 0
+        self._alike = 0
+        self._overlaps: int | None = None
+        self._longest = 0
+        self._page = 0
+        self._cursor: str | None = None
+        self._cursors: set[int] = set()
+        self._digests: set[int] = set()
+        self._tail: list[Record] = []
+
+    def ask_first(self) -> Answer:
+        return self._ask()
+
+    def pages(self, answer: Answer) -> Iterator[Page]:
+        yield Page(self._reader.requests - 1, self._accept(answer), answer.column_arr)
+        rounds = iter(self._reader.rounds_wait)
+        while True:
+            if self._ended(answer):
+                total = self._totals.usable()
+                wait = next(rounds, None)
+                if wait is None or total is None or self._unique >= total:
+                    return
+                time.sleep(wait)
+                answer, fresh = self._look_again(answer)
+            else:
+                self._step(answer)
+                answer = self._ask()
+                fresh = self._accept(answer)
+            if fresh:
+                yield Page(self._reader.requests - 1, fresh, answer.column_arr)
+
+    def verdict(self) -> _Verdict:
+        """Whether the calls that came are all there are.
+
+        Raises:
+            IncompleteReportError: they provably are not.
+        """
+        reader, totals = self._reader, self._totals
+        total = totals.usable()
+        witnessed = total is None
+        if total is None:
+            total = reader.witness(self._filter)
+        if self._overlaps is not None and not reader.ledger.drop_alike and self._unique - self._alike != total:
+            raise reader.incomplete(
+                ReportChangedError,
+                f"pages share rows (with page {self._overlaps}) and no id tells calls apart, so some came twice and "
+                "others perhaps not at all",
+                total,
+            )
+        if total is None:
+            return _Verdict(None, None)
+        if self._unique == total and not (totals.shrank and self._cursor is None and not witnessed):
+            return _Verdict(total, True)
+        if self._alike and not reader.ledger.drop_alike and self._unique - self._alike == total:
+            raise reader.incomplete(AlikeRowsError, "rows that equal an earlier row are surplus", total)
+        if reader.allow_incomplete:
+            return _Verdict(total, False)
+        if totals.shrank or totals.grew:
+            raise reader.incomplete(ReportChangedError, "the API's total changed while the report was read", total)
+        raise reader.incomplete(IncompleteReportError, "the calls that came do not equal the API's total", total)
+
+    def _ask(self) -> Answer:
+        fields = {"filter": self._filter, "sz": self._reader.page_size, "page": self._page}
+        return self._reader.ask(fields, self._cursor, self._totals.usable())
+
+    def _accept(self, answer: Answer, skip: int = 0) -> list[Record]:
+        """Enter an answer into the ledger and return the rows that are new; the first ``skip`` have been entered.
+
+        Raises:
+            RepeatedPageError: nothing in it is new.
+        """
+        self._totals.add(answer)
+        self._tail = answer.records or self._tail
+        records = answer.records[skip:] if skip else answer.records
+        if not records:
+            return []
+        reader = self._reader
+        entry = reader.ledger.enter(records, reader.requests - 1)
+        total = self._totals.usable()
+        if entry.known == len(records) or (
+            entry.digest in self._digests and (entry.distinct > 1 or total is None) and not entry.known
+        ):
+            raise reader.incomplete(RepeatedPageError, "the API answered a page that had come before", total)
+        self._digests.add(entry.digest)
+        self._received += len(records)
+        if total is not None and self._received > 2 * total + self._longest + len(records):
+            raise reader.incomplete(IncompleteReportError, "the API answers many more rows than its total", total)
+        self._unique += len(entry.fresh)
+        self._alike += entry.alike
+        self._overlaps = entry.overlaps if self._overlaps is None else self._overlaps
+        self._longest = max(self._longest, len(answer.records))
+        return records if len(entry.fresh) == len(records) else [records[index] for index in entry.fresh]
+
+    def _ended(self, answer: Answer) -> bool:
+        rows = len(answer.records)
+        if not rows or (self._cursor is not None and answer.cursor is None):
+            return True
+        total = self._totals.usable()
+        # A page longer than asked comes from a server that does not page at all.
+        short = rows < self._longest or rows > self._reader.page_size
+        return short and total is not None and self._unique >= total
+
+    def _step(self, answer: Answer) -> None:
+        """Move to the next page: by cursor when the answer has one, by page number otherwise."""
+        settings = self._reader.client.settings
+        if answer.cursor is None or not settings.use_cursor:
+            self._page += 1
+            return
+        digest = hash(answer.cursor)
+        if digest in self._cursors:
+            raise self._reader.incomplete(
+                RepeatedPageError,
+                "the API answered a cursor that had come before (extra field use_cursor=false reads by page number)",
+                self._totals.usable(),
+            )
+        self._cursors.add(digest)
+        self._cursor = answer.cursor
+        if settings.cursor_page == "count":
+            self._page += 1
+
+    def _look_again(self, last: Answer) -> tuple[Answer, list[Record]]:
+        """The end is short of the total: ask for the last page again, in case calls have appeared since.
+
+        Raises:
+            ReportChangedError: the page now begins with other calls.
+        """
+        tail = self._tail
+        if self._cursor is None and not last.records and len(tail) < self._longest:
+            # The last page with rows was a short one, so new calls stand at its end.
+            self._page -= 1
+        answer = self._ask()
+        repeats_tail = bool(tail) and answer.records[: len(tail)] == tail
+        if tail and not repeats_tail and self._reader.ledger.has_any(answer.records):
+            raise self._reader.incomplete(
+                ReportChangedError, "the last page now begins with other calls", self._totals.usable()
+            )
+        return answer, self._accept(answer, skip=len(tail) if repeats_tail else 0)
+
+
+def _halves(window: Window) -> tuple[Window, Window] | None:
+    """The window in two halves on a whole second, or None when it is down to one second."""
+    span = window.wall_times()
+    if span is None or span[1] - span[0] < timedelta(seconds=2) or window.end - window.start < timedelta(seconds=2):
+        return None
+    middle = window.start + timedelta(seconds=(window.end - window.start) // timedelta(seconds=2))
+    return Window(window.start, middle, window.zone), Window(middle, window.end, window.zone)
+
+
+def _note(verdict: _Verdict, rows: int) -> str:
+    if verdict.complete:
+        return f"Complete: the API reports {verdict.total} calls and all of them came."
+    if verdict.complete is None:
+        return f"Completeness could not be proved: {rows} calls came and the API gave no usable total."
+    return f"INCOMPLETE: {rows} calls came and the API reports {verdict.total}."

@@ -1,0 +1,69 @@
+"""When a request is tried again, and after how long."""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
+
+from airflow_provider_callreport.api.errors import CallReportError
+
+T = TypeVar("T")
+
+#: Exponential backoff with full jitter: a wait is drawn from 0 to 1, 2, 4, ... and at most 30 seconds.
+#: (AWS Architecture Blog, "Exponential Backoff And Jitter".)
+_BACKOFF = wait_random_exponential(multiplier=1, max=30)
+
+
+def retry_after_seconds(header: str | None) -> float | None:
+    """Read a Retry-After header (RFC 9110, 10.2.3): seconds or an HTTP date.
+
+    Returns:
+        Seconds to wait, 0 for a time that has passed, or None when the header is missing or says nothing usable.
+    """
+    if header is None:
+        return None
+    text = header.strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+        except (TypeError, ValueError, OverflowError):
+            return None
+        return max(0.0, seconds)
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome is not None else None
+    asked = getattr(error, "retry_after", None)
+    backoff = float(_BACKOFF(state))
+    # The server's wish is a lower bound. The jitter on top keeps many mapped tasks from coming back at one instant.
+    return backoff if asked is None else asked + min(1.0, backoff)
+
+
+def _is_retryable(error: BaseException) -> bool:
+    return isinstance(error, CallReportError) and error.retryable
+
+
+def call_with_retries(
+    request: Callable[[], T], *, max_retry_time: float, before_sleep: Callable[[RetryCallState], None]
+) -> T:
+    """Call ``request`` until it succeeds, fails for good, or the next wait would pass ``max_retry_time`` seconds.
+
+    Raises:
+        CallReportError: the last error, as it was.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception(_is_retryable),
+        wait=_wait,
+        stop=stop_before_delay(max_retry_time),
+        before_sleep=before_sleep,
+        reraise=True,
+    )
+    return retrying(request)

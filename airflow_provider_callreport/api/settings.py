@@ -1,0 +1,323 @@
+"""Everything a client must be told before its first request: where, who, how patiently.
+
+The fields of an Airflow connection arrive here as plain values and leave as one checked, frozen `ClientSettings`. A
+field that is wrong raises `SettingsError` with a sentence that names it, what it was and what is allowed. Secrets are
+never part of a sentence or of a ``repr``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from airflow_provider_callreport.api.errors import SettingsError
+from airflow_provider_callreport.provider_info import CONNECTION_FIELDS, DEFAULT_HOST, FURTHER_EXTRAS, ConnectionField
+
+#: Path of the samples on the vendor's page; the page's own "Base URL" spells it ``callreport``.
+DEFAULT_PATH = "/api/v2/CallReport"
+
+_FIELDS = {f.name: f for f in CONNECTION_FIELDS}
+_KNOWN_EXTRAS = frozenset(_FIELDS) | frozenset(FURTHER_EXTRAS)
+_TRUE = frozenset({"true", "1", "yes", "on"})
+_FALSE = frozenset({"false", "0", "no", "off"})
+_MIN_HMAC_KEY = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How requests are signed: ``userId`` and ``token``, or ``ssid`` (with or without ``userId``).
+
+    The vendor's page: "When userId and token are used, ssid should not be present in the request." So an ssid beside a
+    token is refused here, before any request.
+    """
+
+    user_id: str | None = None
+    token: str | None = field(default=None, repr=False)
+    ssid: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.ssid and self.token:
+            raise SettingsError(
+                "the connection has both a Password (token) and an ssid; the API allows only one: "
+                "clear ssid to sign in with userId and token, or clear the Password to use the session id"
+            )
+        if self.ssid:
+            return
+        if self.token and not self.user_id:
+            raise SettingsError("the connection has a Password (token) and no Login; set Login to the account's userId")
+        if self.user_id and not self.token:
+            raise SettingsError(
+                "the connection has a Login (userId) and neither a Password nor an ssid; set Password to the API token"
+            )
+        if not self.user_id:
+            raise SettingsError(
+                "the connection has no credentials; set Login (userId) and Password (token), or the extra field ssid"
+            )
+
+    def body(self) -> dict[str, str]:
+        """The keys that sign a request body."""
+        if self.ssid:
+            return {"ssid": self.ssid, "userId": self.user_id} if self.user_id else {"ssid": self.ssid}
+        return {"userId": self.user_id or "", "token": self.token or ""}
+
+    def secrets(self) -> tuple[str, ...]:
+        """The values that no log line, exception or XCom may contain."""
+        return tuple(secret for secret in (self.token, self.ssid) if secret)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """Where, who, how patiently. Times are in seconds.
+
+    Attributes:
+        base_url: scheme, host, port and path, without a slash at the end.
+        credentials: how requests are signed.
+        timezone: zone of the API's naive times.
+        page_size: calls asked for per request (``sz``; the API's own default is 50, its samples use 100).
+        connect_timeout: longest wait for a connection.
+        timeout: longest silence between two bytes of an answer.
+        deadline: longest whole answer to one request, from the first byte sent to the last received.
+        max_retry_time: longest time from a request's first try to the start of its last one; 0 never retries.
+        requests_per_second: pace of this client, or None for no limit.
+        verify: True, False, or the path of a CA bundle.
+        max_response_bytes: largest answer, on the wire and unpacked.
+        endpoints: endpoint name -> name in the URL, for brands that spell them otherwise.
+        use_cursor: follow the search-after cursor when the API answers one.
+        cursor_page: ``"zero"`` keeps ``page`` at 0 while a cursor is followed, ``"count"`` counts it up.
+        hmac_key: key of the pseudonyms of ``redact={...: "hmac"}``, or None.
+    """
+
+    base_url: str
+    credentials: Credentials
+    timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Kolkata"))
+    page_size: int = 100
+    connect_timeout: float = 10.0
+    timeout: float = 30.0
+    deadline: float = 120.0
+    max_retry_time: float = 120.0
+    requests_per_second: float | None = None
+    verify: bool | str = True
+    max_response_bytes: int = 64 * 1024 * 1024
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    use_cursor: bool = True
+    cursor_page: str = "zero"
+    hmac_key: str | None = field(default=None, repr=False)
+
+    def secrets(self) -> tuple[str, ...]:
+        """The values that no log line, exception or XCom may contain."""
+        return self.credentials.secrets() + ((self.hmac_key,) if self.hmac_key else ())
+
+
+def settings_from_connection(
+    *,
+    host: str | None,
+    port: int | None,
+    scheme: str | None,
+    login: str | None,
+    password: str | None,
+    extra: Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+) -> tuple[ClientSettings, tuple[str, ...]]:
+    """Read a connection's fields.
+
+    Args:
+        host: host name or base URL; empty for the vendor's own host.
+        port: port, when the host does not name one.
+        scheme: ``"http"`` or ``"https"`` for a host without a scheme; anything else is ignored.
+        login: userId.
+        password: token.
+        extra: the connection's extra fields.
+        overrides: settings that win over ``extra``, as given to the hook; an unknown name is refused.
+
+    Returns:
+        The settings, and the names of extra fields that mean nothing here (a typing mistake, most likely).
+
+    Raises:
+        SettingsError: a field is wrong.
+    """
+    for name in overrides or {}:
+        if name not in _KNOWN_EXTRAS:
+            raise SettingsError(f"unknown client setting {name!r}; allowed: {', '.join(sorted(_KNOWN_EXTRAS))}")
+    values = {**extra, **{name: value for name, value in (overrides or {}).items() if value is not None}}
+    unknown = tuple(sorted(name for name in extra if name not in _KNOWN_EXTRAS))
+    allow_http = _boolean(values, "allow_http", default=False)
+    settings = ClientSettings(
+        base_url=_base_url(host, port, scheme, allow_http=allow_http),
+        credentials=Credentials(user_id=_text(login), token=_text(password), ssid=_text(_string(values, "ssid"))),
+        timezone=zone(_string(values, "timezone") or str(_FIELDS["timezone"].default)),
+        page_size=int(_number(values, "page_size", whole=True) or 100),
+        timeout=_positive(values, "timeout", 30.0),
+        connect_timeout=min(10.0, _positive(values, "timeout", 30.0)),
+        deadline=_positive(values, "deadline", 120.0),
+        max_retry_time=_positive(values, "max_retry_time", 120.0),
+        requests_per_second=_number(values, "requests_per_second"),
+        verify=_verify(values.get("verify")),
+        max_response_bytes=int(_number(values, "max_response_bytes", whole=True, minimum=1024) or 64 * 1024 * 1024),
+        endpoints=_endpoints(values.get("endpoints")),
+        use_cursor=_boolean(values, "use_cursor", default=True),
+        cursor_page=_choice(values, "cursor_page", ("zero", "count")),
+        hmac_key=_hmac_key(values),
+    )
+    return settings, unknown
+
+
+def zone(name: str) -> ZoneInfo:
+    """The time zone of an IANA name.
+
+    Raises:
+        SettingsError: there is no zone of that name.
+    """
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise SettingsError(
+            f"extra field timezone is {name!r}, which is no IANA time zone; write a name such as Asia/Kolkata or UTC"
+        ) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine: ``localhost``, 127.0.0.0/8 or ::1."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _base_url(host: str | None, port: int | None, scheme: str | None, *, allow_http: bool) -> str:
+    text = (host or "").strip() or DEFAULT_HOST
+    if "://" not in text:
+        # Airflow's Connection accepts both `callreport://http://host` and schema=http for the scheme.
+        chosen = (scheme or "").lower()
+        text = f"{chosen if chosen in ('http', 'https') else 'https'}://{text}"
+    try:
+        parts = urlsplit(text)
+        url_port = parts.port
+    except ValueError:
+        raise SettingsError(
+            f"Host is {host!r}, which is no host and no URL; write a host such as {DEFAULT_HOST}"
+        ) from None
+    if parts.username or parts.password:
+        raise SettingsError("Host holds credentials before an @; put userId into Login and the token into Password")
+    if not parts.hostname or any(c.isspace() for c in text):
+        raise SettingsError(f"Host is {host!r}, which is no host and no URL; write a host such as {DEFAULT_HOST}")
+    if parts.scheme not in ("http", "https"):
+        raise SettingsError(f"Host begins with {parts.scheme}://; allowed are https:// and, for this machine, http://")
+    if parts.query or parts.fragment:
+        raise SettingsError("Host has a query or a fragment; write only scheme, host, port and path")
+    if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname):
+        raise SettingsError(
+            f"Host is http://{parts.hostname}, and the token would travel in clear text; use https, "
+            "or set the extra field allow_http to true"
+        )
+    if port is not None and url_port is not None and port != url_port:
+        raise SettingsError(f"Host names port {url_port} and Port is {port}; clear one of them")
+    final_port = url_port or port
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    netloc = name if final_port is None else f"{name}:{final_port}"
+    return f"{parts.scheme}://{netloc}{parts.path.rstrip('/') or DEFAULT_PATH}"
+
+
+def _text(value: str | None) -> str | None:
+    # The form sends "" for a field that is left empty.
+    return value if value else None
+
+
+def _string(values: Mapping[str, Any], name: str) -> str | None:
+    value = values.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise SettingsError(f"extra field {name} must be text, not {type(value).__name__}")
+    return value.strip()
+
+
+def _number(values: Mapping[str, Any], name: str, *, whole: bool = False, minimum: float | None = None) -> float | None:
+    value = values.get(name)
+    if value is None or value == "":
+        return None
+    rule: ConnectionField | None = _FIELDS.get(name)
+    least = minimum if minimum is not None else (rule.minimum if rule else None)
+    kind = "a whole number" if whole else "a number"
+    allowed = kind if least is None else f"{kind} of at least {least:g}"
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        number = float(value)
+    except (TypeError, ValueError):
+        raise SettingsError(f"extra field {name} is {value!r}; allowed is {allowed}") from None
+    if not math.isfinite(number) or (whole and number != int(number)) or (least is not None and number < least):
+        raise SettingsError(f"extra field {name} is {value!r}; allowed is {allowed}")
+    return number
+
+
+def _positive(values: Mapping[str, Any], name: str, default: float) -> float:
+    number = _number(values, name)
+    return default if number is None else number
+
+
+def _boolean(values: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    value = values.get(name)
+    if value is None or value == "":
+        return default
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise SettingsError(f"extra field {name} is {value!r}; allowed are true and false")
+
+
+def _choice(values: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str:
+    value = values.get(name)
+    if value is None or value == "":
+        return allowed[0]
+    if value not in allowed:
+        raise SettingsError(f"extra field {name} is {value!r}; allowed are {' and '.join(allowed)}")
+    return str(value)
+
+
+def _verify(value: Any) -> bool | str:
+    if value is None or value == "":
+        return True
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip()
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    if not Path(text).exists():
+        raise SettingsError(
+            f"extra field verify is {text!r}; allowed are true, false, or the path of a CA bundle on the worker"
+        )
+    return text
+
+
+def _endpoints(value: Any) -> Mapping[str, str]:
+    if value is None or value == "":
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(k, str) and isinstance(v, str) for k, v in value.items()):
+        raise SettingsError(
+            'extra field endpoints must be an object of names, such as {"masklist": "maskList"}, '
+            f"not {type(value).__name__}"
+        )
+    return dict(value)
+
+
+def _hmac_key(values: Mapping[str, Any]) -> str | None:
+    key = _string(values, "hmac_key")
+    if not key:
+        return None
+    if len(key) < _MIN_HMAC_KEY:
+        raise SettingsError(f"extra field hmac_key has {len(key)} characters; allowed are {_MIN_HMAC_KEY} or more")
+    return key

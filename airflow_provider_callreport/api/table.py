@@ -1,0 +1,368 @@
+"""``columnArr`` and rows of any shape become `Column` and typed rows.
+
+No non-empty answer of the vendor was ever published, so every plausible shape is read: rows as arrays, as objects keyed
+by position, by label or by field names, as search hits; columns as an object, a list, or not at all. What cannot be
+placed without losing something is a `TableError`, never an empty cell.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow_provider_callreport.api.answer import Record
+from airflow_provider_callreport.api.errors import SettingsError, TableError
+from airflow_provider_callreport.api.values import converter, whole_number
+from airflow_provider_callreport.report import Column, ColumnKind, Row, Value
+
+log = logging.getLogger(__name__)
+
+#: The sixteen labels of the vendor's page, in its order, with the kind of each.
+KNOWN_LABELS: dict[str, ColumnKind] = {
+    "Caller Number": ColumnKind.TEXT,
+    "Time": ColumnKind.DATETIME,
+    "DID Number": ColumnKind.TEXT,
+    "Campaign": ColumnKind.TEXT,
+    "Agents": ColumnKind.TEXT,
+    "Master Agent": ColumnKind.TEXT,
+    "Call Duration": ColumnKind.DURATION,
+    "Customer Duration": ColumnKind.DURATION,
+    "Total Talk Duration": ColumnKind.DURATION,
+    "Agent on Call Duration": ColumnKind.DURATION,
+    "Amount": ColumnKind.NUMBER,
+    "Rec.": ColumnKind.TEXT,
+    "Status": ColumnKind.TEXT,
+    "Details": ColumnKind.TEXT,
+    "Forward": ColumnKind.TEXT,
+    "DTMF": ColumnKind.TEXT,
+}
+
+#: Field names of the vendor's webhook records, for rows that are keyed by them. Ids and codes are text.
+KNOWN_FIELDS: dict[str, ColumnKind] = {
+    **dict.fromkeys(("ivrSTime", "ivrETime"), ColumnKind.DATETIME),
+    **dict.fromkeys(
+        ("ivrDuration", "talkDuration", "agentOnCallDuration", "totalHoldDuration", "customerDuration"),
+        ColumnKind.DURATION,
+    ),
+    **dict.fromkeys(("amount", "totalCreditsUsed"), ColumnKind.NUMBER),
+}
+
+_KINDS = {name.casefold(): kind for name, kind in {**KNOWN_LABELS, **KNOWN_FIELDS}.items()}
+
+#: Keys of a row that are about the row and not of it.
+_ENVELOPE = frozenset({"_id", "_index", "_score", "_type", "sort", "sAftr"})
+
+#: ``columns`` as users give it.
+ColumnChoice = Sequence[str] | Mapping[str, str] | None
+
+
+def kind_of(label: str) -> ColumnKind:
+    """The kind of a column by its label or field name; text when it is not known."""
+    return _KINDS.get(label.strip().casefold(), ColumnKind.TEXT)
+
+
+def check_choice(columns: Any) -> dict[str, str] | None:
+    """``columns`` as label -> new name.
+
+    Raises:
+        SettingsError: it is neither a list of labels nor a mapping of label to new name, or names repeat.
+    """
+    if columns is None:
+        return None
+    if isinstance(columns, Mapping):
+        chosen = dict(columns)
+    elif isinstance(columns, Sequence) and not isinstance(columns, (str, bytes)):
+        chosen = {}
+        for label in columns:
+            if label in chosen:
+                raise SettingsError(f"columns names {label!r} twice; name each column once")
+            chosen[label] = label
+    else:
+        raise SettingsError(
+            f"columns must be a list of labels or an object of label to new name, not {type(columns).__name__}"
+        )
+    if not chosen:
+        raise SettingsError("columns is empty; leave it out for every column, or name at least one")
+    for label, name in chosen.items():
+        for text in (label, name):
+            if not isinstance(text, str) or not text.strip():
+                raise SettingsError(f"columns has {text!r}; a label and a new name must be text that is not empty")
+    names = list(chosen.values())
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise SettingsError(f"columns gives the name {repeated!r} twice; names in a file must differ")
+    return chosen
+
+
+class Table:
+    """Types the rows of one report.
+
+    The columns are settled by the first page (`start`) and hold for all: a later page whose ``columnArr`` names them in
+    another order is put back into the first one's order by label.
+
+    Args:
+        zone: the account's zone.
+        choice: columns to keep, in order, with their names in the file, or None for all. Besides the report's labels
+            it may name extra keys of the rows, such as ``"callId"``.
+        also: labels to keep behind the chosen ones although nobody chose them, where the report has them. Redaction
+            needs the values that must not show elsewhere.
+
+    Attributes:
+        columns: the chosen columns, after `start`.
+        labels: every label of the report, chosen or not, after `start`.
+    """
+
+    def __init__(self, zone: ZoneInfo, choice: ColumnChoice = None, also: Iterable[str] = ()) -> None:
+        self._zone = zone
+        self._also = tuple(also)
+        self._choice = check_choice(choice)
+        self._layout: _Layout | None = None
+        self._column_arr: Any = None
+        self._converters: list[Callable[[Sequence[Any]], list[Value]]] = []
+        self._told_extras = False
+        self._settled = False
+        self.columns: tuple[Column, ...] = ()
+        self.labels: tuple[str, ...] = ()
+
+    def start(self, records: list[Record], column_arr: Any) -> tuple[Column, ...]:
+        """Settle the columns by the first page.
+
+        Raises:
+            TableError: a chosen column does not exist, or the rows cannot be placed.
+        """
+        bodies = _bodies(records)
+        layout = _layout(bodies, column_arr)
+        self._column_arr = column_arr
+        self._settled = bool(records)
+        self.labels = tuple(layout.labels)
+        extras = _extra_keys(bodies, layout)
+        if self._choice is None:
+            self.columns = tuple(Column(label, kind_of(_base(label))) for label in layout.labels)
+            self._layout = layout
+        else:
+            unknown = [label for label in self._choice if label not in layout.labels and label not in extras]
+            if unknown and (records or not column_arr):
+                known = ", ".join([*layout.labels, *sorted(extras)])
+                raise TableError(f"columns names {unknown[0]!r}, which the report does not have; it has {known}")
+            names = {**{label: label for label in self._also if label in layout.labels}, **self._choice}
+            order = [*self._choice, *(label for label in names if label not in self._choice)]
+            self.columns = tuple(Column(names[label], kind_of(_base(label)), source=label) for label in order)
+            self._layout = layout.chosen(order)
+        self._converters = [converter(column.kind, self._zone) for column in self.columns]
+        return self.columns
+
+    def rows(self, records: list[Record], column_arr: Any) -> list[Row]:
+        """Type one page's rows.
+
+        Raises:
+            TableError: the page's columns are not the report's, or a row cannot be placed.
+        """
+        if not records:
+            return []
+        if not self._settled:
+            self._settle_late(records, column_arr)
+        assert self._layout is not None, "start() comes first"
+        bodies = _bodies(records)
+        layout = self._layout
+        if column_arr != self._column_arr and column_arr:
+            layout = self._reconciled(bodies, column_arr)
+        self._check_keys(bodies, layout)
+        raw = layout.cells(bodies)
+        typed = [convert(cells) for convert, cells in zip(self._converters, zip(*raw, strict=True), strict=True)]
+        return list(zip(*typed, strict=True))
+
+    def _settle_late(self, records: list[Record], column_arr: Any) -> None:
+        """The first page had no rows, and now some have come: learn how they are keyed, for the same columns."""
+        columns = self.columns
+        if self.start(records, column_arr) != columns:
+            before, now = (", ".join(column.label for column in them) for them in (columns, self.columns))
+            raise TableError(f"the columns changed when the first calls came: from {before} to {now}")
+
+    def _reconciled(self, bodies: list[Any], column_arr: Any) -> _Layout:
+        layout = _layout(bodies, column_arr)
+        if sorted(layout.labels) != sorted(self.labels):
+            before, now = ", ".join(self.labels), ", ".join(layout.labels)
+            raise TableError(f"columnArr changed while the report was read: from {before} to {now}")
+        return layout.chosen([column.source for column in self.columns])
+
+    def _check_keys(self, bodies: list[Any], layout: _Layout) -> None:
+        extras = _extra_keys(bodies, layout)
+        if not extras:
+            return
+        if layout.from_rows and (new := sorted(extras - set(self.labels))):
+            raise TableError(
+                f"a later row has the field {new[0]!r}, which the first page did not have, so it has no column; "
+                "name the columns you want in columns="
+            )
+        if not self._told_extras and not layout.from_rows:
+            self._told_extras = True
+            log.info("rows carry further fields, which columns= can name: %s", ", ".join(sorted(extras)[:20]))
+
+
+class _Layout:
+    """Where each column's cell is in a row.
+
+    Args:
+        labels: the columns' labels.
+        keys: for rows that are objects, each column's key; for arrays, each column's index.
+        arrays: whether rows are arrays.
+        from_rows: whether the columns were taken from the rows' own keys.
+        width: for arrays, cells that belong to a column.
+    """
+
+    def __init__(self, labels: list[str], keys: list[Any], *, arrays: bool, from_rows: bool = False) -> None:
+        self.labels = labels
+        self.keys = keys
+        self.arrays = arrays
+        self.from_rows = from_rows
+        self.known = frozenset(keys)
+        self._all_keys = keys
+        self._get = itemgetter(*keys) if len(keys) > 1 else None
+
+    def chosen(self, labels: list[str]) -> _Layout:
+        """The same for some of the columns; a label that is no column is the key of an extra field."""
+        at = dict(zip(self.labels, self.keys, strict=True))
+        layout = _Layout(labels, [at.get(label, _extra_position(label, self)) for label in labels], arrays=self.arrays)
+        layout.known = self.known
+        layout._all_keys = self._all_keys
+        layout.from_rows = False
+        return layout
+
+    def cells(self, bodies: list[Any]) -> list[Sequence[Any]]:
+        """The rows' cells, in the columns' order; None where a row has none."""
+        if isinstance(bodies[0], list) != self.arrays:
+            raise TableError("rows changed between objects and arrays while the report was read")
+        if self._get is not None:
+            # The usual case, at the speed of C: every row has every cell.
+            with suppress(KeyError, IndexError):
+                return list(map(self._get, bodies))
+        return [self._row(body) for body in bodies]
+
+    def _row(self, body: Any) -> list[Any]:
+        if self.arrays:
+            return [body[key] if isinstance(key, int) and key < len(body) else None for key in self.keys]
+        if body and self.known.isdisjoint(body):
+            raise TableError(
+                f"a row with the fields {', '.join(map(str, sorted(body)[:5]))} fits none of the report's columns"
+            )
+        return [body.get(key) for key in self.keys]
+
+
+def _layout(bodies: list[Any], column_arr: Any) -> _Layout:
+    """Find out how rows are keyed."""
+    named = _read_column_arr(column_arr)
+    if not bodies:
+        labels = [label for _, label in named] or list(KNOWN_LABELS)
+        return _Layout(labels, [key for key, _ in named] or labels, arrays=False)
+    if isinstance(bodies[0], list):
+        width = max(map(len, bodies))
+        labels = [label for _, label in named] or [f"Column {number}" for number in range(1, width + 1)]
+        return _Layout(labels, list(range(len(labels))), arrays=True, from_rows=not named)
+    present = set(chain.from_iterable(body for body in bodies if isinstance(body, dict)))
+    labels = [label for _, label in named]
+    zero_based = isinstance(column_arr, list) and "0" in present
+    positions = [str(int(key) - 1) if zero_based else key for key, _ in named]
+    plain = [_base(label) for label in labels]
+    by_position, by_label = len(present.intersection(positions)), len(present.intersection(plain))
+    if named and (by_position or by_label):
+        keys = (
+            positions if by_position >= by_label else [label if label in present else _base(label) for label in labels]
+        )
+        return _Layout(labels, keys, arrays=False)
+    fields = [key for key in dict.fromkeys(chain.from_iterable(bodies)) if key not in _ENVELOPE]
+    if not fields:
+        raise TableError("the rows are empty objects, so nothing of the calls can be read")
+    if named:
+        log.warning("columnArr names columns that the rows do not have; the rows' own fields are the columns")
+    return _Layout(fields, fields, arrays=False, from_rows=True)
+
+
+def _read_column_arr(column_arr: Any) -> list[tuple[str, str]]:
+    """(position, unique label) of each column, in numeric order: "10" comes after "9".
+
+    Raises:
+        TableError: it is neither object nor list.
+    """
+    if not column_arr:
+        return []
+    if isinstance(column_arr, Mapping):
+        items = list(column_arr.items())
+        if all(whole_number(key) is not None for key, _ in items):
+            items.sort(key=lambda item: int(item[0]))
+    elif isinstance(column_arr, list):
+        items = [(str(number), label) for number, label in enumerate(column_arr, start=1)]
+    else:
+        raise TableError(f"columnArr is {type(column_arr).__name__}; an object or a list was expected")
+    return list(zip([str(key) for key, _ in items], _unique([_label(label, key) for key, label in items]), strict=True))
+
+
+def _label(label: Any, position: Any) -> str:
+    if isinstance(label, Mapping):
+        label = next((label[key] for key in ("label", "name", "title") if label.get(key)), None)
+    text = label.strip() if isinstance(label, str) else ("" if label is None else str(label))
+    return text or f"Column {position}"
+
+
+_REPEATED = " ({})"
+
+
+def _unique(labels: list[str]) -> list[str]:
+    """Labels made unique: ``Agents``, ``Agents (2)``."""
+    taken: set[str] = set()
+    unique = []
+    for label in labels:
+        name, number = label, 1
+        while name in taken or (number > 1 and name in labels):
+            number += 1
+            name = label + _REPEATED.format(number)
+        taken.add(name)
+        unique.append(name)
+    return unique
+
+
+def _base(label: str) -> str:
+    """The label without the number that `_unique` appended."""
+    head, separator, tail = label.rpartition(" (")
+    return head if separator and tail.endswith(")") and tail[:-1].isdigit() else label
+
+
+def _bodies(records: list[Record]) -> list[Any]:
+    bodies = list(map(_body, records))
+    if len(set(map(type, bodies))) > 1:
+        raise TableError("rows are objects and arrays mixed; they must be of one kind")
+    return bodies
+
+
+def _body(record: Record) -> Any:
+    """The row itself; of a search hit its ``_source``, with the hit's own id beside it."""
+    if not isinstance(record, dict) or "_source" not in record:
+        return record
+    source = record["_source"]
+    if isinstance(source, dict):
+        return {**source, "_id": record["_id"]} if "_id" in record and "_id" not in source else source
+    if isinstance(source, list):
+        return source
+    raise TableError(f"a search hit's _source is {type(source).__name__}; an object or an array was expected")
+
+
+def _extra_keys(bodies: list[Any], layout: _Layout) -> set[str]:
+    """Keys of the rows that are no column. Of arrays: the numbers of cells beyond the last column."""
+    if layout.arrays:
+        width = max(map(len, bodies), default=0)
+        return {f"Column {number}" for number in range(len(layout._all_keys) + 1, width + 1)}
+    present = set().union(*bodies) if bodies else set()
+    return present - layout.known - (_ENVELOPE - {"_id"})
+
+
+def _extra_position(label: str, layout: _Layout) -> Any:
+    """The key of an extra field: its name, or the index of an array's ``"Column n"``."""
+    if not layout.arrays:
+        return label
+    head, _, number = label.rpartition(" ")
+    return int(number) - 1 if head == "Column" and number.isdigit() and number != "0" else sys.maxsize

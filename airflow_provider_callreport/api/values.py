@@ -1,0 +1,176 @@
+"""Cells as the API prints them become typed values, a column at a time.
+
+What cannot be read as its column's kind stays text: nothing is dropped, nothing is guessed. Durations are never
+recomputed from times; real records contradict each other.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow_provider_callreport.report import ColumnKind, Value
+
+_NONE = type(None)
+_ISO = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d([.,]\d{1,6})?)?( ?(Z|[+-]\d\d:?\d\d))?")
+_DAY_FIRST = re.compile(r"(\d\d)[-/](\d\d)[-/](\d{4}) (\d\d):(\d\d):(\d\d)")
+_EPOCH = re.compile(r"\d{10}|\d{13}")
+_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{2})")
+_NUMERAL = re.compile(r"[+-]?\d{1,15}(\.\d+)?")
+_NO_TIME = re.compile(r"0|-|0000-00-00.*|00-00-0000.*")
+#: Excel, and so every format of ours, keeps this many significant digits of a number.
+_MAX_DIGITS = 15
+_MAX_WHOLE = 1_000_000_000_000_000
+
+
+def converter(kind: ColumnKind, zone: ZoneInfo) -> Callable[[Sequence[Any]], list[Value]]:
+    """The function that types a whole column of cells.
+
+    Args:
+        kind: the column's kind.
+        zone: the account's zone, for times that come with an offset or as epoch.
+    """
+    if kind is ColumnKind.DATETIME:
+        return lambda cells: times(cells, zone)
+    return {ColumnKind.TEXT: texts, ColumnKind.NUMBER: numbers, ColumnKind.DURATION: durations}[kind]
+
+
+def texts(cells: Sequence[Any]) -> list[Value]:
+    """Text cells: ``str`` or None; empty text, list and object are None."""
+    if set(map(type, cells)) <= {str, _NONE}:
+        return [cell or None for cell in cells]
+    return [_text(cell) for cell in cells]
+
+
+def numbers(cells: Sequence[Any]) -> list[Value]:
+    """Numbers: ``int`` or ``float`` of at most 15 significant digits, else text."""
+    return [_number(cell) for cell in cells]
+
+
+def durations(cells: Sequence[Any]) -> list[Value]:
+    """Durations in seconds, from numbers, numerals, ``MM:SS`` or ``HH:MM:SS``; ``"-"`` is None."""
+    if set(map(type, cells)) <= {int, _NONE}:
+        return list(cells)
+    return [_duration(cell) for cell in cells]
+
+
+def times(cells: Sequence[Any], zone: ZoneInfo) -> list[Value]:
+    """Naive times in the account's zone, from every spelling that ``api.md`` lists; zero dates are None."""
+    try:
+        if all(map(_is_plain_time, cells)):
+            return list(map(datetime.fromisoformat, cells))
+    except ValueError:
+        pass
+    return [_time(cell, zone) for cell in cells]
+
+
+def whole_number(value: Any) -> int | None:
+    """``value`` as a whole number of at least 0 (``12``, ``12.0`` or ``"12"``), else None."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value if value >= 0 else None
+    if isinstance(value, float):
+        return int(value) if value >= 0 and value.is_integer() else None
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        return int(value.strip())
+    return None
+
+
+def _is_plain_time(cell: object) -> bool:
+    return isinstance(cell, str) and len(cell) == 19 and cell[10] == " " and cell[:2] in ("19", "20")
+
+
+def _text(cell: Any) -> str | None:
+    if cell is None or isinstance(cell, str):
+        return cell or None
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
+        # A phone number that a spreadsheet or a script upstream made a float of.
+        return str(int(cell))
+    if isinstance(cell, (int, float)):
+        return str(cell)
+    return json.dumps(cell, ensure_ascii=False, separators=(",", ":")) if cell else None
+
+
+def _number(cell: Any) -> Value:
+    if isinstance(cell, dict) and "amount" in cell:
+        # {"freeHit": 2, "paidHit": 0, "amount": 0}: credits, of which the money is `amount`.
+        cell = cell["amount"]
+    if cell is None or isinstance(cell, bool):
+        return None if cell is None else _text(cell)
+    if isinstance(cell, (int, float)):
+        return cell if _fits(cell) else str(cell)
+    if isinstance(cell, str):
+        text = cell.strip()
+        if text in ("", "-"):
+            return None
+        if _NUMERAL.fullmatch(text):
+            number: int | float = float(text) if "." in text else int(text)
+            if _fits(number):
+                return number
+        return cell
+    return _text(cell)
+
+
+def _fits(number: int | float) -> bool:
+    if isinstance(number, int):
+        return abs(number) < _MAX_WHOLE
+    return math.isfinite(number) and float(f"{number:.{_MAX_DIGITS}g}") == number
+
+
+def _duration(cell: Any) -> Value:
+    if isinstance(cell, str):
+        text = cell.strip()
+        match = _CLOCK.fullmatch(text)
+        if match is not None and int(match[3]) < 60 and (match[1] is None or int(match[2]) < 60):
+            return int(match[1] or 0) * 3600 + int(match[2]) * 60 + int(match[3])
+    return _number(cell)
+
+
+def _time(cell: Any, zone: ZoneInfo) -> Value:
+    if isinstance(cell, bool):
+        return _text(cell)
+    if isinstance(cell, (int, float)):
+        return _from_epoch(cell, zone)
+    if not isinstance(cell, str):
+        return _text(cell)
+    text = cell.strip()
+    if not text or _NO_TIME.fullmatch(text):
+        return None
+    if _EPOCH.fullmatch(text):
+        return _from_epoch(int(text), zone)
+    try:
+        if _ISO.fullmatch(text):
+            moment = datetime.fromisoformat(
+                text.replace(",", ".").replace(" +", "+").replace(" -", "-").replace(" Z", "Z")
+            )
+        elif match := _DAY_FIRST.fullmatch(text):
+            day, month, year, hour, minute, second = map(int, match.groups())
+            moment = datetime(year, month, day, hour, minute, second)
+        else:
+            return cell
+    except ValueError:
+        return cell
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(zone).replace(tzinfo=None, fold=0)
+    return moment if moment.year >= 1900 else cell
+
+
+def _from_epoch(number: int | float, zone: ZoneInfo) -> Value:
+    """Epoch seconds (10 digits) or milliseconds (13 digits); 0 is None; another number stays text."""
+    if number == 0:
+        return None
+    if 1e9 <= number < 1e10:
+        seconds = number
+    elif 1e12 <= number < 1e13:
+        seconds = number / 1000
+    else:
+        return _text(number)
+    return datetime.fromtimestamp(seconds, UTC).astimezone(zone).replace(tzinfo=None, fold=0)

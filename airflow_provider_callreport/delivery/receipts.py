@@ -1,0 +1,100 @@
+"""What comes back from a delivery: frozen facts for the summary, the log and the mail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from airflow_provider_callreport.report import ExportedFile
+
+
+class DeliveryStatus(StrEnum):
+    """What became of a file at its destination."""
+
+    WRITTEN = "written"
+    """This try wrote it."""
+    ALREADY_THERE = "already_there"
+    """An earlier try of the same run had written the same bytes."""
+    SKIPPED = "skipped"
+    """``if_exists="skip"``: an object of somebody else is there, and it was left as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredFile:
+    """One file and the place where it is.
+
+    Attributes:
+        uri: ``s3://bucket/key``.
+        status: what was done. Under ``SKIPPED`` the object at ``uri`` is *not* ``file``.
+        file: the file that was to be delivered.
+        version_id: S3's version of a written object in a bucket with versioning, else None.
+    """
+
+    uri: str
+    status: DeliveryStatus
+    file: ExportedFile
+    version_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where a reader of the mail finds the file.
+
+    Attributes:
+        uri: ``s3://bucket/key``, which says nothing secret.
+        url: a presigned ``https`` address, or None. Whoever holds it can read the file: it is kept out of ``repr``.
+        expires_at: when ``url`` stops working (aware, UTC), or None without ``url``. The credentials that signed it
+            are taken into account where their own end is known.
+        may_expire_earlier: the credentials are temporary and do not tell their end.
+        filename: the file that it leads to; empty when it is the only one.
+    """
+
+    uri: str
+    url: str | None = field(default=None, repr=False)
+    expires_at: datetime | None = None
+    may_expire_earlier: bool = False
+    filename: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One recipient that the mail server did not take.
+
+    Attributes:
+        address: the address.
+        code: the server's reply code.
+        reason: the server's words, on one line.
+    """
+
+    address: str
+    code: int
+    reason: str
+
+    @property
+    def temporary(self) -> bool:
+        """Whether the server said to try later (4xx)."""
+        return 400 <= self.code < 500
+
+    def __str__(self) -> str:
+        return f"{self.address} ({self.code} {self.reason})".replace(" )", ")")
+
+
+@dataclass(frozen=True, slots=True)
+class EmailReceipt:
+    """What became of the mail.
+
+    Attributes:
+        emailed_to: addresses whose copy the server accepted (now, or on an earlier try of the same run).
+        refused: recipients that the server refused under ``on_refused="warn"``.
+        message_id: the mail's Message-ID, with its angle brackets.
+        attached: whether the files were in it; False when links were sent instead, None when an earlier try had sent
+            the mail.
+        sent: True when this try sent it, False when an earlier try of the same run had.
+    """
+
+    emailed_to: tuple[str, ...]
+    refused: tuple[Refusal, ...]
+    message_id: str
+    attached: bool | None
+    sent: bool

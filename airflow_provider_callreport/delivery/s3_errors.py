@@ -1,0 +1,154 @@
+"""S3's error codes in one sentence each, and whether another try may help.
+
+Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html. The server's own words stay out of our
+sentence, because what a server of another make writes there is unknown; they are in the chained exception.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from airflow_provider_callreport.delivery.errors import (
+    DamagedUploadError,
+    DeliveryError,
+    DestinationRefusedError,
+    DestinationUnavailableError,
+)
+
+#: Somebody else writes the same key at this moment, or changed it since we looked: look again.
+RACE_CODES = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "OperationAborted"})
+
+_NOT_FOUND_CODES = frozenset({"404", "NoSuchKey", "NotFound"})
+
+_CREDENTIALS = "the AWS credentials are not accepted; check {credentials}"
+_EXPIRED = "the AWS session has expired; the next try asks for a new one"
+_REGION = "the bucket is in another region or the endpoint is wrong; set region_name or endpoint_url in {credentials}"
+
+#: Codes for which giving up is right, with what to do about them.
+_REFUSED = {
+    "NoSuchBucket": "the bucket does not exist; create it or correct s3_bucket",
+    "InvalidBucketName": "the bucket name is not valid; correct s3_bucket",
+    "AccessDenied": "access is denied; grant s3:PutObject (s3:GetObject to tell whose object is there, "
+    "kms:GenerateDataKey with SSE-KMS, s3:PutObjectTagging with tags) to {credentials}",
+    "403": "access is denied; grant s3:PutObject to {credentials}",
+    "AllAccessDisabled": "the bucket's owner has disabled all access",
+    "AccountProblem": "there is a problem with the AWS account",
+    "InvalidAccessKeyId": _CREDENTIALS,
+    "SignatureDoesNotMatch": _CREDENTIALS,
+    "InvalidToken": _CREDENTIALS,
+    "InvalidClientTokenId": _CREDENTIALS,
+    "AuthorizationHeaderMalformed": _REGION,
+    "PermanentRedirect": _REGION,
+    "301": _REGION,
+    "IllegalLocationConstraintException": _REGION,
+    "KeyTooLongError": "the key is longer than 1024 bytes; shorten s3_key",
+    "InvalidURI": "the key is not valid; correct s3_key",
+    "EntityTooLarge": "the file is larger than the server allows",
+    "MetadataTooLarge": "metadata may have 2 KB; shorten Metadata in extra_args",
+    "InvalidStorageClass": "the storage class is not valid; correct StorageClass in extra_args",
+    "InvalidTag": "a tag is not valid; correct Tagging in extra_args",
+    "KMS.NotFoundException": "the KMS key does not exist; correct SSEKMSKeyId in extra_args",
+    "KMS.DisabledException": "the KMS key is disabled",
+    "AccessControlListNotSupported": "the bucket does not allow ACLs; remove ACL from extra_args",
+    "NotImplemented": "the server does not know something that was asked for; a server without conditional writes "
+    'can only be used with if_exists="replace"',
+    "InvalidObjectState": "the object is archived",
+}
+
+#: Client errors (4xx) that pass with time.
+_TRANSIENT = frozenset(
+    {
+        "RequestTimeout",
+        "RequestTimeTooSkewed",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "NoSuchUpload",
+    }
+)
+
+_EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+
+_DAMAGED_CODES = frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"})
+
+_PARAMETER = re.compile(r"parameter (?:in input: \")?([\w.]+)", re.IGNORECASE)
+
+
+def error_code(error: Any) -> str:
+    """S3's code of a ``botocore.exceptions.ClientError``."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def error_status(error: Any) -> int:
+    """The HTTP status of a ``botocore.exceptions.ClientError``; 0 when unknown."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
+
+
+def is_not_found(error: Any) -> bool:
+    """Whether the key (not the bucket) is missing."""
+    return error_code(error) in _NOT_FOUND_CODES
+
+
+@contextmanager
+def s3_errors(uri: str, aws_conn_id: str | None) -> Iterator[None]:
+    """Turn what boto3 raises into a `DeliveryError` that names the object and what to do.
+
+    Args:
+        uri: ``s3://bucket/key``, for the message.
+        aws_conn_id: the connection, for the message.
+
+    Raises:
+        DeliveryError: in place of ``ClientError`` and ``BotoCoreError``; all else passes.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+    credentials = f'connection "{aws_conn_id}"' if aws_conn_id else "the default AWS credentials"
+    try:
+        yield
+    except ClientError as error:
+        raise _from_client_error(error, uri, credentials) from error
+    except ParamValidationError as error:
+        # Its text quotes the values, and an SSE-C key may be among them: only the names go on.
+        names = ", ".join(dict.fromkeys(_PARAMETER.findall(str(error)))) or "an argument"
+        raise DestinationRefusedError(
+            f"Could not write {uri}: boto3 does not accept {names}; check s3_bucket, s3_key and extra_args, and that "
+            f"boto3 is 1.35.70 or newer."
+        ) from None
+    except BotoCoreError as error:
+        raise _from_botocore_error(error, uri, credentials) from error
+
+
+def _from_client_error(error: Any, uri: str, credentials: str) -> DeliveryError:
+    code, status = error_code(error), error_status(error)
+    said = f"S3 answered {code or 'no code'} (HTTP {status}) to {error.operation_name}"
+    if code in _DAMAGED_CODES:
+        return DamagedUploadError(f"Could not write {uri}: the bytes were damaged on their way. {said}.")
+    if code in _EXPIRED_CODES:
+        return DestinationUnavailableError(f"Could not write {uri}: {_EXPIRED}. {said}.")
+    if code in _REFUSED:
+        advice = _REFUSED[code].format(credentials=credentials)
+        return DestinationRefusedError(f"Could not write {uri}: {advice}. {said}.")
+    if code in _TRANSIENT or status >= 500 or status == 429:
+        return DestinationUnavailableError(f"Could not write {uri}: S3 is busy or has a fault. {said}.")
+    return DestinationRefusedError(f"Could not write {uri}. {said}.")
+
+
+def _from_botocore_error(error: Exception, uri: str, credentials: str) -> DeliveryError:
+    from botocore import exceptions
+
+    if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
+        return DestinationRefusedError(
+            f"Could not write {uri}: there are no complete AWS credentials in {credentials}."
+        )
+    kind = type(error).__name__
+    if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
+        return DestinationUnavailableError(
+            f"Could not write {uri}: AWS could not be reached ({kind}); check the network and endpoint_url in "
+            f"{credentials}."
+        )
+    return DestinationRefusedError(f"Could not write {uri}: {kind}; check {credentials}.")

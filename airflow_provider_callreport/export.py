@@ -1,0 +1,299 @@
+"""The one road: connection -> pages -> rows -> redaction -> file -> delivery -> summary.
+
+Read `export_report` from top to bottom. A report is fetched page by page, typed, redacted and written to a private
+file; only when the ledger has proved it whole is the file delivered, and only then is there something to see.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_callreport.api.client import CallReportClient
+from airflow_provider_callreport.api.errors import CallReportError, IncompleteReportError, ReportChangedError
+from airflow_provider_callreport.api.filters import TITLES, Window, filters_in_words
+from airflow_provider_callreport.api.paging import AlikeRowsError, Proof, ReportReader
+from airflow_provider_callreport.api.table import ColumnChoice, Table
+from airflow_provider_callreport.figures import FiguresCollector
+from airflow_provider_callreport.formats import FORMATS
+from airflow_provider_callreport.prefetch import fetched_ahead
+from airflow_provider_callreport.redaction import Redactor
+from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, RunIdentity
+from airflow_provider_callreport.spool import spool_directory
+from airflow_provider_callreport.summary import ExportSummary, FileSummary
+
+if TYPE_CHECKING:
+    from airflow_provider_callreport.delivery.email import EmailDestination, SendRecord
+    from airflow_provider_callreport.delivery.receipts import Link
+    from airflow_provider_callreport.delivery.s3 import S3Destination
+
+log = logging.getLogger(__name__)
+
+#: Values of ``empty`` and ``on_incomplete``.
+EMPTY_POLICIES = ("write", "skip", "fail")
+INCOMPLETE_POLICIES = ("fail", "warn")
+
+#: A report that moved while it was read is read again from its start, at most so often in all.
+_MAX_READINGS = 3
+
+_UNSAFE_IN_NAME = re.compile(r"[^\w.\- ()\[\]=+,@]", re.ASCII)
+
+
+class EmptyReportError(CallReportError):
+    """``empty="fail"`` and the window holds no calls. A later try may find some."""
+
+    retryable = True
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What to export. Every value has been checked; see the operators for what users may give.
+
+    Attributes:
+        report: ``"calls"`` or ``"masked_calls"``.
+        window: which calls.
+        filters: API filter keys.
+        columns: columns to keep, with new names, or None for all.
+        redact: label -> mode.
+        file_format: key of `formats.FORMATS`.
+        format_options: options of that format.
+        filename: the file's name, or None for `default_filename`.
+        title: the report's human title, or None for the report's own.
+        empty: ``"write"``, ``"skip"`` or ``"fail"``.
+        on_incomplete: ``"fail"`` or ``"warn"``.
+        page_size: calls per request, or None for the connection's.
+    """
+
+    report: str
+    window: Window
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    columns: ColumnChoice = None
+    redact: Mapping[str, str] = field(default_factory=dict)
+    file_format: str = "csv"
+    format_options: Mapping[str, Any] = field(default_factory=dict)
+    filename: str | None = None
+    title: str | None = None
+    empty: str = "write"
+    on_incomplete: str = "fail"
+    page_size: int | None = None
+
+    def info(self) -> ReportInfo:
+        """The report's description."""
+        return ReportInfo(
+            report=self.report,
+            title=self.title or TITLES[self.report],
+            window_start=self.window.local_start,
+            window_end=self.window.local_end,
+            timezone=self.window.zone.key,
+            filters=filters_in_words(self.filters),
+            redacted=dict(self.redact),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _MadeFile:
+    """A finished file in the spool directory, with all that was learned while it was made."""
+
+    file: ExportedFile
+    outcome: ReportOutcome
+    proof: Proof
+    columns: tuple[Column, ...]
+
+
+def export_report(
+    client: CallReportClient,
+    request: ExportRequest,
+    *,
+    run: RunIdentity,
+    s3: S3Destination | None = None,
+    link_expires_in: timedelta | None = None,
+    email: EmailDestination | None = None,
+    send_record: SendRecord | None = None,
+) -> ExportSummary:
+    """Export one report to S3, by mail, or both.
+
+    Args:
+        client: the account.
+        request: what to export.
+        run: who exports; the same for every try of one task instance.
+        s3: where the file goes, or None.
+        link_expires_in: how long a presigned address in the mail works; None mails the ``s3://`` address only.
+        email: who gets the file, or None.
+        send_record: what remembers, over a task's tries, that the mail went.
+
+    Raises:
+        CallReportError: the report could not be read whole; nothing was delivered.
+        EmptyReportError: it has no calls, and ``empty="fail"``.
+        delivery.errors.DeliveryError: it could not be delivered.
+    """
+    info = request.info()
+    with spool_directory() as directory:
+        made = _make_file(client, request, info, directory, wants_figures=email is not None)
+        summary = ExportSummary(
+            info=info,
+            outcome=made.outcome,
+            file_format=request.file_format,
+            columns=[column.label for column in made.columns],
+            pages=made.proof.pages,
+            duplicates_dropped=made.proof.duplicates_dropped,
+        )
+        if not made.outcome.rows and request.empty != "write":
+            return _empty(summary, request)
+        if made.outcome.complete is not True:
+            log.warning("%s", made.outcome.note)
+        return _deliver(summary, made, run, s3, link_expires_in, email, send_record)
+
+
+def default_filename(request: ExportRequest) -> str:
+    """The name from report, window and format, such as ``calls_2026-01-31.csv``; with times unless it is whole days."""
+    start, end = request.window.local_start, request.window.local_end
+    midnight = (0, 0, 0, 0)
+    if all((moment.hour, moment.minute, moment.second, moment.microsecond) == midnight for moment in (start, end)):
+        last = (end - timedelta(days=1)).date()
+        when = f"{start.date()}" if start.date() == last else f"{start.date()}_{last}"
+    else:
+        when = f"{_stamp(start)}_{_stamp(end)}"
+    extension = FORMATS[request.file_format].extension_for(request.format_options)
+    return f"{request.report}_{when}{extension}"
+
+
+def safe_filename(name: str) -> str:
+    """A file name without path, control characters and what file systems and mail programs stumble over."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return _UNSAFE_IN_NAME.sub("_", last).strip(". ")[:200]
+
+
+def _make_file(
+    client: CallReportClient, request: ExportRequest, info: ReportInfo, directory: Path, *, wants_figures: bool
+) -> _MadeFile:
+    """Read the report until it is proved whole; a report that moved meanwhile is read again."""
+    drop_alike = False
+    for reading in range(1, _MAX_READINGS + 1):
+        try:
+            return _read_once(client, request, info, directory, wants_figures=wants_figures, drop_alike=drop_alike)
+        except ReportChangedError as error:
+            if reading == _MAX_READINGS:
+                raise
+            # Rows without an id came twice, says the total: only a new reading can leave them out where they stand.
+            drop_alike = drop_alike or isinstance(error, AlikeRowsError)
+            log.warning("Reading the report again from its start: %s", error)
+    raise AssertionError("unreachable")
+
+
+def _read_once(
+    client: CallReportClient,
+    request: ExportRequest,
+    info: ReportInfo,
+    directory: Path,
+    *,
+    wants_figures: bool,
+    drop_alike: bool,
+) -> _MadeFile:
+    """Pages -> rows -> redaction -> file."""
+    file_format = FORMATS[request.file_format]
+    writer_class = file_format.load()
+    reader = ReportReader(
+        client,
+        request.report,
+        request.filters,
+        request.window,
+        page_size=request.page_size,
+        allow_incomplete=request.on_incomplete == "warn",
+        drop_alike=drop_alike,
+    )
+    table = Table(request.window.zone, request.columns, also=request.redact)
+    path = directory / f"report{file_format.extension}"
+    rows_written = 0
+    with closing(fetched_ahead(reader.pages())) as pages:
+        first = next(pages)
+        table.start(first.records, first.column_arr)
+        chosen = None if request.columns is None else set(request.columns)
+        redactor = Redactor(request.redact, table.labels, table.columns, client.settings.hmac_key, keep=chosen)
+        collector = FiguresCollector(redactor.columns) if wants_figures or file_format.needs_figures else None
+        writer = writer_class(path, redactor.columns, info, request.format_options)
+        try:
+            page = first
+            while True:
+                rows = redactor.rows(table.rows(page.records, page.column_arr))
+                writer.write(rows)
+                rows_written += len(rows)
+                if collector is not None:
+                    collector.add(rows)
+                if (following := next(pages, None)) is None:
+                    break
+                page = following
+            proof = reader.proof
+            if proof is None or proof.rows != rows_written:
+                raise IncompleteReportError(
+                    "the rows that were written are not the rows that came",
+                    page=reader.requests,
+                    rows=rows_written,
+                    promised=proof.rows if proof else None,
+                )
+            outcome = ReportOutcome(
+                rows=proof.rows,
+                reported_total=proof.reported_total,
+                complete=proof.complete,
+                note=proof.note,
+                figures=collector.figures() if collector is not None else None,
+            )
+            writer.close(outcome)
+        except BaseException:
+            writer.abort()
+            raise
+    filename = safe_filename(request.filename or "") or default_filename(request)
+    content_type = file_format.content_type_for(request.format_options)
+    file = ExportedFile(path, filename, content_type, rows_written, path.stat().st_size, _sha256(path))
+    return _MadeFile(file, outcome, proof, redactor.columns)
+
+
+def _empty(summary: ExportSummary, request: ExportRequest) -> ExportSummary:
+    if request.empty == "fail":
+        info = summary.info
+        window = f"from {info.window_start.isoformat()} to {info.window_end.isoformat()}"
+        raise EmptyReportError(f'{info.title} {window} has no calls, and empty="fail"')
+    return replace(summary, skipped=True)
+
+
+def _deliver(
+    summary: ExportSummary,
+    made: _MadeFile,
+    run: RunIdentity,
+    s3: S3Destination | None,
+    link_expires_in: timedelta | None,
+    email: EmailDestination | None,
+    send_record: SendRecord | None,
+) -> ExportSummary:
+    """S3 first, so that the mail can link to what is there."""
+    files: Sequence[FileSummary] = [FileSummary(made.file)]
+    links: list[Link] = []
+    if s3 is not None:
+        delivered = s3.deliver(made.file, info=summary.info, outcome=made.outcome, run=run)
+        files = [FileSummary(made.file, delivered.uri, delivered.status.value)]
+        # What another run left at the key under if_exists="skip" is not this report: no link leads there.
+        if email is not None and delivered.status.value != "skipped":
+            links = [s3.link(made.file, link_expires_in)]
+    summary = replace(summary, files=files)
+    if email is not None:
+        receipt = email.deliver(
+            [made.file], info=summary.info, outcome=made.outcome, run=run, links=links, record=send_record
+        )
+        summary = replace(summary, emailed_to=receipt.emailed_to, message_id=receipt.message_id)
+    log.info("%s", summary.in_words())
+    return summary
+
+
+def _stamp(moment: Any) -> str:
+    return str(moment.strftime("%Y-%m-%dT%H%M" if not moment.second else "%Y-%m-%dT%H%M%S"))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

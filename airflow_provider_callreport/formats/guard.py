@@ -1,0 +1,92 @@
+"""The guard against formula injection in CSV files, and its exact inverse.
+
+A spreadsheet that opens a CSV file runs a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula (OWASP, "CSV
+Injection"); a caller who can choose a name can so make the reader's machine call out. The guard puts an apostrophe
+before such a text. XLSX, JSON Lines and Parquet have types and need none.
+
+Guarded is a text that begins with
+- TAB, CR or LF, which some readers drop before they look for a formula;
+- ``=`` or ``@``, or their full-width and small forms (``＝``, ``﹦``, ``＠``, ``﹫``), which some readers fold;
+- ``+`` or ``-`` or their full-width and small forms, unless the text is a plain signed number or a phone number;
+- any of these after spaces or characters that have no width;
+- apostrophes and then any of these, so that the guard can be taken off again without doubt.
+
+A signed number or phone number is left alone: ``+919876543210``, ``-5``, ``-1,234.50``, ``+91 98765 43210``,
+``+1 (555) 010-9999``, and a ``-`` that stands alone. It holds digits, spaces, dots, commas, brackets and hyphens only, so it
+can call nothing, and it is no sum: a hyphen is accepted only where a digit is followed by a space and another group,
+which no formula allows. ``+1-1`` and ``+91-98765-43210`` are guarded: a spreadsheet would show their difference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any
+
+from airflow_provider_callreport.report import Value
+
+GUARD = "'"
+"""The character put before a text that a spreadsheet would run."""
+
+# Spaces, marks of writing direction and zero-width characters. No C0 control is in it: `text.clean` has replaced those.
+_BLANKS = " \x85\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff"
+_BREAKS = "\t\r\n"
+_OPERATORS = "=@＝﹦＠﹫"
+_SIGNS = "+\\-＋﹢－﹣"
+_NUMBER = (
+    "[+-]"
+    r"(?=[^-]*\Z|.*[0-9] [0-9(])"  # no second hyphen, or two groups side by side
+    r"[0-9(][0-9 .,()-]*\Z"
+)
+_PLACEHOLDER = r"[+-]+\Z"
+_DANGEROUS = re.compile(
+    f"{GUARD}*"
+    f"(?:[{_BREAKS}]|[{_BLANKS}{_BREAKS}]*(?:[{_OPERATORS}]|(?!{_NUMBER}|{_PLACEHOLDER})[{_SIGNS}]))"
+)
+
+# Two tests for a whole column. A set of first characters is made at C speed, and in most columns none of them is
+# suspect; a column of numbers that begin with "+" is passed by one match over its lines.
+_SUSPECTS = f"{GUARD}{_BREAKS}{_BLANKS}{_OPERATORS}{_SIGNS}"
+_SUSPECT = re.compile(f"[{_SUSPECTS}]")
+_HARMLESS_LINES = re.compile(f"(?>(?:[^{_SUSPECTS}][^\\n]*|[+-][0-9]+)(?:\\n|\\Z))*+\\Z")
+_first_character: Callable[[Any], str] = itemgetter(0)
+
+
+def guard(text: str) -> str:
+    """Return ``text``, with an apostrophe before it if a spreadsheet would take it for a formula."""
+    return GUARD + text if _DANGEROUS.match(text) else text
+
+
+def unguard(text: str) -> str:
+    """Return what `guard` was given: ``unguard(guard(x)) == x`` for every text."""
+    return text[1:] if text.startswith(GUARD) and _DANGEROUS.match(text) else text
+
+
+def guard_texts(values: Sequence[Value]) -> Sequence[Value]:
+    """Guard the values of a column of texts.
+
+    Returns:
+        ``values`` itself when nothing in it needs the guard.
+    """
+    texts: list[Any] = list(filter(None, values))
+    try:
+        if not _SUSPECT.search("".join(set(map(_first_character, texts)))) or _HARMLESS_LINES.match("\n".join(texts)):
+            return values
+    except TypeError:  # a number or time, which the column should not hold, but may
+        pass
+    return _guard_each(values)
+
+
+def guard_strays(values: Sequence[Value]) -> Sequence[Value]:
+    """Guard the texts that stand in a column of another kind; numbers and times are no formulas.
+
+    Returns:
+        ``values`` itself when no text is in it.
+    """
+    return _guard_each(values) if str in set(map(type, values)) else values
+
+
+def _guard_each(values: Sequence[Value]) -> Sequence[Value]:
+    dangerous = _DANGEROUS.match
+    return [GUARD + value if isinstance(value, str) and dangerous(value) else value for value in values]

@@ -1,0 +1,25 @@
+"""The byte stream of a text format: a plain file, or a gzip file that holds no time and no name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from gzip import GzipFile
+from pathlib import Path
+
+
+class OutputFile:
+    """A new file to append bytes to, compressed or not.
+
+    The gzip header (RFC 1952) is made the same for the same data: no file name, no modification time.
+    """
+
+    def __init__(self, path: Path, *, compress: bool) -> None:
+        self._file = path.open("wb")
+        self._gzip = GzipFile(filename="", mode="wb", compresslevel=6, fileobj=self._file, mtime=0) if compress else None
+        self.write: Callable[[bytes], int] = (self._gzip or self._file).write
+
+    def close(self) -> None:
+        """Flush and close; safe to call again."""
+        with self._file:
+            if self._gzip is not None:
+                self._gzip.close()

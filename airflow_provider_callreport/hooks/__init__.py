@@ -1,0 +1,1 @@
+"""Airflow's connection in, the API's client out."""

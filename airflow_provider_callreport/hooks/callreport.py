@@ -1,0 +1,245 @@
+"""The hook: credentials from an Airflow connection, and the report as pages, rows or a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+
+from airflow_provider_callreport.provider_info import CONNECTION_TYPE, HOOK_NAME
+
+if TYPE_CHECKING:
+    from airflow_provider_callreport.api.client import CallReportClient
+    from airflow_provider_callreport.api.filters import Window
+    from airflow_provider_callreport.api.paging import Page
+    from airflow_provider_callreport.api.settings import ClientSettings
+    from airflow_provider_callreport.api.table import ColumnChoice
+    from airflow_provider_callreport.report import Value
+
+DEFAULT_CONN_ID = "callreport_default"
+
+#: The Test button's patience: Airflow's own limit for it is not far above.
+_TEST_SECONDS = 8.0
+
+
+class CallReportHook(BaseHook):
+    """Talks to one DeepCall account.
+
+    Args:
+        callreport_conn_id: the Airflow connection; its fields are in the README's table.
+        client_settings: extra fields of the connection, to be overridden here: ``page_size``, ``timeout``,
+            ``deadline``, ``max_retry_time``, ``requests_per_second``, ``timezone``, ``verify`` and so on.
+
+    Example::
+
+        with CallReportHook().get_conn() as client: ...
+
+        for row in CallReportHook().iter_rows("calls", window_start="2026-01-31", window_end="2026-02-01"):
+            print(row["Status"], row["Total Talk Duration"])
+    """
+
+    conn_name_attr = "callreport_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = CONNECTION_TYPE
+    hook_name = HOOK_NAME
+
+    def __init__(self, callreport_conn_id: str = DEFAULT_CONN_ID, **client_settings: Any) -> None:
+        super().__init__()
+        self.callreport_conn_id = callreport_conn_id
+        self._overrides = client_settings
+        self._settings: ClientSettings | None = None
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """The form's extra fields, for Airflow before 3.2."""
+        from airflow_provider_callreport.hooks.connection_form import form_widgets
+
+        return form_widgets()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """The form's labels, for Airflow before 3.2."""
+        from airflow_provider_callreport.hooks.connection_form import field_behaviour
+
+        return field_behaviour()
+
+    @property
+    def settings(self) -> ClientSettings:
+        """The connection, checked. Its secrets are registered with Airflow's masker before anything else is done.
+
+        Raises:
+            SettingsError: a field is wrong.
+        """
+        if self._settings is None:
+            from airflow_provider_callreport.api.settings import settings_from_connection
+
+            connection = self.get_connection(self.callreport_conn_id)
+            extra = connection.extra_dejson
+            for secret in (connection.password, extra.get("ssid"), extra.get("hmac_key")):
+                if isinstance(secret, str) and secret:
+                    mask_secret(secret)
+            self._settings, unknown = settings_from_connection(
+                host=connection.host,
+                port=connection.port,
+                scheme=connection.schema,
+                login=connection.login,
+                password=connection.password,
+                extra=extra,
+                overrides=self._overrides,
+            )
+            if unknown:
+                self.log.warning(
+                    "connection %s has extra fields that mean nothing here: %s",
+                    self.callreport_conn_id,
+                    ", ".join(unknown),
+                )
+        return self._settings
+
+    def get_conn(self) -> CallReportClient:
+        """A client for the connection's account; close it, or use it in a ``with`` block.
+
+        Raises:
+            SettingsError: a field of the connection is wrong.
+        """
+        from airflow_provider_callreport.api.client import CallReportClient
+
+        return CallReportClient(self.settings)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for one call of the last minute: the cheapest request that needs the credentials.
+
+        Returns:
+            Whether it worked, and one sentence: what works, or what to fix.
+        """
+        from airflow_provider_callreport.api.errors import CallReportError
+
+        self._overrides = {
+            **self._overrides,
+            "timeout": min(5.0, _TEST_SECONDS),
+            "deadline": _TEST_SECONDS,
+            "max_retry_time": 0,
+        }
+        self._settings = None
+        now = datetime.now(UTC)
+        try:
+            settings = self.settings
+            with self.get_conn() as client:
+                self._probe(client, now)
+        except (CallReportError, ValueError) as error:
+            return False, _sentence(str(error))
+        except Exception as error:
+            # The button shows whatever is returned; a foreign exception's text may hold the connection.
+            return False, f"The connection could not be tested: {type(error).__name__}."
+        who = settings.credentials.user_id or "the session of ssid"
+        return True, f"Signed in to {settings.base_url} as {who}; the call log can be read."
+
+    def iter_pages(
+        self,
+        report: str = "calls",
+        filters: Mapping[str, Any] | None = None,
+        *,
+        window_start: datetime | str,
+        window_end: datetime | str,
+        page_size: int | None = None,
+    ) -> Iterator[Page]:
+        """The report's pages as the API sends them, each call once.
+
+        Only an iteration that ends by itself proves that the report is whole.
+
+        Args:
+            report: ``"calls"`` or ``"masked_calls"``.
+            filters: API filter keys; unknown ones pass through.
+            window_start: first instant; text without an offset is in the account's zone.
+            window_end: first instant after the window.
+            page_size: calls per request, or None for the connection's.
+
+        Raises:
+            SettingsError: an argument or the connection is wrong.
+            CallReportError: the report could not be read.
+            IncompleteReportError: it could not be read whole.
+        """
+        from airflow_provider_callreport.api.paging import ReportReader
+
+        window = self._window(window_start, window_end)
+        with self.get_conn() as client:
+            yield from ReportReader(client, _report(report), filters or {}, window, page_size=page_size).pages()
+
+    def iter_rows(
+        self,
+        report: str = "calls",
+        filters: Mapping[str, Any] | None = None,
+        *,
+        window_start: datetime | str,
+        window_end: datetime | str,
+        columns: ColumnChoice = None,
+        page_size: int | None = None,
+    ) -> Iterator[dict[str, Value]]:
+        """The report's calls as typed dicts, label -> value. Arguments and errors as in `iter_pages`.
+
+        Args:
+            report: see `iter_pages`.
+            filters: see `iter_pages`.
+            window_start: see `iter_pages`.
+            window_end: see `iter_pages`.
+            columns: labels to keep, or a mapping of label to new name, or None for all.
+            page_size: see `iter_pages`.
+        """
+        from airflow_provider_callreport.api.table import Table
+
+        table = Table(self.settings.timezone, columns)
+        pages = self.iter_pages(report, filters, window_start=window_start, window_end=window_end, page_size=page_size)
+        for number, page in enumerate(pages):
+            if number == 0:
+                table.start(page.records, page.column_arr)
+            labels = [column.label for column in table.columns]
+            for row in table.rows(page.records, page.column_arr):
+                yield dict(zip(labels, row, strict=True))
+
+    def count(
+        self,
+        filters: Mapping[str, Any] | None = None,
+        *,
+        window_start: datetime | str,
+        window_end: datetime | str,
+    ) -> int:
+        """How many calls a filter matches, by the API's ``reportCount``.
+
+        Raises:
+            CallReportError: the API gave no number.
+        """
+        from airflow_provider_callreport.api.filters import build_filter
+
+        api_filter = build_filter(filters or {}, self._window(window_start, window_end))
+        if api_filter is None:
+            return 0
+        with self.get_conn() as client:
+            return client.count({"filter": api_filter})
+
+    def _window(self, start: datetime | str, end: datetime | str) -> Window:
+        from airflow_provider_callreport.api.filters import Window, parse_time
+
+        zone = self.settings.timezone
+        return Window(parse_time(start, "window_start", zone), parse_time(end, "window_end", zone), zone)
+
+    def _probe(self, client: CallReportClient, now: datetime) -> None:
+        from airflow_provider_callreport.api.answer import parse_answer
+        from airflow_provider_callreport.api.filters import Window, build_filter
+
+        window = Window(now - timedelta(minutes=1), now, client.settings.timezone)
+        client.call("list", {"filter": build_filter({}, window) or {}, "sz": 1, "page": 0}, parse_answer)
+
+
+def _report(name: str) -> str:
+    from airflow_provider_callreport.api.errors import SettingsError
+    from airflow_provider_callreport.api.filters import REPORTS
+
+    if name not in REPORTS:
+        raise SettingsError(f"report is {name!r}; allowed are {', '.join(REPORTS)}")
+    return name
+
+
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,0 +1,1 @@
+"""Airflow's words in, one export, Airflow's words out."""

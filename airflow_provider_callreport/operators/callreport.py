@@ -1,0 +1,340 @@
+"""The operators: a call report as a file in S3, in the mail, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSkipException,
+    BaseOperator,
+    mask_secret,
+)
+
+from airflow_provider_callreport.api.errors import CallReportError, WindowError
+from airflow_provider_callreport.api.filters import NUMBER_FILTERS
+from airflow_provider_callreport.delivery.errors import DeliveryError
+from airflow_provider_callreport.operators.arguments import check_arguments
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_callreport.api.settings import ClientSettings
+    from airflow_provider_callreport.delivery.email import EmailDestination
+    from airflow_provider_callreport.delivery.s3 import S3Destination
+    from airflow_provider_callreport.export import ExportRequest
+
+
+class CallReportExportOperator(BaseOperator):
+    """Exports one call report to S3, by mail, or both: the whole report, or the task is red and says why.
+
+    Every text argument is a template field. Arguments that are written out are checked when the Dag is parsed,
+    templates after they have been rendered; a wrong one raises `ValueError` with what it was and what is allowed.
+
+    Args:
+        report: ``"calls"`` (the call log) or ``"masked_calls"`` (calls of masked-number campaigns).
+        filters: API filter keys, such as ``{"cNum": "919876543210"}``; unknown ones pass through. Helpers are in
+            `airflow_provider_callreport.api.filters`.
+        window_start: first instant of the window, ISO 8601; default the start of the run's data interval. A time
+            without an offset is in the account's zone.
+        window_end: first instant after the window; default the end of the run's data interval.
+        columns: labels to keep, in order, or a mapping of label to new name; None keeps all. May also name further
+            fields of the rows, such as ``"callId"``.
+        redact: label -> ``"last4"``, ``"drop"`` or ``"hmac"``, by the API's label. A label that the report does not
+            have is an error.
+        file_format: a key of `airflow_provider_callreport.formats.FORMATS`.
+        format_options: options of that format; see the README.
+        filename: name of the file in the mail; default from report, window and format.
+        report_title: title inside the file and the mail; default "Calls" or "Masked calls".
+        s3_bucket: bucket, or None for no S3.
+        s3_key: key of the object.
+        aws_conn_id: AWS connection; None lets boto3 look for credentials.
+        if_exists: ``"replace"``, ``"fail"`` or ``"skip"`` when the key is taken by another run's object.
+        s3_extra_args: further arguments for S3, such as ``{"ServerSideEncryption": "aws:kms", "Tagging": "a=b"}``.
+        email_to: addresses, or None for no mail.
+        email_cc: addresses in copy.
+        email_bcc: addresses in blind copy.
+        email_subject: subject; may hold ``[[ rows ]]`` and the other placeholders of the README.
+        email_html: HTML body, or a ``.html`` file beside the Dag; may hold the same placeholders.
+        smtp_conn_id: SMTP connection; its ``from_email`` is the sender.
+        max_attachment_bytes: largest encoded mail.
+        on_oversize: ``"link"`` mails the S3 address instead of the file when the mail would be larger, ``"fail"``
+            fails. Default: ``"link"`` with S3, ``"fail"`` without.
+        on_refused: ``"fail"`` sends to all recipients or to none, ``"warn"`` to those whom the mail server takes.
+        resend_if_unsure: send although an earlier try may have sent.
+        link_expires_in: seconds that a presigned address in the mail works; None mails the ``s3://`` address only.
+        empty: ``"write"`` delivers a report without calls, ``"skip"`` skips the task, ``"fail"`` fails it.
+        on_incomplete: ``"fail"``, or ``"warn"`` to deliver although the calls do not equal the API's total; the file,
+            the mail, the log and the summary then say so.
+        callreport_conn_id: connection to the API.
+
+    Returns:
+        The summary as a dict under 4 KB: see the README.
+    """
+
+    template_fields: Sequence[str] = (
+        "report",
+        "filters",
+        "window_start",
+        "window_end",
+        "columns",
+        "redact",
+        "file_format",
+        "format_options",
+        "filename",
+        "report_title",
+        "s3_bucket",
+        "s3_key",
+        "aws_conn_id",
+        "if_exists",
+        "s3_extra_args",
+        "email_to",
+        "email_cc",
+        "email_bcc",
+        "email_subject",
+        "email_html",
+        "smtp_conn_id",
+        "on_oversize",
+        "on_refused",
+        "empty",
+        "on_incomplete",
+        "callreport_conn_id",
+    )
+    template_ext: Sequence[str] = (".html",)
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "filters": "json",
+        "columns": "json",
+        "redact": "json",
+        "format_options": "json",
+        "s3_extra_args": "json",
+        "email_html": "html",
+    }
+    ui_color = "#e8f1fb"
+
+    def __init__(
+        self,
+        *,
+        report: str = "calls",
+        filters: Mapping[str, Any] | None = None,
+        window_start: datetime | str = "{{ data_interval_start }}",
+        window_end: datetime | str = "{{ data_interval_end }}",
+        columns: Sequence[str] | Mapping[str, str] | None = None,
+        redact: Mapping[str, str] | None = None,
+        file_format: str = "csv",
+        format_options: Mapping[str, Any] | None = None,
+        filename: str | None = None,
+        report_title: str | None = None,
+        s3_bucket: str | None = None,
+        s3_key: str | None = None,
+        aws_conn_id: str | None = "aws_default",
+        if_exists: str = "replace",
+        s3_extra_args: Mapping[str, Any] | None = None,
+        email_to: str | Sequence[str] | None = None,
+        email_cc: str | Sequence[str] | None = None,
+        email_bcc: str | Sequence[str] | None = None,
+        email_subject: str | None = None,
+        email_html: str | None = None,
+        smtp_conn_id: str = "smtp_default",
+        max_attachment_bytes: int = 15_000_000,
+        on_oversize: str | None = None,
+        on_refused: str = "fail",
+        resend_if_unsure: bool = False,
+        link_expires_in: float | None = None,
+        empty: str = "write",
+        on_incomplete: str = "fail",
+        callreport_conn_id: str = "callreport_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.report = report
+        self.filters = filters
+        self.window_start = window_start
+        self.window_end = window_end
+        self.columns = columns
+        self.redact = redact
+        self.file_format = file_format
+        self.format_options = format_options
+        self.filename = filename
+        self.report_title = report_title
+        self.s3_bucket = s3_bucket
+        self.s3_key = s3_key
+        self.aws_conn_id = aws_conn_id
+        self.if_exists = if_exists
+        self.s3_extra_args = s3_extra_args
+        self.email_to = email_to
+        self.email_cc = email_cc
+        self.email_bcc = email_bcc
+        self.email_subject = email_subject
+        self.email_html = email_html
+        self.smtp_conn_id = smtp_conn_id
+        self.max_attachment_bytes = max_attachment_bytes
+        self.on_oversize = on_oversize
+        self.on_refused = on_refused
+        self.resend_if_unsure = resend_if_unsure
+        self.link_expires_in = link_expires_in
+        self.empty = empty
+        self.on_incomplete = on_incomplete
+        self.callreport_conn_id = callreport_conn_id
+        check_arguments(self._arguments())
+
+    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
+        """Render, say clearly what a run without a data interval lacks, and mask numbers in filters.
+
+        Raises:
+            WindowError: the run has no data interval and the window was left to it.
+        """
+        from jinja2 import UndefinedError
+
+        try:
+            super().render_template_fields(context, jinja_env)
+        except UndefinedError as error:
+            if "data_interval" not in str(error):
+                raise
+            raise AirflowFailException(str(_no_interval())) from error
+        for name, value in (self.filters or {}).items() if isinstance(self.filters, Mapping) else ():
+            if name in NUMBER_FILTERS:
+                for number in value if isinstance(value, (list, tuple)) else (value,):
+                    if isinstance(number, str) and number:
+                        mask_secret(number)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Fetch, write, deliver; return the summary."""
+        from airflow_provider_callreport.export import export_report
+        from airflow_provider_callreport.hooks.callreport import CallReportHook
+        from airflow_provider_callreport.operators.send_record import send_record
+
+        try:
+            check_arguments(self._arguments())
+            hook = CallReportHook(self.callreport_conn_id)
+            request, s3, email = self._request(hook.settings), self._s3(), self._email()
+            with hook.get_conn() as client:
+                summary = export_report(
+                    client,
+                    request,
+                    run=_identity(context),
+                    s3=s3,
+                    link_expires_in=None if self.link_expires_in is None else timedelta(seconds=self.link_expires_in),
+                    email=email,
+                    send_record=send_record(context),
+                )
+        except (CallReportError, DeliveryError) as error:
+            if error.retryable:
+                raise
+            raise AirflowFailException(str(error)) from error
+        except (ValueError, ImportError) as error:
+            raise AirflowFailException(str(error)) from error
+        if summary.skipped:
+            raise AirflowSkipException('the report has no calls, and empty="skip"')
+        return summary.to_xcom()
+
+    def _arguments(self) -> dict[str, Any]:
+        names = (*self.template_fields, "max_attachment_bytes", "link_expires_in")
+        return {name: getattr(self, name) for name in names}
+
+    def _request(self, settings: ClientSettings) -> ExportRequest:
+        from airflow_provider_callreport.api.filters import Window, parse_time
+        from airflow_provider_callreport.export import ExportRequest
+        from airflow_provider_callreport.formats import FORMATS
+
+        zone = settings.timezone
+        return ExportRequest(
+            report=self.report,
+            window=Window(
+                parse_time(self.window_start, "window_start", zone),
+                parse_time(self.window_end, "window_end", zone),
+                zone,
+            ),
+            filters=self.filters or {},
+            columns=self.columns,
+            redact=self.redact or {},
+            file_format=self.file_format,
+            format_options=FORMATS[self.file_format].check_options(self.format_options or {}),
+            filename=self.filename,
+            title=self.report_title,
+            empty=self.empty,
+            on_incomplete=self.on_incomplete,
+        )
+
+    def _s3(self) -> S3Destination | None:
+        if not self.s3_bucket or not self.s3_key:
+            return None
+        from airflow_provider_callreport.delivery.s3 import S3Destination
+
+        return S3Destination(
+            self.s3_bucket, self.s3_key, self.aws_conn_id, if_exists=self.if_exists, extra_args=self.s3_extra_args or {}
+        )
+
+    def _email(self) -> EmailDestination | None:
+        if not self.email_to:
+            return None
+        from airflow_provider_callreport.delivery.email import EmailDestination
+
+        return EmailDestination(
+            to=self.email_to,
+            cc=self.email_cc,
+            bcc=self.email_bcc,
+            subject=self.email_subject,
+            html=self.email_html,
+            smtp_conn_id=self.smtp_conn_id,
+            max_attachment_bytes=self.max_attachment_bytes,
+            on_oversize=self.on_oversize or ("link" if self.s3_bucket else "fail"),
+            on_refused=self.on_refused,
+            resend_if_unsure=self.resend_if_unsure,
+        )
+
+
+#: Arguments of the export that `MaskListToS3Operator` does not take.
+_NOT_FOR_MASK_LIST = frozenset(
+    {
+        "report",
+        "email_to",
+        "email_cc",
+        "email_bcc",
+        "email_subject",
+        "email_html",
+        "smtp_conn_id",
+        "max_attachment_bytes",
+        "on_oversize",
+        "on_refused",
+        "resend_if_unsure",
+        "link_expires_in",
+    }
+)
+
+
+class MaskListToS3Operator(CallReportExportOperator):
+    """Exports the calls of masked-number campaigns (``masklist``) to S3.
+
+    `CallReportExportOperator` with ``report="masked_calls"`` and no mail; every other argument is the same.
+
+    Args:
+        s3_bucket: bucket.
+        s3_key: key of the object.
+        file_format: a key of `airflow_provider_callreport.formats.FORMATS`.
+        kwargs: the other arguments of `CallReportExportOperator`, but those of report and mail.
+    """
+
+    def __init__(self, *, s3_bucket: str, s3_key: str, file_format: str = "csv", **kwargs: Any) -> None:
+        refused = sorted(_NOT_FOR_MASK_LIST.intersection(kwargs))
+        if refused:
+            raise ValueError(
+                f"MaskListToS3Operator has no argument {refused[0]}; use CallReportExportOperator with "
+                'report="masked_calls" to choose the report or to send mail'
+            )
+        super().__init__(report="masked_calls", s3_bucket=s3_bucket, s3_key=s3_key, file_format=file_format, **kwargs)
+
+
+def _no_interval() -> WindowError:
+    return WindowError(
+        "this run has no data interval (it was started by hand or by an asset); set window_start and window_end"
+    )
+
+
+def _identity(context: Context) -> Any:
+    from airflow_provider_callreport.report import RunIdentity
+
+    instance: Any = context["ti"]
+    return RunIdentity(instance.dag_id, instance.task_id, instance.run_id, getattr(instance, "map_index", -1))

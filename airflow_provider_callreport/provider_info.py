@@ -1,0 +1,168 @@
+"""What Airflow reads about this package: its hooks, operators and the form of its connection.
+
+`CONNECTION_FIELDS` is the one table of the connection's extra fields. Airflow 3.2 and later draw the form from
+``conn-fields`` here; Airflow 2.11 to 3.1 draw it from the hook's form methods, which read the same table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+CONNECTION_TYPE = "callreport"
+HOOK_NAME = "DeepCall Call Report"
+DEFAULT_HOST = "v4-api.deepcall.com"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionField:
+    """One extra field of the connection form.
+
+    Attributes:
+        name: key in the connection's extra.
+        label: what the form shows.
+        type: JSON type: ``string``, ``integer``, ``number`` or ``boolean``.
+        description: help text below the field.
+        default: value that an empty field stands for, or None.
+        secret: whether the form hides it and the log masks it.
+        minimum: smallest allowed number, or None.
+    """
+
+    name: str
+    label: str
+    type: str
+    description: str
+    default: str | int | float | bool | None = None
+    secret: bool = False
+    minimum: float | None = None
+
+
+CONNECTION_FIELDS: tuple[ConnectionField, ...] = (
+    ConnectionField(
+        "ssid",
+        "Session id (ssid)",
+        "string",
+        "A panel session, instead of the token. It expires: unattended jobs want userId and token.",
+        secret=True,
+    ),
+    ConnectionField(
+        "timezone",
+        "Account time zone",
+        "string",
+        "IANA zone of the times that the API prints, such as Asia/Kolkata.",
+        default="Asia/Kolkata",
+    ),
+    ConnectionField("page_size", "Page size", "integer", "Calls per request.", default=100, minimum=1),
+    ConnectionField(
+        "timeout", "Timeout (s)", "number", "Longest silence of the server, in seconds.", default=30, minimum=0.001
+    ),
+    ConnectionField(
+        "deadline",
+        "Deadline (s)",
+        "number",
+        "Longest whole answer to one request, in seconds.",
+        default=120,
+        minimum=0.001,
+    ),
+    ConnectionField(
+        "max_retry_time",
+        "Retry time (s)",
+        "number",
+        "How long one request is tried again after transient errors, in seconds; 0 for never.",
+        default=120,
+        minimum=0,
+    ),
+    ConnectionField(
+        "requests_per_second",
+        "Requests per second",
+        "number",
+        "The most requests per second that one task makes; empty for no limit.",
+        minimum=0.001,
+    ),
+    ConnectionField(
+        "verify",
+        "Verify TLS",
+        "string",
+        "true, false, or the path of a CA bundle on the workers.",
+        default="true",
+    ),
+    ConnectionField(
+        "allow_http",
+        "Allow http",
+        "boolean",
+        "Permit an http:// host other than this machine. The token then travels in clear text.",
+        default=False,
+    ),
+    ConnectionField(
+        "hmac_key",
+        "Key for redact=hmac",
+        "string",
+        "Secret key of the pseudonyms that redact={...: 'hmac'} writes; at least 16 characters.",
+        secret=True,
+    ),
+)
+
+#: Extras that are read but are not in the form: they are for unusual accounts and for tests.
+FURTHER_EXTRAS = ("max_response_bytes", "endpoints", "cursor_page", "use_cursor")
+
+RELABELING = {"login": "User id (userId)", "password": "Token"}
+
+PLACEHOLDERS = {
+    "host": DEFAULT_HOST,
+    "login": "userId of the account",
+    "password": "API token (leave empty when ssid is set)",
+}
+
+HIDDEN_FIELDS = ("schema",)
+
+
+def _field_schema(field: ConnectionField) -> dict[str, Any]:
+    # The types are nullable because the form sends null for a field that is left empty.
+    schema: dict[str, Any] = {"type": [field.type, "null"]}
+    if field.default is not None:
+        schema["default"] = field.default
+    if field.secret:
+        schema["format"] = "password"
+    if field.minimum is not None:
+        schema["minimum"] = field.minimum
+    return schema
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Entry point ``apache_airflow_provider``: validated against the ``provider_info.schema.json`` Airflow ships."""
+    package = __package__ or "airflow_provider_callreport"
+    integration = "DeepCall Call Report"
+    return {
+        "package-name": "airflow-provider-callreport",
+        "name": "DeepCall Call Report",
+        "description": "Whole call reports of the DeepCall Call Report API, delivered to S3 and e-mail.",
+        "integrations": [
+            {
+                "integration-name": integration,
+                "external-doc-url": "https://deepcall.com",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [{"integration-name": integration, "python-modules": [f"{package}.hooks.callreport"]}],
+        "operators": [{"integration-name": integration, "python-modules": [f"{package}.operators.callreport"]}],
+        "connection-types": [
+            {
+                "connection-type": CONNECTION_TYPE,
+                "hook-class-name": f"{package}.hooks.callreport.CallReportHook",
+                "hook-name": HOOK_NAME,
+                "conn-fields": {
+                    field.name: {
+                        "label": field.label,
+                        "description": field.description,
+                        "schema": _field_schema(field),
+                    }
+                    for field in CONNECTION_FIELDS
+                },
+                "ui-field-behaviour": {
+                    "hidden-fields": list(HIDDEN_FIELDS),
+                    "relabeling": dict(RELABELING),
+                    "placeholders": dict(PLACEHOLDERS),
+                },
+            }
+        ],
+    }

@@ -1,0 +1,200 @@
+"""What may not leave in full: redaction of columns, before anything is written, logged, pushed or mailed.
+
+Four rules hold for every mode:
+
+- A redacted column that the report does not have is an error. The privacy officer asked for a column by name; a renamed
+  column must not slip through.
+- What does not look like a phone number is hidden whole: the modes fail closed.
+- The number of a redacted cell is hidden in the other text cells of its row as well: recordings and details
+  often carry the caller's number in their names.
+- Empty cells stay empty.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Any
+
+from airflow_provider_callreport.api.errors import SettingsError, TableError
+from airflow_provider_callreport.report import Column, ColumnKind, Row, Value
+
+#: What users may type in ``redact={label: mode}``.
+MODES = ("last4", "drop", "hmac")
+
+#: Stands for a value that is hidden whole.
+HIDDEN = "***"
+
+_PHONE = re.compile(r"[+(]?[\d*xX][\d*xX ().\-/]*")
+_SEPARATORS = re.compile(r"[ ().\-/]")
+#: Fewer digits than this are no subscriber number: showing four of them would show nearly all.
+_MIN_DIGITS = 8
+#: Digits by which a number is found in other cells: the national part, whatever prefix it is written with.
+_NATIONAL_DIGITS = 10
+#: DeepCall serves India: a national number (ten digits, or eleven with a leading 0) gets this country code.
+_HOME_COUNTRY_CODE = "91"
+
+
+def check_redact(redact: Any) -> dict[str, str]:
+    """``redact`` as label -> mode.
+
+    Raises:
+        SettingsError: it is no mapping, or a mode is unknown.
+    """
+    if redact is None:
+        return {}
+    if not isinstance(redact, Mapping):
+        raise SettingsError(
+            'redact must be an object of label to mode, such as {"Caller Number": "last4"}, '
+            f"not {type(redact).__name__}"
+        )
+    for label, mode in redact.items():
+        if not isinstance(label, str) or not label.strip():
+            raise SettingsError(f"redact has the label {label!r}; a label must be text that is not empty")
+        if mode not in MODES:
+            raise SettingsError(f"redact has {mode!r} for {label!r}; allowed are {', '.join(MODES)}")
+    return dict(redact)
+
+
+class Redactor:
+    """Redacts the typed rows of one report.
+
+    Args:
+        redact: label (as the API prints it) -> mode.
+        labels: every label of the report.
+        columns: the columns of the rows, in order.
+        hmac_key: key for the mode ``hmac``.
+        keep: labels whose columns may stay, or None for all. The others are only there for their values to be hidden
+            elsewhere.
+
+    Raises:
+        TableError: a label is not in the report.
+        SettingsError: ``hmac`` without a key, or ``last4``/``hmac`` for a column that holds no text.
+
+    Attributes:
+        columns: the columns that are left.
+    """
+
+    def __init__(
+        self,
+        redact: Mapping[str, str],
+        labels: Sequence[str],
+        columns: Sequence[Column],
+        hmac_key: str | None = None,
+        keep: Container[str] | None = None,
+    ) -> None:
+        sources = {column.source for column in columns}
+        for label, mode in redact.items():
+            if label not in labels and label not in sources:
+                raise TableError(
+                    f"redact names {label!r}, which the report does not have; it has {', '.join(labels)}. "
+                    "Nothing was exported, because an unredacted column might have left"
+                )
+            kind = next((column.kind for column in columns if column.source == label), ColumnKind.TEXT)
+            if mode != "drop" and kind is not ColumnKind.TEXT:
+                raise SettingsError(f"redact has {mode!r} for {label!r}, a {kind.value} column; allowed is drop")
+        if "hmac" in redact.values() and not hmac_key:
+            raise SettingsError("redact uses hmac, and the connection has no hmac_key; set that extra field")
+        self._modes: dict[int, Callable[[str], str]] = {}
+        self._kept: list[int] = []
+        for index, column in enumerate(columns):
+            mode = redact.get(column.source, "")
+            if mode:
+                self._modes[index] = _mode(mode, hmac_key)
+            if mode != "drop" and (keep is None or column.source in keep):
+                self._kept.append(index)
+        if not self._kept:
+            raise SettingsError("redact drops every column; keep at least one")
+        self.columns = tuple(columns[index] for index in self._kept)
+        self._texts = [
+            index
+            for index, column in enumerate(columns)
+            if column.kind is ColumnKind.TEXT and index in self._kept and index not in self._modes
+        ]
+        self._all_kept = len(self._kept) == len(columns)
+
+    def rows(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """The rows without what may not leave."""
+        if not self._modes:
+            return rows
+        return [self._row(list(row)) for row in rows]
+
+    def _row(self, row: list[Value]) -> Row:
+        for index, mode in self._modes.items():
+            value = row[index]
+            if value is None:
+                continue
+            text = str(value)
+            self._hide_elsewhere(row, text)
+            row[index] = mode(text)
+        return row if self._all_kept else [row[index] for index in self._kept]
+
+    def _hide_elsewhere(self, row: list[Value], text: str) -> None:
+        digits = "".join(filter(str.isdigit, text))
+        needle = digits[-_NATIONAL_DIGITS:] if len(digits) >= _MIN_DIGITS else ""
+        for index in self._texts:
+            cell = row[index]
+            if not isinstance(cell, str):
+                continue
+            if needle and needle in cell:
+                cell = re.sub(rf"(?:\+|00)?(?:\d{{0,3}}|0)?{needle}", HIDDEN, cell)
+            if len(text) >= _MIN_DIGITS and text in cell:
+                cell = cell.replace(text, HIDDEN)
+            row[index] = cell
+
+
+def last4(text: str) -> str:
+    """All digits but the last four as ``*``; separators stay. Hidden whole when it is no phone number."""
+    digits = sum(map(str.isdigit, text))
+    if not _PHONE.fullmatch(text.strip()) or digits < _MIN_DIGITS:
+        return HIDDEN
+    hide = digits - 4
+    shown = []
+    for character in text.strip():
+        if character.isdigit() and hide:
+            shown.append("*")
+            hide -= 1
+        else:
+            shown.append(character)
+    return "".join(shown)
+
+
+def international(text: str) -> str | None:
+    """The digits of a number in international form without ``+``, or None when it is no phone number.
+
+    The rule: separators go; a leading ``+`` or ``00`` goes; ten digits, or eleven with a leading 0, are an Indian
+    national number and get 91 in front. What is left must be 8 to 15 digits (E.164) that do not begin with 0. So
+    ``+91 98765 43210``, ``0091-9876543210``, ``09876543210`` and ``9876543210`` are one number.
+    """
+    compact = _SEPARATORS.sub("", text.strip())
+    if compact.startswith("+"):
+        digits = compact[1:]
+    elif compact.startswith("00"):
+        digits = compact[2:]
+    elif len(compact) == _NATIONAL_DIGITS and compact[:1] != "0":
+        digits = _HOME_COUNTRY_CODE + compact
+    elif len(compact) == _NATIONAL_DIGITS + 1 and compact[:1] == "0":
+        digits = _HOME_COUNTRY_CODE + compact[1:]
+    else:
+        digits = compact
+    if not digits.isascii() or not digits.isdigit() or not 8 <= len(digits) <= 15 or digits[0] == "0":
+        return None
+    return digits
+
+
+def pseudonym(text: str, key: str) -> str:
+    """A keyed pseudonym (HMAC-SHA-256, 80 bits): one for all spellings of a number; hidden whole when it is none."""
+    digits = international(text)
+    if digits is None:
+        return HIDDEN
+    digest = hmac.new(key.encode(), digits.encode(), hashlib.sha256).digest()
+    return "p_" + base64.b32encode(digest[:10]).decode().lower()
+
+
+def _mode(mode: str, hmac_key: str | None) -> Callable[[str], str]:
+    if mode == "hmac":
+        return lambda text: pseudonym(text, hmac_key or "")
+    return last4 if mode == "last4" else lambda _: HIDDEN

@@ -1,0 +1,185 @@
+"""What travels along the road: a report's columns, rows, description, figures and finished files.
+
+This module is the vocabulary that the rooms share. ``api`` turns the vendor's answers into `Column` and `Row`,
+``formats`` turns those into an `ExportedFile`, ``delivery`` carries that file to its place; none of the three knows
+another. Nothing here imports Airflow, ``requests`` or a file library, so importing it costs nothing in a Dag file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+#: One typed cell. ``datetime`` is naive and in the account's time zone (as the API prints it). In a column of any
+#: kind a ``str`` may stand where the API sent something that could not be read as that kind: nothing is dropped.
+Value = str | int | float | datetime | None
+
+#: One call: as many values as there are columns, in their order.
+Row = Sequence[Value]
+
+
+class ColumnKind(StrEnum):
+    """How a column's values are typed; every format maps the four to its own types."""
+
+    TEXT = "text"
+    """``str`` or None: phone numbers, ids, codes, names. Never a number, whatever it looks like."""
+    NUMBER = "number"
+    """``int`` or finite ``float``, or None: amounts. At most 15 significant digits, so that every format keeps it."""
+    DURATION = "duration"
+    """Seconds as ``int`` or ``float``, or None."""
+    DATETIME = "datetime"
+    """Naive ``datetime`` in the account's zone, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a report.
+
+    Attributes:
+        label: the header as it is written to the file; unique within a report.
+        kind: how its values are typed.
+        source: the API's own label (or row key) before renaming. Figures are found by it: ``"Status"`` stays
+            ``"Status"`` when the user calls the column ``"Outcome"``.
+    """
+
+    label: str
+    kind: ColumnKind = ColumnKind.TEXT
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.source:
+            object.__setattr__(self, "source", self.label)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInfo:
+    """What is known of a report before its first row: the words on its cover.
+
+    Everything in it follows from the run's window and arguments, never from the clock or a run id, so that a retry,
+    a clear and a backfill describe the same report in the same bytes.
+
+    Attributes:
+        report: ``"calls"`` or ``"masked_calls"``.
+        title: the human title, such as ``"Masked calls"``.
+        window_start: first instant of the window, aware, in the account's zone.
+        window_end: first instant after the window (half open), aware, in the account's zone.
+        timezone: IANA name of the account's zone.
+        filters: the filters in words, one per entry, without phone numbers; empty when there are none.
+        redacted: redacted columns by the API's label: ``{"Caller Number": "last4"}``.
+    """
+
+    report: str
+    title: str
+    window_start: datetime
+    window_end: datetime
+    timezone: str
+    filters: Sequence[str] = ()
+    redacted: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def file_time(self) -> datetime:
+        """The one time that is written into files (document properties, zip entries): the window's end."""
+        return self.window_end
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many calls, and how much talk time, one value of a column has."""
+
+    name: str
+    calls: int
+    talk_seconds: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The summary of a report, accumulated while its rows streamed past.
+
+    A tuple is None when the column it is made from is not part of the report (not sent by the API, not chosen, or
+    dropped by redaction): a figure never shows more than the file does.
+
+    Attributes:
+        by_status, by_campaign, by_agent: calls per value, most calls first, then by name; bounded in length, the rest
+            is added up under ``"(other)"``. Empty values are counted as ``"(none)"``.
+        by_hour: 24 counts of calls by hour of day in the account's zone.
+        talk_seconds: sum of the "Total Talk Duration" column, else of "Call Duration", in seconds.
+        talk_calls: number of calls with a duration above 0, the divisor of the average.
+    """
+
+    by_status: tuple[Tally, ...] | None = None
+    by_campaign: tuple[Tally, ...] | None = None
+    by_agent: tuple[Tally, ...] | None = None
+    by_hour: tuple[int, ...] | None = None
+    talk_seconds: float | None = None
+    talk_calls: int = 0
+
+    @property
+    def talk_average(self) -> float | None:
+        """Mean talk time in seconds of the calls that had any, or None."""
+        if self.talk_seconds is None or not self.talk_calls:
+            return None
+        return self.talk_seconds / self.talk_calls
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOutcome:
+    """What is known of a report after its last row: the proof.
+
+    Attributes:
+        rows: rows written (unique calls).
+        reported_total: the API's own total, or None when it gave no usable one.
+        complete: True when ``rows`` equals a usable total; None when there was no usable total, so that completeness
+            could not be proved; False only under ``on_incomplete="warn"``.
+        note: one sentence that says the same, for a cover, a mail or a log line.
+        figures: the summary figures, or None when nobody asked for them.
+    """
+
+    rows: int
+    reported_total: int | None
+    complete: bool | None
+    note: str
+    figures: Figures | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """One finished, closed, verified file in the private spool directory.
+
+    Attributes:
+        path: where it lies now.
+        filename: the name it is delivered under.
+        content_type: its MIME type.
+        rows: calls in it.
+        bytes: its size.
+        sha256: its SHA-256, lower-case hex.
+    """
+
+    path: Path
+    filename: str
+    content_type: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """Who delivers: the same for every try of one task instance, different for every other.
+
+    Attributes:
+        dag_id, task_id, run_id: Airflow's names.
+        map_index: index of a mapped task, -1 when it is not mapped.
+    """
+
+    dag_id: str
+    task_id: str
+    run_id: str
+    map_index: int = -1
+
+    @property
+    def key(self) -> str:
+        """The four in one string, stable and unambiguous; hash it before it leaves the deployment."""
+        return "\x1f".join((self.dag_id, self.task_id, self.run_id, str(self.map_index)))

@@ -1,0 +1,111 @@
+"""What an export says of itself when it is done: the XCom value, the log line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome
+
+#: Bytes of JSON that the summary may have, whatever the report (it is a row in Airflow's database).
+MAX_XCOM_BYTES = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class FileSummary:
+    """One file and where it went.
+
+    Attributes:
+        file: the file.
+        uri: ``s3://bucket/key``, or None when it went by mail only.
+        status: ``"written"``, ``"already_there"`` or ``"skipped"`` at ``uri``; None without ``uri``.
+    """
+
+    file: ExportedFile
+    uri: str | None = None
+    status: str | None = None
+
+    def to_xcom(self) -> dict[str, Any]:
+        """As in the public contract: ``uri`` or ``filename``, ``rows``, ``bytes``, ``sha256``."""
+        where = {"filename": self.file.filename} if self.uri is None else {"uri": self.uri, "status": self.status}
+        return {**where, "rows": self.file.rows, "bytes": self.file.bytes, "sha256": self.file.sha256}
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSummary:
+    """The result of one export.
+
+    Attributes:
+        info: the report's description.
+        outcome: its proof.
+        file_format: the format's name.
+        columns: labels as written.
+        pages: answers read.
+        duplicates_dropped: rows that the API sent a second time.
+        files: each file and where it went; empty when an empty report was skipped.
+        emailed_to: addresses that got the mail.
+        message_id: the mail's Message-ID, or None.
+        skipped: True when the report was empty and ``empty="skip"``.
+    """
+
+    info: ReportInfo
+    outcome: ReportOutcome
+    file_format: str
+    columns: Sequence[str]
+    pages: int
+    duplicates_dropped: int
+    files: Sequence[FileSummary] = ()
+    emailed_to: Sequence[str] = ()
+    message_id: str | None = None
+    skipped: bool = field(default=False)
+
+    def to_xcom(self) -> dict[str, Any]:
+        """The small dict that the operators return: under `MAX_XCOM_BYTES` of JSON, without a row's content.
+
+        When many columns or recipients would make it larger, their lists are cut and ``columns_omitted`` or
+        ``emailed_to_omitted`` says by how many.
+        """
+        info, outcome = self.info, self.outcome
+        value: dict[str, Any] = {
+            "report": info.report,
+            "file_format": self.file_format,
+            "window": {
+                "start": info.window_start.isoformat(),
+                "end": info.window_end.isoformat(),
+                "timezone": info.timezone,
+            },
+            "rows": outcome.rows,
+            "reported_total": outcome.reported_total,
+            "complete": outcome.complete,
+            "pages": self.pages,
+            "duplicates_dropped": self.duplicates_dropped,
+            "columns": list(self.columns),
+            "redacted_columns": sorted(info.redacted),
+            "files": [file.to_xcom() for file in self.files],
+            "emailed_to": list(self.emailed_to),
+        }
+        if self.message_id is not None:
+            value["message_id"] = self.message_id
+        for name in ("columns", "emailed_to", "redacted_columns", "files"):
+            _shorten(value, name)
+        return value
+
+    def in_words(self) -> str:
+        """One sentence for the log."""
+        files = ", ".join(
+            f"{file.uri or file.file.filename} ({file.status or 'attached or linked'}, {file.file.bytes} bytes)"
+            for file in self.files
+        )
+        mail = f"; mailed to {len(self.emailed_to)} recipients" if self.emailed_to else ""
+        return f"{self.outcome.note} {self.pages} pages, {self.duplicates_dropped} repeated rows dropped; {files}{mail}"
+
+
+def _shorten(value: dict[str, Any], name: str) -> None:
+    """Cut the list ``name`` from its end until the whole fits."""
+    omitted = 0
+    while value[name] and len(json.dumps(value)) > MAX_XCOM_BYTES:
+        value[name].pop()
+        omitted += 1
+        value[f"{name}_omitted"] = omitted
