@@ -215,7 +215,7 @@ def _read_once(
         first = next(pages)
         table.start(first.records, first.column_arr)
         chosen = None if request.columns is None else set(request.columns)
-        redactor = Redactor(request.redact, table.labels, table.columns, client.settings.hmac_key, keep=chosen)
+        redactor = Redactor(request.redact, table.labels, table.columns, client.settings.hmac_secret, keep=chosen)
         collector = FiguresCollector(redactor.columns) if wants_figures or file_format.needs_figures else None
         writer = writer_class(path, redactor.columns, info, request.format_options)
         try:

@@ -94,7 +94,7 @@ CONNECTION_FIELDS: tuple[ConnectionField, ...] = (
         default=False,
     ),
     ConnectionField(
-        "hmac_key",
+        "hmac_secret",
         "Key for redact=hmac",
         "string",
         "Secret key of the pseudonyms that redact={...: 'hmac'} writes; at least 16 characters.",

@@ -66,7 +66,7 @@ class Redactor:
         redact: label (as the API prints it) -> mode.
         labels: every label of the report.
         columns: the columns of the rows, in order.
-        hmac_key: key for the mode ``hmac``.
+        hmac_secret: key for the mode ``hmac``.
         keep: labels whose columns may stay, or None for all. The others are only there for their values to be hidden
             elsewhere.
 
@@ -83,7 +83,7 @@ class Redactor:
         redact: Mapping[str, str],
         labels: Sequence[str],
         columns: Sequence[Column],
-        hmac_key: str | None = None,
+        hmac_secret: str | None = None,
         keep: Container[str] | None = None,
     ) -> None:
         sources = {column.source for column in columns}
@@ -96,14 +96,14 @@ class Redactor:
             kind = next((column.kind for column in columns if column.source == label), ColumnKind.TEXT)
             if mode != "drop" and kind is not ColumnKind.TEXT:
                 raise SettingsError(f"redact has {mode!r} for {label!r}, a {kind.value} column; allowed is drop")
-        if "hmac" in redact.values() and not hmac_key:
-            raise SettingsError("redact uses hmac, and the connection has no hmac_key; set that extra field")
+        if "hmac" in redact.values() and not hmac_secret:
+            raise SettingsError("redact uses hmac, and the connection has no hmac_secret; set that extra field")
         self._modes: dict[int, Callable[[str], str]] = {}
         self._kept: list[int] = []
         for index, column in enumerate(columns):
             mode = redact.get(column.source, "")
             if mode:
-                self._modes[index] = _mode(mode, hmac_key)
+                self._modes[index] = _mode(mode, hmac_secret)
             if mode != "drop" and (keep is None or column.source in keep):
                 self._kept.append(index)
         if not self._kept:
@@ -194,7 +194,7 @@ def pseudonym(text: str, key: str) -> str:
     return "p_" + base64.b32encode(digest[:10]).decode().lower()
 
 
-def _mode(mode: str, hmac_key: str | None) -> Callable[[str], str]:
+def _mode(mode: str, hmac_secret: str | None) -> Callable[[str], str]:
     if mode == "hmac":
-        return lambda text: pseudonym(text, hmac_key or "")
+        return lambda text: pseudonym(text, hmac_secret or "")
     return last4 if mode == "last4" else lambda _: HIDDEN

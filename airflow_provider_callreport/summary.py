@@ -28,9 +28,13 @@ class FileSummary:
     status: str | None = None
 
     def to_xcom(self) -> dict[str, Any]:
-        """As in the public contract: ``uri`` or ``filename``, ``rows``, ``bytes``, ``sha256``."""
-        where = {"filename": self.file.filename} if self.uri is None else {"uri": self.uri, "status": self.status}
-        return {**where, "rows": self.file.rows, "bytes": self.file.bytes, "sha256": self.file.sha256}
+        """As in the public contract: ``uri`` or ``filename``, ``rows``, ``bytes``, ``sha256``.
+
+        ``status`` is added when it is ``"skipped"``: what is at ``uri`` then is not this file.
+        """
+        where = {"filename": self.file.filename} if self.uri is None else {"uri": self.uri}
+        value = {**where, "rows": self.file.rows, "bytes": self.file.bytes, "sha256": self.file.sha256}
+        return {**value, "status": self.status} if self.status == "skipped" else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,8 @@ class ExportSummary:
     def to_xcom(self) -> dict[str, Any]:
         """The small dict that the operators return: under `MAX_XCOM_BYTES` of JSON, without a row's content.
 
-        When many columns or recipients would make it larger, their lists are cut and ``columns_omitted`` or
-        ``emailed_to_omitted`` says by how many.
+        The report is proved whole when ``rows`` equals ``reported_total``. When many columns or recipients would make
+        the dict larger, their lists are cut and ``columns_omitted`` or ``emailed_to_omitted`` says by how many.
         """
         info, outcome = self.info, self.outcome
         value: dict[str, Any] = {
@@ -78,7 +82,6 @@ class ExportSummary:
             },
             "rows": outcome.rows,
             "reported_total": outcome.reported_total,
-            "complete": outcome.complete,
             "pages": self.pages,
             "duplicates_dropped": self.duplicates_dropped,
             "columns": list(self.columns),
@@ -86,10 +89,7 @@ class ExportSummary:
             "files": [file.to_xcom() for file in self.files],
             "emailed_to": list(self.emailed_to),
         }
-        if self.message_id is not None:
-            value["message_id"] = self.message_id
-        for name in ("columns", "emailed_to", "redacted_columns", "files"):
-            _shorten(value, name)
+        _shorten(value, ("columns", "redacted_columns", "emailed_to"))
         return value
 
     def in_words(self) -> str:
@@ -102,10 +102,11 @@ class ExportSummary:
         return f"{self.outcome.note} {self.pages} pages, {self.duplicates_dropped} repeated rows dropped; {files}{mail}"
 
 
-def _shorten(value: dict[str, Any], name: str) -> None:
-    """Cut the list ``name`` from its end until the whole fits."""
-    omitted = 0
-    while value[name] and len(json.dumps(value)) > MAX_XCOM_BYTES:
+def _shorten(value: dict[str, Any], names: Sequence[str]) -> None:
+    """Cut the longest of some lists from its end until the whole fits."""
+    while len(json.dumps(value)) > MAX_XCOM_BYTES:
+        name = max(names, key=lambda name: len(json.dumps(value[name])))
+        if not value[name]:
+            return
         value[name].pop()
-        omitted += 1
-        value[f"{name}_omitted"] = omitted
+        value[f"{name}_omitted"] = value.get(f"{name}_omitted", 0) + 1

@@ -37,6 +37,7 @@ class _Source:
     name: str
     ranges: tuple[tuple[int, int], ...]
     weight: int = 400
+    static: bool = False
     features: tuple[str, ...] = ("*",)
 
 
@@ -61,7 +62,11 @@ _SOURCES = (
     _indic("Kannada", (0xC80, 0xCFF)),
     _indic("Malayalam", (0xD00, 0xD7F)),
     _indic("Sinhala", (0xD80, 0xDFF)),
-    _Source("NotoSansArabic", ((0x20, 0x20), (0x600, 0x6FF), (0x750, 0x77F), (0x8A0, 0x8FF), (0x200C, 0x200F))),
+    # The older, static font: the variable one draws a letter and its dots as two glyphs, which readers that copy
+    # right-to-left text cannot put together again.
+    _Source(
+        "NotoSansArabic", ((0x20, 0x20), (0x600, 0x6FF), (0x750, 0x77F), (0x8A0, 0x8FF), (0x200C, 0x200F)), static=True
+    ),
     _Source("NotoSansHebrew", ((0x20, 0x20), (0x590, 0x5FF), (0xFB1D, 0xFB4F))),
     _Source("NotoSansThai", ((0x20, 0x20), (0xE00, 0xE7F))),
     _Source("NotoSansSymbols2", ((0x2300, 0x23FF), (0x2460, 0x27BF), (0x2B00, 0x2BFF))),
@@ -74,16 +79,19 @@ def _codepoints(ranges: Iterable[tuple[int, int]]) -> Iterator[int]:
         yield from range(first, last + 1)
 
 
-def _find(name: str, folders: Iterable[Path]) -> Path:
+def _find(source: _Source, folders: Iterable[Path]) -> Path:
+    names = (
+        [f"{source.name}-Regular.ttf"] if source.static else [f"{source.name}[wght].ttf", f"{source.name}-Regular.ttf"]
+    )
     for folder in folders:
-        for file in (folder / f"{name}[wght].ttf", folder / f"{name}-Regular.ttf"):
+        for file in (folder / name for name in names):
             if file.exists():
                 return file
-    raise SystemExit(f"{name}: not in {', '.join(map(str, folders))}")
+    raise SystemExit(f"{source.name}: not in {', '.join(map(str, folders))}")
 
 
 def _build(source: _Source, folders: list[Path]) -> Path:
-    font = TTFont(_find(source.name, folders), recalcTimestamp=False)
+    font = TTFont(_find(source, folders), recalcTimestamp=False)
     style = {400: "Regular", 700: "Bold"}[source.weight]
     if "fvar" in font:
         limits = {axis.axisTag: axis.defaultValue for axis in font["fvar"].axes} | {"wght": source.weight}
@@ -104,7 +112,7 @@ def main() -> None:
     folders = [Path(argument) for argument in sys.argv[1:]]
     for source in _SOURCES:
         target = _build(source, folders)
-        print(f"{target.name:32} {target.stat().st_size / 1024:7.0f} KB")
+        sys.stdout.write(f"{target.name:32} {target.stat().st_size / 1024:7.0f} KB\n")
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ class ClientSettings:
         endpoints: endpoint name -> name in the URL, for brands that spell them otherwise.
         use_cursor: follow the search-after cursor when the API answers one.
         cursor_page: ``"zero"`` keeps ``page`` at 0 while a cursor is followed, ``"count"`` counts it up.
-        hmac_key: key of the pseudonyms of ``redact={...: "hmac"}``, or None.
+        hmac_secret: key of the pseudonyms of ``redact={...: "hmac"}``, or None.
     """
 
     base_url: str
@@ -107,11 +107,11 @@ class ClientSettings:
     endpoints: Mapping[str, str] = field(default_factory=dict)
     use_cursor: bool = True
     cursor_page: str = "zero"
-    hmac_key: str | None = field(default=None, repr=False)
+    hmac_secret: str | None = field(default=None, repr=False)
 
     def secrets(self) -> tuple[str, ...]:
         """The values that no log line, exception or XCom may contain."""
-        return self.credentials.secrets() + ((self.hmac_key,) if self.hmac_key else ())
+        return self.credentials.secrets() + ((self.hmac_secret,) if self.hmac_secret else ())
 
 
 def settings_from_connection(
@@ -162,7 +162,7 @@ def settings_from_connection(
         endpoints=_endpoints(values.get("endpoints")),
         use_cursor=_boolean(values, "use_cursor", default=True),
         cursor_page=_choice(values, "cursor_page", ("zero", "count")),
-        hmac_key=_hmac_key(values),
+        hmac_secret=_hmac_secret(values),
     )
     return settings, unknown
 
@@ -314,10 +314,10 @@ def _endpoints(value: Any) -> Mapping[str, str]:
     return dict(value)
 
 
-def _hmac_key(values: Mapping[str, Any]) -> str | None:
-    key = _string(values, "hmac_key")
+def _hmac_secret(values: Mapping[str, Any]) -> str | None:
+    key = _string(values, "hmac_secret")
     if not key:
         return None
     if len(key) < _MIN_HMAC_KEY:
-        raise SettingsError(f"extra field hmac_key has {len(key)} characters; allowed are {_MIN_HMAC_KEY} or more")
+        raise SettingsError(f"extra field hmac_secret has {len(key)} characters; allowed are {_MIN_HMAC_KEY} or more")
     return key

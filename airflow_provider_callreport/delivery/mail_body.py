@@ -62,7 +62,10 @@ if TYPE_CHECKING:
 _MAX_BARS = 8
 _MAX_NAME = 60
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 
 _REDACTIONS = {
     "last4": "{column}: only the last 4 digits are left",
@@ -72,8 +75,8 @@ _REDACTIONS = {
 
 _DEFAULT_SUBJECT = (
     "[% if proof == 'incomplete' %]INCOMPLETE: [% endif %][[ title ]] [[ window ]]: "
-    "[% if rows == 0 %]no calls[% elif rows == 1 %]1 call[% else %][[ rows|count ]] calls[% endif %]"
-    "[% if proof == 'incomplete' and reported_total is not none %] of [[ reported_total|count ]][% endif %]"
+    "[% if proof == 'incomplete' and reported_total is not none %][[ rows|count ]] of [[ reported_total|count ]] calls"
+    "[% elif rows == 0 %]no calls[% elif rows == 1 %]1 call[% else %][[ rows|count ]] calls[% endif %]"
 )
 
 #: Nine digits and more, however they are grouped: the shortest numbers with an area code, and longer than any date.
@@ -267,7 +270,7 @@ def _is_midnight(moment: datetime) -> bool:
 
 def _day(moment: datetime) -> str:
     # Not strftime: its month names follow the worker's locale.
-    return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
+    return f"{moment.day} {_MONTHS[moment.month - 1][:3]} {moment.year}"
 
 
 def _clock(moment: datetime) -> str:

@@ -437,8 +437,8 @@ def check_extra_args(extra_args: Mapping[str, Any]) -> None:
     """Refuse what S3 would refuse later, or what is ours to set.
 
     Raises:
-        ValueError: an unknown name, an ``SSECustomerKey`` of another type, or ``Metadata`` that is not text or takes one
-            of `METADATA`'s names.
+        ValueError: an unknown name, an ``SSECustomerKey`` of another type, or ``Metadata`` that is not text or
+            takes one of `METADATA`'s names.
     """
     unknown = sorted(set(extra_args) - EXTRA_ARGS)
     if unknown:

@@ -161,10 +161,11 @@ def _rcpt_to(client: smtplib.SMTP, recipients: Sequence[str]) -> tuple[Refusal, 
 
 def _send_mail(client: smtplib.SMTP, mail: bytes) -> None:
     """Send the mail and the lone dot that ends it (RFC 5321, 4.5.2)."""
-    stuffed = re.sub(rb"(?m)^\.", b"..", mail)
-    data = stuffed + (b"" if stuffed.endswith(b"\r\n") else b"\r\n") + b".\r\n"
-    for start in range(0, len(data), _CHUNK):
-        client.send(data[start : start + _CHUNK])
+    # A mail may have 15 MB: no copy of it is made unless a line begins with a dot, which base64 and ours do not.
+    stuffed = re.sub(rb"(?m)^\.", b"..", mail) if mail.startswith(b".") or b"\n." in mail else mail
+    for start in range(0, len(stuffed), _CHUNK):
+        client.send(stuffed[start : start + _CHUNK])
+    client.send(b".\r\n" if stuffed.endswith(b"\r\n") else b"\r\n.\r\n")
 
 
 def _await_answer(client: smtplib.SMTP, refused: tuple[Refusal, ...], timeout: float) -> tuple[Refusal, ...]:

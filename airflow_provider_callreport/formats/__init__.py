@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from airflow_provider_callreport.formats.options import Option, choice, complete, switch
+from airflow_provider_callreport.formats.options import Option, choice, complete, switch, texts, whole_number
 from airflow_provider_callreport.report import Column, ReportInfo, ReportOutcome, Row
 
 
@@ -24,9 +24,7 @@ class ReportWriter(Protocol):
     no file outside ``path.parent``.
     """
 
-    def __init__(
-        self, path: Path, columns: Sequence[Column], info: ReportInfo, options: Mapping[str, Any]
-    ) -> None: ...
+    def __init__(self, path: Path, columns: Sequence[Column], info: ReportInfo, options: Mapping[str, Any]) -> None: ...
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows, in order. A cell whose type is not that of its column (a ``str``) is written as text."""
@@ -122,6 +120,25 @@ FORMATS: dict[str, Format] = {
             "xlsx:XlsxWriter",
             needs_figures=True,
         ),
-        Format("pdf", ".pdf", "application/pdf", "pdf:PdfWriter", needs_figures=True),
+        Format(
+            "jsonl",
+            ".jsonl",
+            "application/jsonl; charset=utf-8",
+            "jsonl:JsonLinesWriter",
+            options=(switch("gzip", False),),
+        ),
+        Format("parquet", ".parquet", "application/vnd.apache.parquet", "parquet:ParquetWriter", extra="parquet"),
+        Format(
+            "pdf",
+            ".pdf",
+            "application/pdf",
+            "pdf:PdfWriter",
+            needs_figures=True,
+            options=(
+                whole_number("max_rows", 50_000, minimum=1),
+                choice("over_max_rows", "fail", "summary_only"),
+                texts("font_paths"),
+            ),
+        ),
     )
 }

@@ -17,17 +17,26 @@ _NEUTRAL = frozenset(("B", "S", "WS", "ON"))
 _CLOSING = dict(zip("([{（［｛「『〈《⟨", ")]}）］｝」』〉》⟩", strict=True))
 
 
-def visual_runs(text: str) -> list[tuple[int, int, bool]]:
+def is_rtl(text: str) -> bool:
+    """Whether ``text`` is a right-to-left paragraph: its first letter is (P2 and P3)."""
+    return bool(HAS_RTL.search(text)) and _paragraph_level([bidirectional(c) for c in text]) == 1
+
+
+def visual_runs(text: str, *, rtl: bool | None = None) -> list[tuple[int, int, bool]]:
     """Cut text into runs of one direction, in the order in which they are drawn from left to right.
+
+    Args:
+        text: one line.
+        rtl: whether it belongs to a right-to-left paragraph; None decides by its own first letter.
 
     Returns:
         ``(start, end, rtl)`` for each run: a slice of ``text`` and whether its characters run right to left.
     """
     if not text:
         return []
-    if not HAS_RTL.search(text):
+    if not (rtl or HAS_RTL.search(text)):
         return [(0, len(text), False)]
-    levels = _levels(text)
+    levels = _levels(text, rtl)
     runs: list[tuple[int, int, int]] = []
     start = 0
     for i in range(1, len(text) + 1):
@@ -46,10 +55,10 @@ def visual_runs(text: str) -> list[tuple[int, int, bool]]:
     return [(first, last, level % 2 == 1) for first, last, level in runs]
 
 
-def _levels(text: str) -> list[int]:
+def _levels(text: str, rtl: bool | None) -> list[int]:
     """The embedding level of every character: even is left to right."""
     original = [bidirectional(c) or "L" for c in text]
-    base = _paragraph_level(original)
+    base = _paragraph_level(original) if rtl is None else int(rtl)
     # X9: what is removed takes no part; it gets the level of what stands before it.
     kept = [i for i, kind in enumerate(original) if kind not in _REMOVED]
     kinds = [original[i] for i in kept]

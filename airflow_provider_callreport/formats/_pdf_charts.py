@@ -64,7 +64,7 @@ def draw_bars(
     """Draw a bar below another, as many as fit; what does not fit is stated in a last line."""
     style, small = TextStyle(book, 8), TextStyle(book, 7.5)
     rows = int(height // _BAR_PITCH)
-    shown = bars if len(bars) <= rows else bars[: rows - 1]
+    shown = bars if len(bars) <= rows else bars[: max(rows - 1, 0)]
     rest = bars[len(shown) :]
     whole = sum(bar.count for bar in bars)
     most = max((bar.count for bar in bars), default=1) or 1

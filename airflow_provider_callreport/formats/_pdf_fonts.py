@@ -170,8 +170,9 @@ class EmbeddedFont:
             | hb.SubsetFlags.NO_HINTING
             | hb.SubsetFlags.NO_LAYOUT_CLOSURE
             | hb.SubsetFlags.NOTDEF_OUTLINE
-            | hb.SubsetFlags.CFF_IDENTITY_CHARSET
         )
+        if not self.file.is_truetype:
+            request.flags |= hb.SubsetFlags.CFF_IDENTITY_CHARSET
         request.glyph_set.update(self._used)
         if self._text_drawn:
             request.unicode_set.update(ord(c) for c in WIN_ANSI.values())

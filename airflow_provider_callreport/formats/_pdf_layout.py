@@ -15,8 +15,10 @@ PADDING = 0.45
 #: Lines of a column's label.
 HEADER_LINES = 3
 
-#: A text column asks for no more than this, in font sizes; longer cells are wrapped.
+#: A column asks for no more than this, in font sizes; longer cells are wrapped.
 _WIDEST = 24.0
+#: No column is narrower than this, in font sizes: a later cell may need it.
+_LEAST = 2.5
 #: A text column is not made narrower than its longest word, nor than this if the word is longer, in font sizes.
 _NARROWEST = 9.0
 #: Short tables are stretched to fill the page, but not beyond this.
@@ -56,7 +58,7 @@ class Layout:
 
 def plan_layout(
     columns: Sequence[Column],
-    sample: Iterable[Sequence[str]],
+    sample: Sequence[Sequence[str]],
     available: float,
     style: TextStyle,
     header: TextStyle,
@@ -68,7 +70,7 @@ def plan_layout(
 
     Args:
         columns: the report's columns.
-        sample: the printed cells of some rows.
+        sample: for each column, the printed cells of some rows.
         available: width of the table in points.
         style: the cells' style at 1 point.
         header: the labels' style at 1 point.
@@ -89,19 +91,19 @@ def plan_layout(
 
 
 def _measure(
-    columns: Sequence[Column], sample: Iterable[Sequence[str]], style: TextStyle, header: TextStyle
+    columns: Sequence[Column], sample: Sequence[Sequence[str]], style: TextStyle, header: TextStyle
 ) -> tuple[list[float], list[float]]:
     """The width that each column wants and the least that it takes, in font sizes, padding included."""
     wanted: list[float] = []
     least: list[float] = []
-    cells = list(zip(*sample, strict=True)) or [()] * len(columns)
-    for column, texts in zip(columns, cells, strict=True):
+    for column, cells in zip(columns, sample, strict=True):
         label = _label_width(column.label, header)
-        widest = max(map(style.width, set(texts)), default=0.0)
+        texts = dict.fromkeys(cells)  # not a set: the order in which text is measured decides over the bytes
+        widest = min(max(map(style.width, texts), default=0.0), _WIDEST)
         word = widest
         if column.kind is ColumnKind.TEXT:
-            widest = min(widest, _WIDEST)
-            word = min(max((style.width(w) for text in set(texts) for w in text.split()), default=0.0), _NARROWEST)
+            word = min(max((style.width(w) for text in texts for w in text.split()), default=0.0), _NARROWEST)
+        label = max(label, _LEAST)
         # A hair more than measured, so that rounding never wraps a cell.
         wanted.append(max(label, widest) + 2 * PADDING + 0.02)
         least.append(max(label, min(word, widest)) + 2 * PADDING + 0.02)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from airflow_provider_callreport.formats._pdf_file import PdfFile, pdf_date, pdf_number, pdf_text
 from airflow_provider_callreport.formats._pdf_fonts import FontBook
-from airflow_provider_callreport.formats._pdf_text import TextStyle
+from airflow_provider_callreport.formats._pdf_text import Line, TextStyle
 
 #: A4 on its side, in points.
 PAGE_WIDTH, PAGE_HEIGHT = 841.89, 595.28
@@ -27,7 +27,10 @@ GOOD = "0.13 0.50 0.32"
 WARN = "0.72 0.45 0.05"
 BAD = "0.72 0.15 0.13"
 
-_TOTAL_SIZE = 7.5
+_FOOTER_SIZE = 7.5
+_FOOTER_Y = MARGIN - 16
+#: Room for "Page 123,456 of 123,456".
+_PAGE_NUMBER_WIDTH = 120.0
 
 
 class Page:
@@ -42,15 +45,16 @@ class Page:
         """Fill a rectangle whose lower left corner is at x, y."""
         self._shapes.append(f"{color} rg {' '.join(map(pdf_number, (x, y, width, height)))} re f")
 
-    def text(self, style: TextStyle, x: float, y: float, text: str, color: str = INK) -> float:
+    def text(self, style: TextStyle, x: float, y: float, text: str | Line, color: str = INK) -> float:
         """Draw a line of text that starts at x on the base line y, and return its width."""
-        line = style.line(text)
+        line = style.line(text) if isinstance(text, str) else text
         self._texts.append(f"{color} rg {style.select} 1 0 0 1 {pdf_number(x)} {pdf_number(y)} Tm {line.operators}")
         return line.width
 
-    def text_right(self, style: TextStyle, x: float, y: float, text: str, color: str = INK) -> None:
+    def text_right(self, style: TextStyle, x: float, y: float, text: str | Line, color: str = INK) -> None:
         """Draw a line of text that ends at x."""
-        self.text(style, x - style.width(text), y, text, color)
+        line = style.line(text) if isinstance(text, str) else text
+        self.text(style, x - line.width, y, line, color)
 
     def add_text(self, operators: str) -> None:
         """Add text operators that were made elsewhere; they choose their font and colour."""
@@ -65,11 +69,11 @@ class Document:
     """The pages of one document. Each is on disk as soon as it is added; the first one may come last."""
 
     def __init__(self, path: Path, book: FontBook, footer: str) -> None:
-        """Start the document at ``path``; ``footer`` stands at the foot of every page."""
+        """Start the document at ``path``; ``footer`` stands at the foot of every page, cut when it is too long."""
         self._file = PdfFile(path)
         self._book = book
-        self._style = TextStyle(book, _TOTAL_SIZE)
-        self._footer = footer
+        self._style = TextStyle(book, _FOOTER_SIZE)
+        self._footer = self._style.fit(footer, CONTENT_WIDTH - _PAGE_NUMBER_WIDTH, 1)[0][0]
         self._tree = self._file.reserve()
         self._fonts = self._file.reserve()
         # "of 12" is drawn on every page and known only at the end: one form that all pages show.
@@ -87,9 +91,9 @@ class Document:
         """
         number = 1 if first else len(self._pages) + 2
         foot = Page()
-        width = foot.text(self._style, MARGIN, MARGIN - 16, f"Page {number} ", MUTED)
-        foot.text_right(self._style, PAGE_WIDTH - MARGIN, MARGIN - 16, self._footer, MUTED)
-        total = f"q 1 0 0 1 {pdf_number(MARGIN + width)} {pdf_number(MARGIN - 16)} cm /Total Do Q"
+        width = foot.text(self._style, MARGIN, _FOOTER_Y, f"Page {number} ", MUTED)
+        foot.text_right(self._style, PAGE_WIDTH - MARGIN, _FOOTER_Y, self._footer, MUTED)
+        total = f"q 1 0 0 1 {pdf_number(MARGIN + width)} {pdf_number(_FOOTER_Y)} cm /Total Do Q"
         content = self._file.add_stream(f"{operators}\n{foot.operators()}\n{total}".encode("latin-1"))
         page = self._file.add(f"<</Type/Page/Parent {self._tree} 0 R/Contents {content} 0 R>>")
         if first:
@@ -112,7 +116,8 @@ class Document:
         total.text(self._style, 0, 0, f"of {len(self._pages)}", MUTED)
         self._file.add_stream(
             total.operators().encode("latin-1"),
-            f"/Type/XObject/Subtype/Form/BBox[0 -4 120 12]/Resources<</Font {self._fonts} 0 R>>",
+            f"/Type/XObject/Subtype/Form/BBox[0 -4 {pdf_number(_PAGE_NUMBER_WIDTH)} 12]"
+            f"/Resources<</Font {self._fonts} 0 R>>",
             self._total,
         )
         self._file.add(self._book.write(self._file), self._fonts)

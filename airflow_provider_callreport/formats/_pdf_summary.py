@@ -59,11 +59,13 @@ def _draw_heading(page: Page, book: FontBook, info: ReportInfo, outcome: ReportO
     """Title, window and proof; returns the y below them."""
     title, plain, strong = TextStyle(book, 20, bold=True), TextStyle(book, 10), TextStyle(book, 10, bold=True)
     y = PAGE_HEIGHT - MARGIN - 18
-    page.text(title, MARGIN, y, title.fit(info.title, CONTENT_WIDTH, 1)[0][0])
-    y -= 19
+    for line in title.fit(info.title, CONTENT_WIDTH, 2)[0]:
+        page.text(title, MARGIN, y, line)
+        y -= 24
+    y += 5
     page.text(plain, MARGIN, y, window_text(info), MUTED)
     color = {True: GOOD, None: WARN, False: BAD}[outcome.complete]
-    lines, _ = strong.fit(outcome.note, CONTENT_WIDTH - 12, 2)
+    lines, _ = strong.fit(outcome.note, CONTENT_WIDTH - 24, 3)
     height = 13 * len(lines) + 7
     y -= 12 + height
     page.rect(MARGIN, y, CONTENT_WIDTH, height, BAND)
@@ -78,13 +80,13 @@ def _draw_tiles(page: Page, book: FontBook, outcome: ReportOutcome, top: float) 
     figures = outcome.figures or Figures()
     total, average = outcome.reported_total, figures.talk_average
     tiles = (
-        ("Calls in this file", f"{outcome.rows:,}"),
+        ("Calls in this report", f"{outcome.rows:,}"),
         ("Calls the API reports", "no total given" if total is None else f"{total:,}"),
         (
             "Talk time, total",
             "not in this report" if figures.talk_seconds is None else duration_text(figures.talk_seconds),
         ),
-        ("Talk time, average of calls with any", "none" if average is None else duration_text(average)),
+        ("Talk time, average of the calls with any", "none" if average is None else duration_text(average)),
     )
     small, large = TextStyle(book, 8), TextStyle(book, 15, bold=True)
     width = (CONTENT_WIDTH - 3 * _GAP) / 4
@@ -103,7 +105,7 @@ def _draw_facts(page: Page, book: FontBook, info: ReportInfo, remarks: Sequence[
     facts = [("Filters", "; ".join(info.filters) or "none"), ("Redacted", redacted or "nothing")]
     facts.extend(("Table" if i == 0 else "", remark) for i, remark in enumerate(remarks))
     for label, text in facts:
-        lines, _ = plain.fit(text, CONTENT_WIDTH - _LABEL_WIDTH, 2)
+        lines, _ = plain.fit(text, CONTENT_WIDTH - _LABEL_WIDTH, 4)
         page.text(strong, MARGIN, y - 8, label, MUTED)
         for line in lines:
             page.text(plain, MARGIN + _LABEL_WIDTH, y - 8, line)

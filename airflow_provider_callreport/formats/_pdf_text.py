@@ -9,15 +9,14 @@ the drawing stands for is written beside it (``ActualText``), so that copying an
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 from unicodedata import category
 
 import uharfbuzz as hb
 
-from airflow_provider_callreport.formats._pdf_bidi import visual_runs
+from airflow_provider_callreport.formats._pdf_bidi import is_rtl, visual_runs
 from airflow_provider_callreport.formats._pdf_file import pdf_literal, pdf_number
 from airflow_provider_callreport.formats._pdf_fonts import WIN_ANSI, EmbeddedFont, FontBook
 
@@ -35,8 +34,7 @@ _VIRAMAS = frozenset("\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0d
 _REMEMBERED_LINES = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line of text, ready to be drawn.
 
     Attributes:
@@ -67,19 +65,24 @@ class TextStyle:
         self.widths = [file.advance(file.glyph(ord(WIN_ANSI.get(code, " ")))) * scale for code in range(256)]
         self._unicode_line = lru_cache(_REMEMBERED_LINES)(self._set_unicode)
 
-    def line(self, text: str) -> Line:
-        """``text`` on one line, whatever its length. Line breaks and tabs are drawn as spaces."""
+    def line(self, text: str, *, rtl: bool | None = None) -> Line:
+        """``text`` on one line, whatever its length. Line breaks and tabs are drawn as spaces.
+
+        Args:
+            text: any string.
+            rtl: whether it belongs to a right-to-left paragraph; None decides by its first letter.
+        """
         data = win_ansi(text)
         if data is None:
-            return self._unicode_line(text)
+            return self._unicode_line(text, rtl)
         return Line(f"({pdf_literal(data.decode('latin-1'))})Tj", sum(map(self.widths.__getitem__, data)))
 
     def width(self, text: str) -> float:
         """Width of ``text`` on one line, in points."""
         data = win_ansi(text)
-        return self._unicode_line(text).width if data is None else sum(map(self.widths.__getitem__, data))
+        return self._unicode_line(text, None).width if data is None else sum(map(self.widths.__getitem__, data))
 
-    def fit(self, text: str, width: float, lines: int) -> tuple[list[str], bool]:
+    def fit(self, text: str, width: float, lines: int) -> tuple[list[Line], bool]:
         """Break ``text`` into at most so many lines of at most ``width`` points.
 
         Breaks come at spaces, inside a word only when it alone is too long. What does not fit is cut, and the last
@@ -88,8 +91,15 @@ class TextStyle:
         Returns:
             The lines, and whether the text was cut.
         """
-        if self.width(text) <= width:
-            return [text], False
+        whole = self.line(text)
+        if whole.width <= width:
+            return [whole], False
+        texts, cut = self._break(text, width, lines)
+        rtl = is_rtl(text)
+        return [self.line(part, rtl=rtl) for part in texts], cut
+
+    def _break(self, text: str, width: float, lines: int) -> tuple[list[str], bool]:
+        """The lines of `fit` as strings."""
         # No line has four characters a point, so this bounds the work on a text of megabytes.
         bound = int(width * lines * 4) + 4
         words = text[:bound].split()
@@ -136,16 +146,16 @@ class TextStyle:
             low -= 1
         return max(low, least)
 
-    def _set_unicode(self, text: str) -> Line:
+    def _set_unicode(self, text: str, rtl: bool | None) -> Line:
         """Set one line on the Unicode road."""
         drawn, fonts, kept, replaced = self._choose_fonts(text)
         operators: list[str] = []
         width = 0.0
-        for start, end, rtl in visual_runs(kept):
+        for start, end, backwards in visual_runs(kept, rtl=rtl):
             spans = list(_spans(fonts, start, end))
-            for first, last in reversed(spans) if rtl else spans:
+            for first, last in reversed(spans) if backwards else spans:
                 font = fonts[first]
-                line = self._shape(font, drawn, kept, first, last, rtl)
+                line = self._shape(font, drawn, kept, first, last, backwards)
                 operators.append(f"{font.glyphs} {pdf_number(self.size)} Tf {line.operators}")
                 width += line.width
         return Line("".join(operators) + self.select, width, replaced)
@@ -168,7 +178,10 @@ class TextStyle:
             kind = category(c)
             wanted: EmbeddedFont | None
             if c.isspace():
-                c, wanted = " ", current if 32 in current.file.covers else self._font
+                c, wanted = (
+                    " ",
+                    current if 32 in current.file.covers and current is not self._book.emoji else self._font,
+                )
             elif code in _SHAPING:
                 wanted = current
             elif kind == "Cf" and code not in _VISIBLE_FORMAT:
@@ -205,13 +218,15 @@ class TextStyle:
         all_tell = True
         for cluster, group in groupby(glyphs, lambda glyph: glyph[0].cluster):
             shown, text = drawn[cluster : ends[cluster]], kept[cluster : ends[cluster]]
+            if rtl:
+                # Readers (poppler, pdfium, MuPDF) take right-to-left characters as they stand on the page and turn
+                # them round, those of one ligature as well.
+                shown, text = shown[::-1], text[::-1]
             part, tells = self._draw_cluster(font, list(group), shown)
             tells = tells and shown == text
             all_tell = all_tell and tells
-            # Readers turn right-to-left text round by themselves, an ActualText of several letters too: there, each
-            # cluster says its own.
             parts.append(part if tells or not rtl else _with_actual_text(part, text))
-        operators = "".join(parts).replace("]TJ [", "")
+        operators = "".join(parts).replace("]TJ [", " ")
         if not (all_tell or rtl):
             operators = _with_actual_text(operators, kept[start:end])
         return Line(operators, width)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 
 from airflow_provider_callreport.report import ColumnKind, Value
+
+#: A column of numbers gets no more decimals than this to align them.
+_MOST_DECIMALS = 4
 
 
 @lru_cache(maxsize=4096)
@@ -17,29 +19,33 @@ def duration_text(seconds: float) -> str:
     return f"{sign}{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
-def _plain_text(value: Value) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.isoformat(" ", "seconds")
-    if isinstance(value, float):
-        return format(value, ".15g")
-    return str(value)
+def number_text(value: float, decimals: int = 0) -> str:
+    """A number with up to 15 significant digits, and zeros behind it up to ``decimals``, so that points align."""
+    text = format(value, ".15g")
+    if not decimals or not text.lstrip("-").replace(".", "", 1).isdigit():
+        return text
+    whole, _, fraction = text.partition(".")
+    return f"{whole}.{fraction.ljust(decimals, '0')}"
 
 
-def _duration_text(value: Value) -> str:
-    if isinstance(value, (int, float)):
-        return duration_text(value)
-    return _plain_text(value)
-
-
-def printer(kind: ColumnKind) -> Callable[[Value], str]:
+def printer(kind: ColumnKind, sample: Iterable[Value] = ()) -> Callable[[Value], str]:
     """The function that prints the values of a column.
 
-    Times come out as ``YYYY-MM-DD HH:MM:SS``, durations as ``h:mm:ss``, numbers with up to 15 significant digits,
-    None as nothing.
+    Times come out as ``YYYY-MM-DD HH:MM:SS``, durations as ``h:mm:ss``, numbers with the decimals of the longest one
+    in ``sample``, None as nothing, and text that stands in a column of another kind as it is.
     """
-    return _duration_text if kind is ColumnKind.DURATION else _plain_text
+    if kind is ColumnKind.DURATION:
+        return partial(_text, number=duration_text)
+    decimals = max((len(number_text(v).partition(".")[2]) for v in sample if isinstance(v, float)), default=0)
+    return partial(_text, number=partial(number_text, decimals=min(decimals, _MOST_DECIMALS)))
+
+
+def _text(value: Value, number: Callable[[float], str]) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (int, float)):
+        return number(value)
+    return "" if value is None else value.isoformat(" ", "seconds")
 
 
 def is_right_aligned(kind: ColumnKind) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -17,7 +16,7 @@ from openpyxl.worksheet.table import Table, TableColumn, TableStyleInfo
 from openpyxl.worksheet.worksheet import Worksheet
 
 from airflow_provider_callreport.formats._xlsx_package import Package, sheet_entry, sheet_frame
-from airflow_provider_callreport.formats._xlsx_rows import CellStyles, RowEncoder, fit_text
+from airflow_provider_callreport.formats._xlsx_rows import CellStyles, RowEncoder
 from airflow_provider_callreport.report import Column, ColumnKind, Row
 
 DARK = "1F3864"
@@ -37,8 +36,8 @@ _ALIGNMENTS = {
     ColumnKind.DATETIME: "left",
 }
 _VALUE_WIDTHS = {ColumnKind.TEXT: 0, ColumnKind.NUMBER: 9, ColumnKind.DURATION: 8, ColumnKind.DATETIME: 19}
-_PADDING = 2  # characters
-_FILTER_BUTTON = 3
+_PADDING = 3  # characters: the indent and a little air
+_FILTER_BUTTON = 4
 _NARROWEST, _WIDEST = 9, 50
 _MAX_TABLE_COLUMN_NAME = 255
 
@@ -55,7 +54,12 @@ class CallsSheet:
     """
 
     def __init__(
-        self, workbook: Workbook, package: Package, columns: Sequence[Column], encoder: RowEncoder, widths: Sequence[int]
+        self,
+        workbook: Workbook,
+        package: Package,
+        columns: Sequence[Column],
+        encoder: RowEncoder,
+        widths: Sequence[int],
     ) -> None:
         number = len(workbook.worksheets)  # the Summary is the first
         self.title = "Calls" if number == 1 else f"Calls {number}"
@@ -95,7 +99,7 @@ def cell_styles(workbook: Workbook) -> CellStyles:
     def register(kind: ColumnKind) -> int:
         cell = Cell(sheet, row=1, column=1)
         cell.number_format = _FORMATS[kind]
-        cell.alignment = Alignment(horizontal=_ALIGNMENTS[kind], indent=_ALIGNMENTS[kind] == "right", vertical="top")
+        cell.alignment = Alignment(horizontal=_ALIGNMENTS[kind], indent=1)
         cell.border = line
         cell.font = Font(FONT, 10)
         return cell.style_id
@@ -104,7 +108,7 @@ def cell_styles(workbook: Workbook) -> CellStyles:
     header.number_format = "@"
     header.font = Font(FONT, 10, bold=True, color="FFFFFF")
     header.fill = PatternFill("solid", DARK)
-    header.alignment = Alignment(horizontal="left", vertical="center", wrap_text=True)
+    header.alignment = Alignment(horizontal="left", vertical="center", indent=1, wrap_text=True)
     return CellStyles(
         header=header.style_id,
         text=register(ColumnKind.TEXT),

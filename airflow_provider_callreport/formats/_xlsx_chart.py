@@ -13,7 +13,13 @@ from openpyxl.chart.shapes import GraphicalProperties
 from openpyxl.chart.text import RichText, Text
 from openpyxl.chart.title import Title
 from openpyxl.drawing.line import LineProperties
-from openpyxl.drawing.text import CharacterProperties, Paragraph, ParagraphProperties, RegularTextRun
+from openpyxl.drawing.text import (
+    CharacterProperties,
+    Paragraph,
+    ParagraphProperties,
+    RegularTextRun,
+    RichTextProperties,
+)
 from openpyxl.utils import quote_sheetname
 from openpyxl.worksheet.worksheet import Worksheet
 
@@ -32,19 +38,16 @@ def bar_chart(sheet: Worksheet, title: str, first_row: int, tallies: Sequence[Ta
         title: the chart's title.
         first_row: row of the first name.
         tallies: what stands there. Kept in the chart as well, for viewers that do not follow references.
-        upright: columns for a course of time, else lying bars for names.
+        upright: columns over the hours of a day, whose names are numbers; else lying bars.
     """
     last_row = first_row + len(tallies) - 1
     area = quote_sheetname(sheet.title) + "!$%s$" + str(first_row) + ":$%s$" + str(last_row)
-    names = StrData(ptCount=len(tallies), pt=[StrVal(idx=i, v=tally.name) for i, tally in enumerate(tallies)])
-    calls = NumData(
-        formatCode="#,##0",
-        ptCount=len(tallies),
-        pt=[NumVal(idx=i, v=str(tally.calls)) for i, tally in enumerate(tallies)],
-    )
+    names = [tally.name for tally in tallies]
     series = Series(
-        cat=AxDataSource(strRef=StrRef(f=area % ("A", "A"), strCache=names)),
-        val=NumDataSource(numRef=NumRef(f=area % ("B", "B"), numCache=calls)),
+        cat=_numbers(area % ("A", "A"), names, "00") if upright else _strings(area % ("A", "A"), names),
+        val=NumDataSource(
+            numRef=_number_reference(area % ("B", "B"), [str(tally.calls) for tally in tallies], "#,##0")
+        ),
         spPr=GraphicalProperties(solidFill=_COLOUR),
         invertIfNegative=False,
     )
@@ -60,6 +63,7 @@ def bar_chart(sheet: Worksheet, title: str, first_row: int, tallies: Sequence[Ta
     chart.y_axis.scaling.min = 0
     chart.y_axis.number_format = "#,##0"
     if upright:
+        chart.x_axis.number_format = "00"
         chart.y_axis.delete = False
         chart.y_axis.txPr = _small_text()
         chart.y_axis.graphicalProperties = GraphicalProperties(ln=LineProperties(noFill=True))
@@ -69,10 +73,29 @@ def bar_chart(sheet: Worksheet, title: str, first_row: int, tallies: Sequence[Ta
         chart.y_axis.delete = True
         chart.y_axis.majorGridlines = None
         series.dLbls = DataLabelList(
-            showVal=True, showSerName=False, showCatName=False, showLegendKey=False, showPercent=False,
-            txPr=_small_text(), numFmt="#,##0",
+            showVal=True,
+            showSerName=False,
+            showCatName=False,
+            showLegendKey=False,
+            showPercent=False,
+            txPr=_small_text(),
+            numFmt="#,##0",
         )
     return chart
+
+
+def _strings(area: str, values: Sequence[str]) -> AxDataSource:
+    points = [StrVal(idx=index, v=value) for index, value in enumerate(values)]
+    return AxDataSource(strRef=StrRef(f=area, strCache=StrData(ptCount=len(points), pt=points)))
+
+
+def _numbers(area: str, values: Sequence[str], number_format: str) -> AxDataSource:
+    return AxDataSource(numRef=_number_reference(area, values, number_format))
+
+
+def _number_reference(area: str, values: Sequence[str], number_format: str) -> NumRef:
+    points = [NumVal(idx=index, v=value) for index, value in enumerate(values)]
+    return NumRef(f=area, numCache=NumData(formatCode=number_format, ptCount=len(points), pt=points))
 
 
 def _title(text: str) -> Title:
@@ -83,4 +106,7 @@ def _title(text: str) -> Title:
 
 def _small_text() -> RichText:
     properties = ParagraphProperties(defRPr=CharacterProperties(sz=800, solidFill="475467"))
-    return RichText(p=[Paragraph(pPr=properties, endParaRPr=CharacterProperties())])
+    return RichText(
+        bodyPr=RichTextProperties(rot=0, vert="horz"),
+        p=[Paragraph(pPr=properties, endParaRPr=CharacterProperties())],
+    )

@@ -21,6 +21,7 @@ from xml.sax.saxutils import escape
 from openpyxl.utils import get_column_letter
 
 from airflow_provider_callreport.formats.text import clean
+from airflow_provider_callreport.formats.values import is_number
 from airflow_provider_callreport.report import ColumnKind, Row, Value
 
 MAX_TEXT = 32_767
@@ -33,7 +34,6 @@ _ESCAPED_LOOKALIKE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 _FIRST_SAFE_DAY = datetime(1900, 3, 1)  # before it Excel counts a 29 February 1900 that never was
 _DAY_ZERO = datetime(1899, 12, 30).toordinal()
 _SECONDS_OF_DAY = 86_400
-_LARGEST_NUMBER = 10**15  # Excel keeps 15 digits; longer ones become text, as phone numbers are
 _MAX_REMEMBERED = 20_000
 
 
@@ -162,12 +162,12 @@ class RowEncoder:
         return f' s="{style}" t="inlineStr"><is><t{space}>{xml}</t></is></c>'
 
     def _number(self, value: Value) -> str:
-        if isinstance(value, (int, float)) and abs(value) < _LARGEST_NUMBER:
+        if isinstance(value, (int, float)) and is_number(value):
             return f' s="{self._styles.number}"><v>{value!r}</v></c>'
         return f' s="{self._styles.number}"/>' if value is None else self._text(value, self._styles.text)
 
     def _duration(self, value: Value) -> str:
-        if isinstance(value, (int, float)) and abs(value) < _LARGEST_NUMBER:
+        if isinstance(value, (int, float)) and is_number(value):
             return f' s="{self._styles.duration}"><v>{value / _SECONDS_OF_DAY!r}</v></c>'
         return f' s="{self._styles.duration}"/>' if value is None else self._text(value, self._styles.text)
 

@@ -26,7 +26,7 @@ _WIDTHS = {"A": 24, "B": 9, "C": 8, "D": 11, "E": 2} | dict.fromkeys("FGHIJKL", 
 _FACT_WIDTH = 80  # characters in the merged columns B to L
 _LINE_HEIGHT = 15.0  # points
 _CHART_COLUMN = "F"
-_CHART_ROWS = 15
+_CHART_ROWS = 16  # the heading's row, and the chart's height from the next one on
 _PAGE_ROWS = 72
 _MAX_TABLE_NAMES = 20
 _MAX_CHART_NAMES = 10
@@ -35,7 +35,7 @@ _GREY = "667085"
 _GREEN, _AMBER, _RED = "1E7B4F", "9A6700", "B42318"
 _TILE = PatternFill("solid", "EEF2F8")
 _LINE_BELOW = Border(bottom=Side("hair", color=LINE))
-_WHOLE, _SHARE, _TIME = "#,##0", "0.0%", "[h]:mm:ss"
+_WHOLE, _SHARE, _TIME, _HOUR = "#,##0", "0.0%", "[h]:mm:ss", '00":00"'
 _SECONDS_OF_DAY = 86_400
 
 
@@ -102,6 +102,7 @@ def _set_up(sheet: Worksheet) -> None:
     for letter, width in _WIDTHS.items():
         sheet.column_dimensions[letter].width = width
     sheet.sheet_view.showGridLines = False
+    sheet.sheet_view.tabSelected = True
     sheet.page_setup.orientation = "portrait"
     sheet.page_setup.paperSize = sheet.PAPERSIZE_A4
     # A scale at which A to L fit the page's width. "Fit to width" would do that too, but it ignores page breaks.
@@ -171,7 +172,7 @@ def _write_facts(sheet: Worksheet, row: int, facts: Iterable[tuple[str, str]]) -
 
 
 def _hours_section(by_hour: Sequence[int], calls: int) -> _Section:
-    tallies = [Tally(f"{hour:02}h", count) for hour, count in enumerate(by_hour)]
+    tallies = [Tally(str(hour), count) for hour, count in enumerate(by_hour)]
     untimed = calls - sum(by_hour)
     extra = [Tally("(no time)", untimed)] if untimed > 0 else []
     return _Section("Calls by hour", "Hour of day", [*tallies, *extra], in_chart=len(tallies), upright=True)
@@ -200,7 +201,9 @@ def _write_section(sheet: Worksheet, row: int, section: _Section, calls: int) ->
         cell.alignment = Alignment(horizontal="left" if letter == "A" else "right")
         cell.border = Border(bottom=Side("thin", color=DARK))
     for line, tally in enumerate(section.tallies, row + 2):
-        _put(sheet, f"A{line}", tally.name, _font("000000"))
+        hour = section.upright and tally.name.isdecimal()
+        name = _put(sheet, f"A{line}", int(tally.name) if hour else tally.name, _font("000000"), _HOUR)
+        name.alignment = Alignment(horizontal="left")
         _put(sheet, f"B{line}", tally.calls, _font("000000"), _WHOLE)
         _put(sheet, f"C{line}", tally.calls / calls, _font(_GREY), _SHARE)
         if section.with_talk:
@@ -208,8 +211,10 @@ def _write_section(sheet: Worksheet, row: int, section: _Section, calls: int) ->
         for letter in labels:
             sheet[f"{letter}{line}"].border = _LINE_BELOW
     drawn = section.tallies[: section.in_chart]
-    title = f"{section.title}: top {len(drawn)}" if len(section.tallies) > len(drawn) + section.upright else section.title
-    sheet.add_chart(bar_chart(sheet, title, row + 2, drawn, upright=section.upright), f"{_CHART_COLUMN}{row}")
+    title = (
+        f"{section.title}: top {len(drawn)}" if len(section.tallies) > len(drawn) + section.upright else section.title
+    )
+    sheet.add_chart(bar_chart(sheet, title, row + 2, drawn, upright=section.upright), f"{_CHART_COLUMN}{row + 1}")
 
 
 def _instant(moment: datetime) -> str:

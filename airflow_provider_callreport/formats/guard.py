@@ -12,9 +12,9 @@ Guarded is a text that begins with
 - apostrophes and then any of these, so that the guard can be taken off again without doubt.
 
 A signed number or phone number is left alone: ``+919876543210``, ``-5``, ``-1,234.50``, ``+91 98765 43210``,
-``+1 (555) 010-9999``, and a ``-`` that stands alone. It holds digits, spaces, dots, commas, brackets and hyphens only, so it
-can call nothing, and it is no sum: a hyphen is accepted only where a digit is followed by a space and another group,
-which no formula allows. ``+1-1`` and ``+91-98765-43210`` are guarded: a spreadsheet would show their difference.
+``+1 (555) 010-9999``, and a ``-`` that stands alone. It holds digits, spaces, dots, commas, brackets and hyphens only,
+so it can call nothing, and it is no sum: further hyphens are accepted only where two groups of digits stand side by
+side, as no formula has them. ``+1-1`` and ``+91-98765-43210`` are guarded: a spreadsheet would show their difference.
 """
 
 from __future__ import annotations
@@ -41,8 +41,7 @@ _NUMBER = (
 )
 _PLACEHOLDER = r"[+-]+\Z"
 _DANGEROUS = re.compile(
-    f"{GUARD}*"
-    f"(?:[{_BREAKS}]|[{_BLANKS}{_BREAKS}]*(?:[{_OPERATORS}]|(?!{_NUMBER}|{_PLACEHOLDER})[{_SIGNS}]))"
+    f"{GUARD}*(?:[{_BREAKS}]|[{_BLANKS}{_BREAKS}]*(?:[{_OPERATORS}]|(?!{_NUMBER}|{_PLACEHOLDER})[{_SIGNS}]))"
 )
 
 # Two tests for a whole column. A set of first characters is made at C speed, and in most columns none of them is
@@ -71,7 +70,10 @@ def guard_texts(values: Sequence[Value]) -> Sequence[Value]:
     """
     texts: list[Any] = list(filter(None, values))
     try:
-        if not _SUSPECT.search("".join(set(map(_first_character, texts)))) or _HARMLESS_LINES.match("\n".join(texts)):
+        if not _SUSPECT.search("".join(set(map(_first_character, texts)))):
+            return values
+        lines = "\n".join(texts)
+        if lines.count("\n") == len(texts) - 1 and _HARMLESS_LINES.match(lines):  # one line is one text
             return values
     except TypeError:  # a number or time, which the column should not hold, but may
         pass

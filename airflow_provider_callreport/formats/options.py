@@ -40,21 +40,21 @@ def choice(name: str, default: str, *others: str) -> Option:
     )
 
 
-def whole_number(name: str, default: int, minimum: int, maximum: int) -> Option:
-    """An option that takes a whole number between two bounds, both allowed."""
+def whole_number(name: str, default: int, minimum: int) -> Option:
+    """An option that takes a whole number from ``minimum`` on."""
     return Option(
         name,
         default,
-        f"a whole number from {minimum:,} to {maximum:,}",
-        lambda value: isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= maximum,
+        f"a whole number of {minimum:,} or more",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= minimum,
     )
 
 
-def texts(name: str, default: Sequence[str] = ()) -> Option:
-    """An option that takes a list of texts."""
+def texts(name: str) -> Option:
+    """An option that takes a list of texts; none by default."""
     return Option(
         name,
-        tuple(default),
+        (),
         "a list of texts",
         lambda value: isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value),
     )

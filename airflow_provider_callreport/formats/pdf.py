@@ -107,7 +107,7 @@ class PdfWriter:
 
     def _start(self) -> None:
         self._book = FontBook(self._fonts)
-        self._document = Document(self._path, self._book, f"{self._info.title} \u00b7 {window_text(self._info)}")
+        self._document = Document(self._path, self._book, f"{window_text(self._info)} \u00b7 {self._info.title}")
         self._table: CallTable | None = CallTable(self._document, self._book, self._columns)
 
     def write(self, rows: Sequence[Row]) -> None:

@@ -15,7 +15,9 @@ class OutputFile:
 
     def __init__(self, path: Path, *, compress: bool) -> None:
         self._file = path.open("wb")
-        self._gzip = GzipFile(filename="", mode="wb", compresslevel=6, fileobj=self._file, mtime=0) if compress else None
+        self._gzip = (
+            GzipFile(filename="", mode="wb", compresslevel=6, fileobj=self._file, mtime=0) if compress else None
+        )
         self.write: Callable[[bytes], int] = (self._gzip or self._file).write
 
     def close(self) -> None:

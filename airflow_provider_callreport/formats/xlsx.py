@@ -63,46 +63,58 @@ class XlsxWriter:
         self._info = info
         self._workbook = Workbook()
         self._encoder = RowEncoder([column.kind for column in columns], cell_styles(self._workbook))
-        self._widths: Sequence[int] | None = None
-        self._sheet: CallsSheet | None = None
+        self._held: list[Row] = []  # the first rows, until there are enough to choose widths by
+        self._widths: Sequence[int] = ()
+        self._sheets: list[CallsSheet] = []
         self._package = Package(path, info.file_time)
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Append rows, a page at a time; the first page decides how wide the columns are."""
-        position = 0
-        while position < len(rows):
-            sheet = self._sheet_with_room(rows)
-            part = rows[position : position + self.MAX_ROWS - sheet.length]
-            sheet.write(part)
-            position += len(part)
+        """Append rows. The first `_SAMPLE_ROWS`, however they are paged, decide how wide the columns are."""
+        if self._sheets:
+            self._append(rows)
+        else:
+            self._held.extend(rows)
+            if len(self._held) >= _SAMPLE_ROWS:
+                self._begin()
 
     def close(self, outcome: ReportOutcome) -> None:
         """Write the Summary and all that surrounds the sheets."""
-        self._sheet_with_room(()).end()
-        calls_sheets = self._workbook.sheetnames[1:]
-        fill_summary(self._workbook.worksheets[0], self._info, outcome, calls_sheets, self._encoder.cut_texts)
+        if not self._sheets:
+            self._begin()
+        self._sheets[-1].end()
+        titles = [sheet.title for sheet in self._sheets]
+        fill_summary(self._workbook.worksheets[0], self._info, outcome, titles, self._encoder.cut_texts)
         properties = self._workbook.properties
         properties.creator = _CREATOR
         properties.title = one_line(self._info.title)
         properties.created = properties.modified = self._info.file_time.astimezone(UTC).replace(tzinfo=None)
-        write_package(self._workbook, self._package, frozenset(calls_sheets))
+        write_package(self._workbook, self._package, frozenset(titles))
 
     def abort(self) -> None:
         """Release the file."""
         with suppress(Exception):  # the failure that led here is the one to report
-            if self._sheet is not None:
-                self._sheet.abort()
+            for sheet in self._sheets[-1:]:
+                sheet.abort()
             self._package.close()
 
-    def _sheet_with_room(self, rows: Sequence[Row]) -> CallsSheet:
-        """The sheet for the next row; begun if there is none yet or the last one is full and more rows come."""
-        if self._widths is None:
-            self._widths = column_widths(self._columns, rows[:_SAMPLE_ROWS])
-        sheet = self._sheet
-        if sheet is not None and rows and (sheet.length >= self.MAX_ROWS or sheet.size >= self.MAX_SHEET_BYTES):
-            sheet.end()
-            sheet = None
-        if sheet is None:
-            sheet = CallsSheet(self._workbook, self._package, self._columns, self._encoder, self._widths)
-        self._sheet = sheet
-        return sheet
+    def _begin(self) -> None:
+        """Begin the first sheet, with the rows that were held until now."""
+        held, self._held = self._held, []
+        self._widths = column_widths(self._columns, held[:_SAMPLE_ROWS])
+        self._sheets.append(self._new_sheet())
+        self._append(held)
+
+    def _append(self, rows: Sequence[Row]) -> None:
+        position = 0
+        while position < len(rows):
+            sheet = self._sheets[-1]
+            if sheet.length >= self.MAX_ROWS or sheet.size >= self.MAX_SHEET_BYTES:
+                sheet.end()
+                sheet = self._new_sheet()
+                self._sheets.append(sheet)
+            part = rows[position : position + self.MAX_ROWS - sheet.length]
+            sheet.write(part)
+            position += len(part)
+
+    def _new_sheet(self) -> CallsSheet:
+        return CallsSheet(self._workbook, self._package, self._columns, self._encoder, self._widths)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
 
 from airflow_provider_callreport.provider_info import CONNECTION_TYPE, HOOK_NAME
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
     from airflow_provider_callreport.api.client import CallReportClient
     from airflow_provider_callreport.api.filters import Window
     from airflow_provider_callreport.api.paging import Page
@@ -75,9 +79,9 @@ class CallReportHook(BaseHook):
         if self._settings is None:
             from airflow_provider_callreport.api.settings import settings_from_connection
 
-            connection = self.get_connection(self.callreport_conn_id)
-            extra = connection.extra_dejson
-            for secret in (connection.password, extra.get("ssid"), extra.get("hmac_key")):
+            connection = self._connection()
+            extra = _extra(connection)
+            for secret in (connection.password, extra.get("ssid"), extra.get("hmac_secret")):
                 if isinstance(secret, str) and secret:
                     mask_secret(secret)
             self._settings, unknown = settings_from_connection(
@@ -217,6 +221,16 @@ class CallReportHook(BaseHook):
         with self.get_conn() as client:
             return client.count({"filter": api_filter})
 
+    def _connection(self) -> Connection:
+        from airflow_provider_callreport.api.errors import SettingsError
+
+        try:
+            return self.get_connection(self.callreport_conn_id)
+        except AirflowNotFoundException as error:
+            raise SettingsError(
+                f"there is no Airflow connection {self.callreport_conn_id!r}; create it or correct callreport_conn_id"
+            ) from error
+
     def _window(self, start: datetime | str, end: datetime | str) -> Window:
         from airflow_provider_callreport.api.filters import Window, parse_time
 
@@ -229,6 +243,16 @@ class CallReportHook(BaseHook):
 
         window = Window(now - timedelta(minutes=1), now, client.settings.timezone)
         client.call("list", {"filter": build_filter({}, window) or {}, "sz": 1, "page": 0}, parse_answer)
+
+
+def _extra(connection: Connection) -> Mapping[str, Any]:
+    """The connection's extra fields. Airflow's own ``extra_dejson`` takes text that is no JSON for no fields."""
+    from airflow_provider_callreport.api.errors import SettingsError
+
+    with contextlib.suppress(ValueError):
+        if isinstance(json.loads(connection.extra or "{}"), dict):
+            return connection.extra_dejson
+    raise SettingsError('Extra of the connection is no JSON object; write one such as {"timezone": "Asia/Kolkata"}')
 
 
 def _report(name: str) -> str:

@@ -1,54 +1,75 @@
 """Checking what users type into a Dag file, as early as it can be checked.
 
 An argument that is written out is checked when the Dag is parsed. One that is a template, or comes from another task,
-is checked after it has been rendered. The checks are the same.
+is checked after it has been rendered. The checks are the same, and no connection is read for them.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from airflow.providers.common.compat.sdk import XComArg
-
-from airflow_provider_callreport.delivery.email import ON_OVERSIZE, ON_REFUSED
-from airflow_provider_callreport.delivery.recipients import parse_recipients
-from airflow_provider_callreport.delivery.s3 import IF_EXISTS
+from airflow_provider_callreport.api.filters import NUMBER_FILTERS, check_filters, parse_time
+from airflow_provider_callreport.api.table import check_choice as check_columns
+from airflow_provider_callreport.delivery.email import ON_OVERSIZE, ON_REFUSED, EmailDestination
+from airflow_provider_callreport.delivery.s3 import IF_EXISTS, S3Destination
 from airflow_provider_callreport.formats import FORMATS
+from airflow_provider_callreport.redaction import check_redact
+
+#: Arguments that take one of a few values. ``on_oversize`` may also be None: its default depends on the destinations.
+CHOICES: dict[str, Sequence[str]] = {
+    "report": ("calls", "masked_calls"),
+    "file_format": tuple(FORMATS),
+    "if_exists": IF_EXISTS,
+    "on_oversize": ON_OVERSIZE,
+    "on_refused": ON_REFUSED,
+    "empty": ("write", "skip", "fail"),
+    "on_incomplete": ("fail", "warn"),
+}
 
 _JINJA = ("{{", "{%", "{#")
 
 
 def is_settled(value: Any) -> bool:
-    """Whether a value is what it will be at run time: no template in it, and no other task's result."""
+    """Whether a value is what it will be at run time: no template, no other task's result, nothing to be called."""
     if isinstance(value, str):
         return not any(mark in value for mark in _JINJA)
     if isinstance(value, Mapping):
         return all(is_settled(item) for pair in value.items() for item in pair)
     if isinstance(value, (list, tuple, set)):
         return all(map(is_settled, value))
-    return not isinstance(value, XComArg) and not hasattr(value, "iter_references")
+    # `iter_references` is what marks Airflow's values of later: XComArg, DagParam, literal().
+    return not hasattr(value, "iter_references") and not callable(value)
 
 
-def check_arguments(arguments: Mapping[str, Any]) -> None:
+def check_arguments(arguments: Mapping[str, Any], *, rendered: bool = False) -> None:
     """Check the arguments that are settled, each alone and then together.
+
+    Args:
+        arguments: the operator's arguments by name.
+        rendered: True when all of them are settled, because their templates have been rendered.
 
     Raises:
         ValueError: one sentence that names the argument, what it was and what is allowed.
     """
-    settled = {name: value for name, value in arguments.items() if is_settled(value)}
+    settled = {name: value for name, value in arguments.items() if rendered or is_settled(value)}
     for name, allowed in CHOICES.items():
         if name in settled and not (name == "on_oversize" and settled[name] is None):
             check_choice(name, settled[name], allowed)
-    for name in ("s3_bucket", "s3_key", "filename", "report_title", "email_subject", "email_html"):
-        _check_text(name, settled.get(name))
-    for name in ("callreport_conn_id", "smtp_conn_id"):
-        if name in settled and (not isinstance(settled[name], str) or not settled[name].strip()):
-            raise ValueError(f"{name} is {settled[name]!r}; allowed is the id of an Airflow connection")
-    for name in ("email_to", "email_cc", "email_bcc"):
-        if settled.get(name) is not None:
-            parse_recipients(settled[name], name)
-    _check_objects(settled)
+    for name in ("filename", "report_title", "email_subject", "email_html"):
+        _check_text(name, settled.get(name), one_line=name != "email_html")
+    for name in ("callreport_conn_id", "smtp_conn_id", "aws_conn_id"):
+        _check_connection_id(name, settled.get(name, "unsettled"), optional=name == "aws_conn_id")
+    if not rendered:
+        # After rendering, the operator reads them in the account's zone and with the run at hand.
+        _check_window(settled)
+    _check_filters(settled.get("filters"))
+    check_columns(settled.get("columns"))
+    check_redact(settled.get("redact"))
+    _check_format_options(settled)
     _check_numbers(settled)
     _check_destinations(arguments, settled)
 
@@ -63,25 +84,61 @@ def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
         raise ValueError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
 
 
-def _check_text(name: str, value: Any) -> None:
-    if value is not None and not isinstance(value, str):
-        raise ValueError(f"{name} is {value!r}; allowed is text")
+def _check_text(name: str, value: Any, *, one_line: bool) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{name} is {value!r}; allowed is text that is not empty, or None")
+    # A line break in a subject would begin a header of its own.
+    if one_line and not value.isprintable():
+        raise ValueError(f"{name} is {value!r}; allowed is one line without control characters")
 
 
-def _check_objects(settled: Mapping[str, Any]) -> None:
-    from airflow_provider_callreport.api.filters import check_filters
-    from airflow_provider_callreport.api.table import check_choice as check_columns
-    from airflow_provider_callreport.delivery.s3 import check_extra_args
-    from airflow_provider_callreport.redaction import check_redact
+def _check_connection_id(name: str, value: Any, *, optional: bool) -> None:
+    if value is None and optional:
+        return
+    if not isinstance(value, str) or not value.strip():
+        also = ", or None" if optional else ""
+        raise ValueError(f"{name} is {value!r}; allowed is the id of an Airflow connection{also}")
 
-    if settled.get("filters") is not None:
-        check_filters(settled["filters"])
-    check_columns(settled.get("columns"))
-    check_redact(settled.get("redact"))
-    if settled.get("s3_extra_args"):
-        if not isinstance(settled["s3_extra_args"], Mapping):
-            raise ValueError(f"s3_extra_args is {settled['s3_extra_args']!r}; allowed is an object of S3 arguments")
-        check_extra_args(settled["s3_extra_args"])
+
+def _check_window(settled: Mapping[str, Any]) -> None:
+    start, end = (_moment(name, settled) for name in ("window_start", "window_end"))
+    # One local time and one with an offset can only be compared when the account's zone is known.
+    if start and end and (start.tzinfo is None) == (end.tzinfo is None) and start >= end:
+        raise ValueError(f"window_start is {start} and window_end is {end}; window_start must be earlier")
+
+
+def _moment(name: str, settled: Mapping[str, Any]) -> datetime | None:
+    if name not in settled:
+        return None
+    value = settled[name]
+    if value is None or not str(value).strip():
+        raise ValueError(
+            f"{name} is {value!r}; allowed is a time in ISO 8601, such as 2026-01-31T00:00:00+05:30, or a template"
+        )
+    parse_time(value, name, ZoneInfo("UTC"))
+    return value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
+
+
+def _check_filters(filters: Any) -> None:
+    if filters is None:
+        return
+    for key, value in check_filters(filters).items():
+        items = value if isinstance(value, (list, tuple)) else (value,)
+        if key in NUMBER_FILTERS and not all(isinstance(item, str) for item in items):
+            # Also because only text can be kept out of logs and rendered templates.
+            raise ValueError(f"filters has {key} of type {type(value).__name__}; allowed is text, or a list of texts")
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"filters has {key} of type {type(value).__name__}, which JSON cannot hold; "
+                "allowed are text, numbers, true and false, lists and objects"
+            ) from None
+
+
+def _check_format_options(settled: Mapping[str, Any]) -> None:
     options = settled.get("format_options")
     if options is not None and not isinstance(options, Mapping):
         raise ValueError(f"format_options is {options!r}; allowed is an object of option to value")
@@ -98,33 +155,46 @@ def _check_numbers(settled: Mapping[str, Any]) -> None:
         isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 1 <= seconds <= 604_800
     ):
         raise ValueError(f"link_expires_in is {seconds!r}; allowed are seconds from 1 to 604800 (seven days)")
+    resend = settled.get("resend_if_unsure", False)
+    if not isinstance(resend, bool):
+        raise ValueError(f"resend_if_unsure is {resend!r}; allowed are True and False")
 
 
 def _check_destinations(arguments: Mapping[str, Any], settled: Mapping[str, Any]) -> None:
-    has_s3 = bool(arguments.get("s3_bucket") or arguments.get("s3_key"))
-    has_email = bool(arguments.get("email_to"))
+    given = {name for name, value in arguments.items() if value is not None}
+    has_s3 = bool(given & {"s3_bucket", "s3_key"})
+    has_email = "email_to" in given
+    if not has_email and given & {"email_cc", "email_bcc"}:
+        raise ValueError("email_cc or email_bcc is set and email_to is not; set email_to")
     if not has_s3 and not has_email:
         raise ValueError("there is no destination; set s3_bucket and s3_key, or email_to, or both")
-    if has_s3 and not arguments.get("s3_bucket"):
-        raise ValueError("s3_key is set and s3_bucket is not; set both")
-    if has_s3 and not arguments.get("s3_key"):
-        raise ValueError("s3_bucket is set and s3_key is not; set both")
-    if not has_email and (arguments.get("email_cc") or arguments.get("email_bcc")):
-        raise ValueError("email_cc or email_bcc is set and email_to is not; set email_to")
+    for name, other in (("s3_bucket", "s3_key"), ("s3_key", "s3_bucket")):
+        if has_s3 and name not in given:
+            raise ValueError(f"{other} is set and {name} is not; set both")
     if has_email and not has_s3 and settled.get("on_oversize") == "link":
         raise ValueError(
             'on_oversize is "link" and there is no S3 object to link to; '
             'set s3_bucket and s3_key, or on_oversize="fail"'
         )
+    # The destinations know best what they take. A stand-in fills the place of what is not settled.
+    if has_s3:
+        _check_s3(settled)
+    if has_email:
+        _check_email(settled)
 
 
-#: Arguments that take one of a few values.
-CHOICES: dict[str, Sequence[str]] = {
-    "report": ("calls", "masked_calls"),
-    "file_format": tuple(FORMATS),
-    "if_exists": IF_EXISTS,
-    "on_oversize": ON_OVERSIZE,
-    "on_refused": ON_REFUSED,
-    "empty": ("write", "skip", "fail"),
-    "on_incomplete": ("fail", "warn"),
-}
+def _check_s3(settled: Mapping[str, Any]) -> None:
+    extra_args = settled.get("s3_extra_args") or {}
+    if not isinstance(extra_args, Mapping):
+        raise ValueError(f"s3_extra_args is {extra_args!r}; allowed is an object of S3 arguments")
+    S3Destination(settled.get("s3_bucket", "bucket"), settled.get("s3_key", "key"), extra_args=extra_args)
+
+
+def _check_email(settled: Mapping[str, Any]) -> None:
+    EmailDestination(
+        to=settled.get("email_to", "somebody@example.com"),
+        cc=settled.get("email_cc"),
+        bcc=settled.get("email_bcc"),
+        subject=settled.get("email_subject"),
+        html=settled.get("email_html"),
+    )

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    AirflowSkipException,
-    BaseOperator,
-    mask_secret,
-)
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator
 
 from airflow_provider_callreport.api.errors import CallReportError, WindowError
-from airflow_provider_callreport.api.filters import NUMBER_FILTERS
+from airflow_provider_callreport.api.filters import Window, parse_time
 from airflow_provider_callreport.delivery.errors import DeliveryError
 from airflow_provider_callreport.operators.arguments import check_arguments
+from airflow_provider_callreport.operators.private_filters import PrivateFilters
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     import jinja2
     from airflow.providers.common.compat.sdk import Context
 
@@ -26,6 +24,13 @@ if TYPE_CHECKING:
     from airflow_provider_callreport.delivery.email import EmailDestination
     from airflow_provider_callreport.delivery.s3 import S3Destination
     from airflow_provider_callreport.export import ExportRequest
+
+_NO_INTERVAL = "this run has no data interval (it was started by hand or by an asset); set window_start and window_end"
+
+_EMPTY_INTERVAL = (
+    "set window_start and window_end, or give the Dag a schedule with data intervals: since Airflow 3 a cron schedule "
+    'has none, unless it is written as CronDataIntervalTimetable("0 0 * * *", timezone="Asia/Kolkata")'
+)
 
 
 class CallReportExportOperator(BaseOperator):
@@ -180,25 +185,31 @@ class CallReportExportOperator(BaseOperator):
         self.callreport_conn_id = callreport_conn_id
         check_arguments(self._arguments())
 
-    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """Render, say clearly what a run without a data interval lacks, and mask numbers in filters.
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Context,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
+    ) -> None:
+        """Render; say clearly what a run without a data interval lacks, and keep numbers in filters private.
+
+        This method and not ``render_template_fields``, because Airflow renders a mapped task through this one alone.
 
         Raises:
-            WindowError: the run has no data interval and the window was left to it.
+            AirflowFailException: the run has no data interval and the window was left to it.
         """
         from jinja2 import UndefinedError
 
         try:
-            super().render_template_fields(context, jinja_env)
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
         except UndefinedError as error:
             if "data_interval" not in str(error):
                 raise
-            raise AirflowFailException(str(_no_interval())) from error
-        for name, value in (self.filters or {}).items() if isinstance(self.filters, Mapping) else ():
-            if name in NUMBER_FILTERS:
-                for number in value if isinstance(value, (list, tuple)) else (value,):
-                    if isinstance(number, str) and number:
-                        mask_secret(number)
+            raise AirflowFailException(_NO_INTERVAL) from error
+        if parent is self and isinstance(self.filters, Mapping):
+            self.filters = PrivateFilters(self.filters)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch, write, deliver; return the summary."""
@@ -207,7 +218,7 @@ class CallReportExportOperator(BaseOperator):
         from airflow_provider_callreport.operators.send_record import send_record
 
         try:
-            check_arguments(self._arguments())
+            check_arguments(self._arguments(), rendered=True)
             hook = CallReportHook(self.callreport_conn_id)
             request, s3, email = self._request(hook.settings), self._s3(), self._email()
             with hook.get_conn() as client:
@@ -231,22 +242,16 @@ class CallReportExportOperator(BaseOperator):
         return summary.to_xcom()
 
     def _arguments(self) -> dict[str, Any]:
-        names = (*self.template_fields, "max_attachment_bytes", "link_expires_in")
+        names = (*self.template_fields, "max_attachment_bytes", "link_expires_in", "resend_if_unsure")
         return {name: getattr(self, name) for name in names}
 
     def _request(self, settings: ClientSettings) -> ExportRequest:
-        from airflow_provider_callreport.api.filters import Window, parse_time
         from airflow_provider_callreport.export import ExportRequest
         from airflow_provider_callreport.formats import FORMATS
 
-        zone = settings.timezone
         return ExportRequest(
             report=self.report,
-            window=Window(
-                parse_time(self.window_start, "window_start", zone),
-                parse_time(self.window_end, "window_end", zone),
-                zone,
-            ),
+            window=self._window(settings.timezone),
             filters=self.filters or {},
             columns=self.columns,
             redact=self.redact or {},
@@ -258,8 +263,15 @@ class CallReportExportOperator(BaseOperator):
             on_incomplete=self.on_incomplete,
         )
 
+    def _window(self, zone: ZoneInfo) -> Window:
+        start = parse_time(self.window_start, "window_start", zone)
+        end = parse_time(self.window_end, "window_end", zone)
+        if start == end:
+            raise WindowError(f"the window from {start.isoformat()} to {end.isoformat()} is empty; {_EMPTY_INTERVAL}")
+        return Window(start, end, zone)
+
     def _s3(self) -> S3Destination | None:
-        if not self.s3_bucket or not self.s3_key:
+        if self.s3_bucket is None or self.s3_key is None:
             return None
         from airflow_provider_callreport.delivery.s3 import S3Destination
 
@@ -268,7 +280,7 @@ class CallReportExportOperator(BaseOperator):
         )
 
     def _email(self) -> EmailDestination | None:
-        if not self.email_to:
+        if self.email_to is None:
             return None
         from airflow_provider_callreport.delivery.email import EmailDestination
 
@@ -324,13 +336,17 @@ class MaskListToS3Operator(CallReportExportOperator):
                 f"MaskListToS3Operator has no argument {refused[0]}; use CallReportExportOperator with "
                 'report="masked_calls" to choose the report or to send mail'
             )
-        super().__init__(report="masked_calls", s3_bucket=s3_bucket, s3_key=s3_key, file_format=file_format, **kwargs)
-
-
-def _no_interval() -> WindowError:
-    return WindowError(
-        "this run has no data interval (it was started by hand or by an asset); set window_start and window_end"
-    )
+        # The addresses are said to be None, or a Dag's default_args would fill them in.
+        super().__init__(
+            report="masked_calls",
+            s3_bucket=s3_bucket,
+            s3_key=s3_key,
+            file_format=file_format,
+            email_to=None,
+            email_cc=None,
+            email_bcc=None,
+            **kwargs,
+        )
 
 
 def _identity(context: Context) -> Any:

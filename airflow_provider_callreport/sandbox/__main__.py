@@ -45,9 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
     with ExitStack() as running:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            running.callback(signal.signal, number, signal.signal(number, lambda *_: stopped.set()))
         try:
             api = running.enter_context(SandboxServer(settings, port=options.port, proxy=options.proxy or None))
             connections = {"AIRFLOW_CONN_CALLREPORT_DEFAULT": api.connection_json(timezone=options.timezone)}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import accumulate
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _HOUR = 3600
 #: The finest step at which a zone's offset changes inside a day anywhere today (Lord Howe moves by half an hour).
@@ -72,6 +72,18 @@ def day_slots(day: date, zone: ZoneInfo, calls: int, weights: Sequence[int]) -> 
         for (epoch, wall, seconds), first, end in zip(pieces, edges, edges[1:], strict=False)
         if end > first
     )
+
+
+def account_zone(name: str) -> ZoneInfo:
+    """The zone of an account.
+
+    Raises:
+        ValueError: there is no such zone.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"timezone must be an IANA zone such as Asia/Kolkata, not {name!r}") from None
 
 
 def wall_seconds(moment: datetime) -> int:

@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from zoneinfo import ZoneInfo
 
+from airflow_provider_callreport.sandbox.calendar import account_zone
 from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.filters import CallFilter
 from airflow_provider_callreport.sandbox.rows import NUMBERS, Moving, RowShape, encode_json, row_template
@@ -25,7 +26,7 @@ class ListedCalls:
 
     def __init__(self, calls: Iterable[Call] = (), *, timezone: str = "Asia/Kolkata") -> None:
         self.calls = list(calls)
-        self.zone = ZoneInfo(timezone)
+        self.zone = account_zone(timezone)
         self._serials: dict[str, int] = {}
         self._milliseconds: dict[int, int] = {}
 

@@ -238,6 +238,11 @@ def _recording_cell(shape: str, has_recording: bool) -> Any:
             return _hole("recording") if has_recording else ""
 
 
+def _plain(amount: float) -> float:
+    """A whole number without a fraction, as JavaScript writes it."""
+    return int(amount) if amount == int(amount) else amount
+
+
 def _starred(number: str, _mask: str) -> str:
     return f'"{number[:2]}{"X" * max(len(number) - 6, 0)}{number[-4:]}"'
 
@@ -288,9 +293,9 @@ _DURATIONS: dict[str, Callable[[int], Any]] = {
 }
 
 _AMOUNTS: dict[str, Callable[[float], Any]] = {
-    "number": lambda amount: amount,
-    "text": str,
-    "object": lambda amount: {"freeHit": 2, "paidHit": 0, "amount": amount},
+    "number": lambda amount: _plain(amount),
+    "text": lambda amount: str(_plain(amount)),
+    "object": lambda amount: {"freeHit": 2, "paidHit": 0, "amount": _plain(amount)},
     "null": lambda amount: None,
 }
 

@@ -8,10 +8,12 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 from airflow_provider_callreport.sandbox.quiet import quiet
 
 _LOOPBACK = "127.0.0.1"
+_CALL_SECONDS = 10
 
 #: The server accepts any credentials; these are what its connection gives.
 ACCESS_KEY = "sandbox-access-key"
@@ -105,16 +107,15 @@ class SandboxS3:
         Raises:
             ImportError: moto's server is not installed.
         """
-        from moto.core.model_instances import reset_model_data
         from moto.server import ThreadedMotoServer
 
         with ExitStack() as stack:
             stack.enter_context(quiet("werkzeug"))
             server = ThreadedMotoServer(self.host, self.port, verbose=False)
             server.start()
-            stack.callback(reset_model_data)
             stack.callback(server.stop)
             self.port = server.get_host_and_port()[1]
+            stack.callback(self._forget)
             client = self.client()
             place = {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
             for bucket in self.buckets:
@@ -124,6 +125,10 @@ class SandboxS3:
     def stop(self) -> None:
         """Stop serving and forget the objects."""
         self._running.close()
+
+    def _forget(self) -> None:
+        # The state is the process's and would outlive the server (moto's documentation, "Reset API").
+        urlopen(Request(f"{self.url}/moto-api/reset", method="POST"), timeout=_CALL_SECONDS).close()
 
     def __enter__(self) -> Self:
         """Start."""

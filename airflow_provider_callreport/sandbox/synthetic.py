@@ -9,9 +9,8 @@ from datetime import date, datetime, timedelta
 from functools import cache, lru_cache
 from itertools import accumulate, chain
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from airflow_provider_callreport.sandbox.calendar import Slot, day_slots, wall_seconds
+from airflow_provider_callreport.sandbox.calendar import Slot, account_zone, day_slots, wall_seconds
 from airflow_provider_callreport.sandbox.filters import CallFilter
 from airflow_provider_callreport.sandbox.profiles import (
     CUSTOMERS,
@@ -53,7 +52,8 @@ class SyntheticCalls:
         hourly_weights: relative number of calls that begin in each of the 24 hours of a day.
 
     Raises:
-        ValueError: ``per_day`` is negative, the span is empty or there are not 24 weights with a positive sum.
+        ValueError: ``per_day`` is negative, the zone is unknown, the span is empty, or there are not 24 weights with a
+            positive sum.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class SyntheticCalls:
         if len(hourly_weights) != 24 or min(hourly_weights) < 0 or not sum(hourly_weights):
             raise ValueError("hourly_weights must be 24 numbers, none negative and not all 0")
         self.per_day = per_day
-        self.zone = ZoneInfo(timezone)
+        self.zone = account_zone(timezone)
         self.first_day = first_day
         self.days = (last_day - first_day).days + 1
         self.profiles = call_profiles(seed, masked)

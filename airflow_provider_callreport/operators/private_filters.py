@@ -1,0 +1,56 @@
+"""Filters as they may be shown: Airflow keeps rendered arguments in its database and shows them in its UI."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from airflow_provider_callreport.api.filters import NUMBER_FILTERS
+
+_HIDDEN = "***"
+
+#: As many digits as a local phone number has, however they are grouped.
+_PHONE_NUMBER = re.compile(r"\+?\d(?:[ ().-]?\d){6,}")
+
+
+class PrivateFilters(Mapping[str, Any]):
+    """Filters that read like any mapping, and are shown without phone numbers.
+
+    What shows a template field calls ``serialize`` (Airflow 3) or ``str``. So numbers stay out of Airflow's database
+    also where its secrets masker does not know them.
+
+    Args:
+        filters: the rendered filters.
+    """
+
+    def __init__(self, filters: Mapping[str, Any]) -> None:
+        self._filters = dict(filters)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._filters[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._filters)
+
+    def __len__(self) -> int:
+        return len(self._filters)
+
+    def __repr__(self) -> str:
+        return repr(self.serialize())
+
+    def serialize(self) -> dict[str, Any]:
+        """The filters with ``***`` for each phone number."""
+        return {key: _hide(value, whole=key in NUMBER_FILTERS) for key, value in self._filters.items()}
+
+
+def _hide(value: Any, *, whole: bool) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _hide(item, whole=whole) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_hide(item, whole=whole) for item in value]
+    if whole and value not in (None, ""):
+        return _HIDDEN
+    if isinstance(value, str):
+        return _PHONE_NUMBER.sub(_HIDDEN, value)
+    return _HIDDEN if _PHONE_NUMBER.search(str(value)) else value

@@ -1,0 +1,222 @@
+"""S3 and SMTP of the sandbox, and the command that starts all three."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import smtplib
+import subprocess
+import sys
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.exceptions
+import pytest
+import requests
+from sandbox_support import CREDENTIALS, DAY
+
+from airflow_provider_callreport.sandbox.__main__ import main
+from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxSmtp, SmtpSettings
+
+MODULE = [sys.executable, "-m", "airflow_provider_callreport.sandbox"]
+
+
+@pytest.fixture
+def smtp() -> Iterator[SandboxSmtp]:
+    with SandboxSmtp() as server:
+        yield server
+
+
+def mail(server: SandboxSmtp, *recipients: str, size: int = 10, login: bool = False) -> dict[str, tuple[int, bytes]]:
+    """Send a message; the refused recipients."""
+    message = EmailMessage()
+    message["Subject"] = "Anrufe für Köln"
+    message["From"] = "callreport@example.com"
+    message["To"] = ", ".join(recipients)
+    message.set_content("x" * 60 + "\n" * size)
+    with smtplib.SMTP(server.host, server.port, timeout=5) as client:
+        client.ehlo()
+        if login:
+            client.login("anybody", "anything")
+        return client.send_message(message)
+
+
+def test_s3_keeps_objects_and_honours_conditional_writes() -> None:
+    with SandboxS3(["reports", "other"], region="ap-south-1") as s3:
+        connection = json.loads(s3.connection_json())
+        client = boto3.client(
+            "s3",
+            endpoint_url=connection["extra"]["endpoint_url"],
+            region_name=connection["extra"]["region_name"],
+            aws_access_key_id=connection["login"],
+            aws_secret_access_key=connection["password"],
+        )
+        client.put_object(Bucket="reports", Key="calls/a.csv", Body=b"a", IfNoneMatch="*")
+        with pytest.raises(botocore.exceptions.ClientError, match="PreconditionFailed"):
+            client.put_object(Bucket="reports", Key="calls/a.csv", Body=b"b", IfNoneMatch="*")
+        client.create_multipart_upload(Bucket="reports", Key="half")
+
+        assert (s3.keys(), s3.keys("other"), s3.read("calls/a.csv")) == (["calls/a.csv"], [], b"a")
+        s3.reset()
+        assert s3.keys() == []
+        assert "Uploads" not in client.list_multipart_uploads(Bucket="reports")
+    with SandboxS3() as s3:
+        assert s3.keys() == []
+        assert s3.connection_uri().startswith("aws://sandbox-access-key:sandbox-secret-key@/?endpoint_url=http%3A")
+
+
+def test_smtp_keeps_messages_as_they_came(smtp: SandboxSmtp, tmp_path: Path) -> None:
+    smtp._save_dir = tmp_path
+    assert mail(smtp, "a@example.com", "b@example.com", login=True) == {}
+
+    [received] = smtp.messages
+    assert (received.sender, received.recipients) == ("callreport@example.com", ("a@example.com", "b@example.com"))
+    assert received.message["Subject"] == "Anrufe für Köln"
+    assert (tmp_path / "mail-0001.eml").read_bytes() == received.content
+
+
+def test_smtp_refuses_named_recipients(smtp: SandboxSmtp) -> None:
+    """D4: one refused recipient of three."""
+    smtp.settings.refuse = {"b@example.com": ""}
+
+    refused = mail(smtp, "a@example.com", "b@example.com", "c@example.com")
+
+    assert {address: code for address, (code, _) in refused.items()} == {"b@example.com": 550}
+    assert smtp.messages[0].recipients == ("a@example.com", "c@example.com")
+
+
+def test_smtp_answers_an_error_and_heals(smtp: SandboxSmtp) -> None:
+    smtp.settings = SmtpSettings(answer="451 4.3.0 Try again later", answer_times=1)
+
+    with pytest.raises(smtplib.SMTPDataError, match="451"):
+        mail(smtp, "a@example.com")
+    assert smtp.messages == []
+    mail(smtp, "a@example.com")
+    assert len(smtp.messages) == 1
+
+
+def test_smtp_enforces_its_size(smtp: SandboxSmtp) -> None:
+    smtp.settings.max_size = 5000
+    with smtplib.SMTP(smtp.host, smtp.port, timeout=5) as client:
+        client.ehlo()
+        assert client.esmtp_features["size"] == "5000"
+
+    with pytest.raises(smtplib.SMTPResponseException, match="552"):
+        mail(smtp, "a@example.com", size=10_000)
+    assert smtp.messages == []
+
+
+@pytest.mark.parametrize(("drop", "kept"), [("kept", 1), ("lost", 0)])
+def test_smtp_drops_the_connection_after_the_message(smtp: SandboxSmtp, drop: str, kept: int) -> None:
+    """D4: at most one mail a run, also when nobody knows whether the first was taken."""
+    smtp.settings = SmtpSettings(drop=drop, drop_times=1)
+
+    with pytest.raises(smtplib.SMTPServerDisconnected):
+        mail(smtp, "a@example.com")
+    assert len(smtp.messages) == kept
+    mail(smtp, "a@example.com")
+    assert len(smtp.messages) == kept + 1
+
+
+def test_the_servers_log_nothing_of_what_they_serve(smtp: SandboxSmtp, caplog: pytest.LogCaptureFixture) -> None:
+    """P1 looks for canaries in the logs at DEBUG; the rehearsal servers must not put them there."""
+    with caplog.at_level(logging.DEBUG):
+        mail(smtp, "canary@example.com")
+
+    assert "canary" not in caplog.text
+
+
+def test_the_command_starts_all_servers_and_ends_cleanly(tmp_path: Path) -> None:
+    with command("--calls-per-day", "30", "--set", "cnt=text", "--save", str(tmp_path / "mails"), "--json") as process:
+        started = json.loads(read_line(process))
+        connections = {name: json.loads(value) for name, value in started["connections"].items()}
+        body = {**CREDENTIALS, "filter": DAY}
+        answered = requests.post(f"{started['url']}/api/v2/CallReport/list", json=body, timeout=5).json()
+        assert answered["cnt"] == "30"
+        aws, smtp = connections["AIRFLOW_CONN_AWS_DEFAULT"], connections["AIRFLOW_CONN_SMTP_DEFAULT"]
+        assert requests.get(f"{aws['extra']['endpoint_url']}/reports", timeout=5).status_code == 200
+        with smtplib.SMTP(smtp["host"], smtp["port"], timeout=5) as client:
+            client.sendmail("a@example.com", ["b@example.com"], b"Subject: x\r\n\r\ny")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert [path.name for path in (tmp_path / "mails").iterdir()] == ["mail-0001.eml"]
+
+
+def test_the_command_prints_lines_for_a_shell() -> None:
+    with command("--no-s3", "--no-smtp", "--fault", "error_on_page:page=0,code=1014") as process:
+        line = read_line(process)
+        assert line.startswith("export AIRFLOW_CONN_CALLREPORT_DEFAULT='{")
+        value = json.loads(line.partition("=")[2].strip().strip("'"))
+        answered = requests.post(f"{value['host']}/api/v2/CallReport/list", json=CREDENTIALS, timeout=5).json()
+        assert answered["code"] == 1014
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--fault", "nonesuch"], "unknown fault 'nonesuch'; known are"),
+        (["--set", "colour=red"], "unknown sandbox setting 'colour'; known are"),
+        (["--set", "cnt=most"], "cnt must be one of total, page, text, capped, missing, not 'most'"),
+        (["--set", "cnt"], "--set takes NAME=VALUE, not 'cnt'"),
+        (["--timezone", "Asia/Atlantis"], "timezone must be an IANA zone such as Asia/Kolkata, not 'Asia/Atlantis'"),
+        (["--calls-per-day", "-1"], "per_day must be 0 or more, not -1"),
+    ],
+)
+def test_mistakes_on_the_command_line_get_a_sentence(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_gets_a_sentence(smtp: SandboxSmtp, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--no-s3", "--no-smtp", "--port", str(smtp.port)]) == 1
+    assert capsys.readouterr().err.startswith("cannot serve: ")
+
+
+def test_without_the_extra_there_is_a_sentence() -> None:
+    """The command says what to install; nothing else of the package needs the extra."""
+    code = (
+        "import sys, importlib.util as util; find = util.find_spec;"
+        "util.find_spec = lambda name, *a: None if name in ('moto', 'aiosmtpd') else find(name, *a);"
+        "from airflow_provider_callreport.sandbox.__main__ import main; sys.exit(main([]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr == ("the sandbox needs moto, aiosmtpd: pip install 'airflow-provider-callreport[sandbox]'\n")
+
+
+def test_the_sandbox_knows_neither_airflow_nor_our_client() -> None:
+    """It is a second witness of the API, so it shares no line with the code that it judges."""
+    code = (
+        "import sys, airflow_provider_callreport.sandbox.servers, airflow_provider_callreport.sandbox.app;"
+        "print([name for name in sys.modules if name == 'airflow' or name.startswith("
+        "('airflow.', 'airflow_provider_callreport.api', 'airflow_provider_callreport.formats'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def command(*arguments: str) -> subprocess.Popen[str]:
+    """The command, running."""
+    return subprocess.Popen([*MODULE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def read_line(process: subprocess.Popen[Any]) -> str:
+    """The first line that it prints, which it prints when all servers are up."""
+    assert process.stdout is not None
+    line: str = process.stdout.readline()
+    return line
