@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import CallReportError, IncompleteReportError, ReportChangedError
 from airflow_provider_callreport.api.filters import TITLES, Window, filters_in_words
-from airflow_provider_callreport.api.paging import AlikeRowsError, Proof, ReportReader
+from airflow_provider_callreport.api.paging import ROUNDS_WAIT, AlikeRowsError, Proof, ReportReader
 from airflow_provider_callreport.api.table import ColumnChoice, Table
 from airflow_provider_callreport.figures import FiguresCollector
 from airflow_provider_callreport.formats import FORMATS
@@ -69,6 +69,7 @@ class ExportRequest:
         empty: ``"write"``, ``"skip"`` or ``"fail"``.
         on_incomplete: ``"fail"`` or ``"warn"``.
         page_size: calls per request, or None for the connection's.
+        rounds_wait: seconds before each further look when the API's answers end short of its total.
     """
 
     report: str
@@ -83,6 +84,7 @@ class ExportRequest:
     empty: str = "write"
     on_incomplete: str = "fail"
     page_size: int | None = None
+    rounds_wait: tuple[float, ...] = ROUNDS_WAIT
 
     def info(self) -> ReportInfo:
         """The report's description."""
@@ -144,7 +146,8 @@ def export_report(
             pages=made.proof.pages,
             duplicates_dropped=made.proof.duplicates_dropped,
         )
-        if not made.outcome.rows and request.empty != "write":
+        # No rows where the API promises some is not empty but incomplete.
+        if not made.outcome.rows and made.outcome.complete is not False and request.empty != "write":
             return _empty(summary, request)
         if made.outcome.complete is not True:
             log.warning("%s", made.outcome.note)
@@ -207,6 +210,7 @@ def _read_once(
         page_size=request.page_size,
         allow_incomplete=request.on_incomplete == "warn",
         drop_alike=drop_alike,
+        rounds_wait=request.rounds_wait,
     )
     table = Table(request.window.zone, request.columns, also=request.redact)
     path = directory / f"report{file_format.extension}"
@@ -214,7 +218,7 @@ def _read_once(
     with closing(fetched_ahead(reader.pages())) as pages:
         first = next(pages)
         table.start(first.records, first.column_arr)
-        chosen = None if request.columns is None else set(request.columns)
+        chosen = None if request.columns is None else len(request.columns)
         redactor = Redactor(request.redact, table.labels, table.columns, client.settings.hmac_secret, keep=chosen)
         collector = FiguresCollector(redactor.columns) if wants_figures or file_format.needs_figures else None
         writer = writer_class(path, redactor.columns, info, request.format_options)

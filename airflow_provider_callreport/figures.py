@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from math import isfinite
 
 from airflow_provider_callreport.report import Column, ColumnKind, Figures, Row, Tally, Value
 
@@ -43,7 +44,7 @@ class FiguresCollector:
         self._time = _find(columns, TIME, ColumnKind.DATETIME)
         self._talk = _find(columns, TALK, ColumnKind.DURATION)
         self._hours: Counter[int] = Counter()
-        self._talk_seconds: float = 0
+        self._talked = 0
         self._talk_calls = 0
 
     def add(self, rows: Sequence[Row]) -> None:
@@ -51,16 +52,16 @@ class FiguresCollector:
         if not rows:
             return
         columns: list[Sequence[Value]] = list(zip(*rows, strict=True))
-        seconds: list[float] = []
+        talked: list[int] = []
         if self._talk is not None:
-            seconds = [value if isinstance(value, (int, float)) else 0 for value in columns[self._talk]]
-            self._talk_seconds += sum(seconds)
-            self._talk_calls += sum(value > 0 for value in seconds)
+            talked = [_milliseconds(value) for value in columns[self._talk]]
+            self._talked += sum(talked)
+            self._talk_calls += sum(duration > 0 for duration in talked)
         if self._time is not None:
             self._hours.update(value.hour for value in columns[self._time] if isinstance(value, datetime))
         for group in (self._status, self._campaign, self._agent):
             if group is not None:
-                group.add(columns[group.index], seconds)
+                group.add(columns[group.index], talked)
 
     def figures(self) -> Figures:
         """The figures of all rows so far. A call without a readable time is in no hour."""
@@ -69,7 +70,7 @@ class FiguresCollector:
             by_campaign=None if self._campaign is None else self._campaign.ranked(),
             by_agent=None if self._agent is None else self._agent.ranked(),
             by_hour=None if self._time is None else tuple(self._hours[hour] for hour in range(24)),
-            talk_seconds=None if self._talk is None else self._talk_seconds,
+            talk_seconds=None if self._talk is None else _seconds(self._talked),
             talk_calls=self._talk_calls,
         )
 
@@ -80,21 +81,21 @@ class _GroupedColumn:
     def __init__(self, index: int) -> None:
         self.index = index
         self._calls: Counter[str] = Counter()
-        self._seconds: dict[str, float] = {}
+        self._talked: dict[str, int] = {}
 
     @classmethod
     def find(cls, columns: Sequence[Column], sources: Iterable[str]) -> _GroupedColumn | None:
         index = _find(columns, sources)
         return None if index is None else cls(index)
 
-    def add(self, values: Sequence[Value], seconds: Sequence[float]) -> None:
+    def add(self, values: Sequence[Value], talked: Sequence[int]) -> None:
         names = [NONE if value is None or value == "" else str(value) for value in values]
         if len(self._calls) + len(set(names)) > MAX_NAMES:
             names = self._bounded(names)
         self._calls.update(names)
-        total = self._seconds
-        for name, talked in zip(names, seconds, strict=False):  # no seconds at all without a talk column
-            total[name] = total.get(name, 0) + talked
+        total = self._talked
+        for name, duration in zip(names, talked, strict=False):  # no durations at all without a talk column
+            total[name] = total.get(name, 0) + duration
 
     def _bounded(self, names: Sequence[str]) -> list[str]:
         kept = set(self._calls)
@@ -111,9 +112,22 @@ class _GroupedColumn:
     def ranked(self) -> tuple[Tally, ...]:
         """Most calls first, then by name."""
         return tuple(
-            Tally(name, calls, self._seconds.get(name, 0))
+            Tally(name, calls, _seconds(self._talked.get(name, 0)))
             for name, calls in sorted(self._calls.items(), key=lambda item: (-item[1], item[0]))
         )
+
+
+# Durations are added as whole milliseconds: a sum of floats would depend on how the rows were paged.
+
+
+def _milliseconds(value: Value) -> int:
+    if isinstance(value, int):
+        return value * 1_000
+    return round(value * 1_000) if isinstance(value, float) and isfinite(value) else 0
+
+
+def _seconds(milliseconds: int) -> float:
+    return milliseconds / 1_000 if milliseconds % 1_000 else milliseconds // 1_000
 
 
 def _find(columns: Sequence[Column], sources: Iterable[str], kind: ColumnKind | None = None) -> int | None:

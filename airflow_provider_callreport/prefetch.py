@@ -53,12 +53,12 @@ def fetched_ahead(source: Iterator[T], depth: int = 1) -> Generator[T, None, Non
             for value in source:
                 if not put(_Item(value)):
                     break
-        except BaseException as raised:
-            error = raised
-        finally:
             close = getattr(source, "close", None)
             if close is not None:
                 close()
+        except BaseException as raised:
+            error = raised
+        # Whatever happened, or the consumer would wait for ever.
         put(_End(error))
 
     # The thread runs in a copy of the context, so that logging and Airflow see the task that it works for. It is a

@@ -5,8 +5,8 @@ Four rules hold for every mode:
 - A redacted column that the report does not have is an error. The privacy officer asked for a column by name; a renamed
   column must not slip through.
 - What does not look like a phone number is hidden whole: the modes fail closed.
-- The number of a redacted cell is hidden in the other text cells of its row as well: recordings and details
-  often carry the caller's number in their names.
+- The number of a redacted cell is hidden in the other text cells of its row as well, however it is spelled there:
+  recordings and details often carry the caller's number in their names.
 - Empty cells stay empty.
 """
 
@@ -16,10 +16,12 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from airflow_provider_callreport.api.errors import SettingsError, TableError
+from airflow_provider_callreport.api.table import base_label
 from airflow_provider_callreport.report import Column, ColumnKind, Row, Value
 
 #: What users may type in ``redact={label: mode}``.
@@ -30,8 +32,11 @@ HIDDEN = "***"
 
 _PHONE = re.compile(r"[+(]?[\d*xX][\d*xX ().\-/]*")
 _SEPARATORS = re.compile(r"[ ().\-/]")
+_GAPS = str.maketrans("", "", " ().-")
+_GAP = r"[ ().\-]{0,2}"
 #: Fewer digits than this are no subscriber number: showing four of them would show nearly all.
 _MIN_DIGITS = 8
+_DIGITS = re.compile(rf"\d{{{_MIN_DIGITS},}}")
 #: Digits by which a number is found in other cells: the national part, whatever prefix it is written with.
 _NATIONAL_DIGITS = 10
 #: DeepCall serves India: a national number (ten digits, or eleven with a leading 0) gets this country code.
@@ -63,12 +68,12 @@ class Redactor:
     """Redacts the typed rows of one report.
 
     Args:
-        redact: label (as the API prints it) -> mode.
+        redact: label (as the API prints it) -> mode. Where several columns have one label, it stands for all of them.
         labels: every label of the report.
         columns: the columns of the rows, in order.
         hmac_secret: key for the mode ``hmac``.
-        keep: labels whose columns may stay, or None for all. The others are only there for their values to be hidden
-            elsewhere.
+        keep: how many of the columns may stay, from the first on, or None for all. The others are only there for
+            their values to be hidden elsewhere.
 
     Raises:
         TableError: a label is not in the report.
@@ -84,36 +89,34 @@ class Redactor:
         labels: Sequence[str],
         columns: Sequence[Column],
         hmac_secret: str | None = None,
-        keep: Container[str] | None = None,
+        keep: int | None = None,
     ) -> None:
-        sources = {column.source for column in columns}
-        for label, mode in redact.items():
-            if label not in labels and label not in sources:
+        known = {*map(base_label, labels), *labels, *(column.source for column in columns)}
+        for label in redact:
+            if label not in known:
                 raise TableError(
                     f"redact names {label!r}, which the report does not have; it has {', '.join(labels)}. "
                     "Nothing was exported, because an unredacted column might have left"
                 )
-            kind = next((column.kind for column in columns if column.source == label), ColumnKind.TEXT)
-            if mode != "drop" and kind is not ColumnKind.TEXT:
-                raise SettingsError(f"redact has {mode!r} for {label!r}, a {kind.value} column; allowed is drop")
         if "hmac" in redact.values() and not hmac_secret:
             raise SettingsError("redact uses hmac, and the connection has no hmac_secret; set that extra field")
         self._modes: dict[int, Callable[[str], str]] = {}
         self._kept: list[int] = []
         for index, column in enumerate(columns):
-            mode = redact.get(column.source, "")
+            mode = redact.get(column.source) or redact.get(base_label(column.source))
+            if mode in ("last4", "hmac") and column.kind is not ColumnKind.TEXT:
+                raise SettingsError(
+                    f"redact has {mode!r} for {column.source!r}, a {column.kind.value} column; allowed is drop"
+                )
             if mode:
                 self._modes[index] = _mode(mode, hmac_secret)
-            if mode != "drop" and (keep is None or column.source in keep):
+            if mode != "drop" and (keep is None or index < keep):
                 self._kept.append(index)
         if not self._kept:
             raise SettingsError("redact drops every column; keep at least one")
         self.columns = tuple(columns[index] for index in self._kept)
-        self._texts = [
-            index
-            for index, column in enumerate(columns)
-            if column.kind is ColumnKind.TEXT and index in self._kept and index not in self._modes
-        ]
+        # Of any kind: what could not be read as a number or a time stands in such a column as text.
+        self._others = [index for index in self._kept if index not in self._modes]
         self._all_kept = len(self._kept) == len(columns)
 
     def rows(self, rows: Sequence[Row]) -> Sequence[Row]:
@@ -133,17 +136,23 @@ class Redactor:
         return row if self._all_kept else [row[index] for index in self._kept]
 
     def _hide_elsewhere(self, row: list[Value], text: str) -> None:
-        digits = "".join(filter(str.isdigit, text))
-        needle = digits[-_NATIONAL_DIGITS:] if len(digits) >= _MIN_DIGITS else ""
-        for index in self._texts:
+        numbers = [digits[-_NATIONAL_DIGITS:] for digits in _DIGITS.findall(text.translate(_GAPS))]
+        if not numbers and len(text) < _MIN_DIGITS:
+            return
+        for index in self._others:
             cell = row[index]
-            if not isinstance(cell, str):
+            if not isinstance(cell, str) or len(cell) < _MIN_DIGITS:
                 continue
-            if needle and needle in cell:
-                cell = re.sub(rf"(?:\+|00)?(?:\d{{0,3}}|0)?{needle}", HIDDEN, cell)
-            if len(text) >= _MIN_DIGITS and text in cell:
-                cell = cell.replace(text, HIDDEN)
-            row[index] = cell
+            for number in numbers:
+                if number in cell or number in cell.translate(_GAPS):
+                    cell = _spellings(number).sub(HIDDEN, cell)
+            row[index] = cell.replace(text, HIDDEN) if len(text) >= _MIN_DIGITS else cell
+
+
+@lru_cache(maxsize=4096)
+def _spellings(number: str) -> re.Pattern[str]:
+    """The ways to write a number: with and without prefix, and with separators between its digits."""
+    return re.compile(rf"\+?(?:\d{_GAP}){{0,5}}{_GAP.join(number)}")
 
 
 def last4(text: str) -> str:

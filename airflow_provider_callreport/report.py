@@ -155,6 +155,7 @@ class ExportedFile:
         rows: calls in it.
         bytes: its size.
         sha256: its SHA-256, lower-case hex.
+        group: the group that it holds, as a safe name; empty for a whole report.
     """
 
     path: Path
@@ -163,6 +164,7 @@ class ExportedFile:
     rows: int
     bytes: int
     sha256: str
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

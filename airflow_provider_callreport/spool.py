@@ -3,44 +3,62 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_PREFIX = "callreport-"
+_PREFIX = "airflow-callreport-spool-"
+#: A directory is called so until it is locked. One that stays so is empty: its process was killed at that moment.
+_UNLOCKED_PREFIX = ".airflow-callreport-spool-"
+_UNLOCKED_SECONDS = 60.0
 
 
 @contextmanager
 def spool_directory() -> Iterator[Path]:
     """A new directory with mode 0700, removed on success, failure and a task's ``SIGTERM``.
 
-    A process that was killed outright cannot clean up; so each new spool removes those of processes that are gone.
+    A process that was killed outright cannot clean up; so each new spool removes those that nobody uses any more. A
+    directory is in use while its owner holds a lock on it, which the kernel takes away with the process. A process id
+    in its name would not do: containers that share a temporary directory do not see each other's processes, and give
+    the same ids to others after a restart.
     """
     root = Path(tempfile.gettempdir())
     _remove_orphans(root)
-    path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=root))
+    new = Path(tempfile.mkdtemp(prefix=_UNLOCKED_PREFIX, dir=root))
+    lock = _locked(new)
+    path = new.rename(root / new.name.replace(_UNLOCKED_PREFIX, _PREFIX, 1))
     try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
 
 
 def _remove_orphans(root: Path) -> None:
-    for path in root.glob(f"{_PREFIX}*-*"):
-        with contextlib.suppress(OSError, ValueError):
-            pid = int(path.name.removeprefix(_PREFIX).split("-", 1)[0])
-            if path.is_dir() and not path.is_symlink() and path.stat().st_uid == os.getuid() and not _is_alive(pid):
+    for path in root.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            lock = _locked(path) if path.lstat().st_uid == os.getuid() else None
+            if lock is not None:
                 shutil.rmtree(path, ignore_errors=True)
+                os.close(lock)
+    for path in root.glob(f"{_UNLOCKED_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.lstat().st_mtime > _UNLOCKED_SECONDS:
+                path.rmdir()
 
 
-def _is_alive(pid: int) -> bool:
+def _locked(path: Path) -> int | None:
+    """A descriptor that holds the lock on a directory, or None when another process holds it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -18,9 +18,10 @@ from airflow_provider_callreport.operators.callreport import CallReportExportOpe
 
 ZONE = "Asia/Kolkata"  # the account's zone; see daily_masked_calls_to_s3.py
 
-# The first day of the month before the run, and of the month of the run.
+# The first day of the month before the run and of the month of the run; the former again without its day.
 MONTH = f"{{{{ data_interval_end.in_timezone('{ZONE}').start_of('month').subtract(months=1).date() }}}}"
 NEXT_MONTH = f"{{{{ data_interval_end.in_timezone('{ZONE}').start_of('month').date() }}}}"
+MONTH_NAME = f"{{{{ data_interval_end.in_timezone('{ZONE}').subtract(months=1).strftime('%Y-%m') }}}}"
 
 with DAG(
     dag_id="monthly_calls_pdf",
@@ -51,7 +52,7 @@ with DAG(
         redact={"Caller Number": "last4"},
         file_format="pdf",
         s3_bucket="reports",
-        s3_key=f"statements/{MONTH}.pdf",
+        s3_key=f"statements/calls_{MONTH_NAME}.pdf",
         # An audited file is written once. A retry of the same run is no second file; another run's is an error.
         if_exists="fail",
         email_to=["auditor@example.com"],

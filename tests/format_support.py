@@ -138,7 +138,7 @@ def read_jsonl(path: Path, columns: Sequence[Column]) -> list[list[Value]]:
     return rows
 
 
-def _from_json(value: Any, kind: ColumnKind) -> Value:
+def _from_json(value: Value, kind: ColumnKind) -> Value:
     if kind is ColumnKind.DATETIME and isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]+", value):
         return datetime.fromisoformat(value)
     return value
@@ -172,7 +172,7 @@ def read_xlsx(path: Path, columns: Sequence[Column]) -> list[list[Value]]:
 
 
 def _from_cell(cell: Any) -> Value:
-    value = cell.value
+    value: Value | timedelta = cell.value
     assert cell.data_type != "f", f"{cell.coordinate} is a formula"
     assert cell.hyperlink is None, f"{cell.coordinate} is a link"
     if isinstance(value, str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +20,7 @@ READERS = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet, "xlsx"
 
 COLUMNS = [
     Column("Who"),
-    Column("=Label, with \"all\" & <more>"),
+    Column('=Label, with "all" & <more>'),
     Column("Amount", ColumnKind.NUMBER),
     Column("Talk", ColumnKind.DURATION),
     Column("Time", ColumnKind.DATETIME),
@@ -48,7 +49,7 @@ rows_of_calls = st.lists(
 )
 
 
-def expected(rows: list[Row], name: str) -> list[list[Value]]:
+def expected(rows: Sequence[Row], name: str) -> list[list[Value]]:
     """The rows as every format shows them; only Excel's limit on a cell's length is its own."""
 
     def shown(value: Value) -> Value:
@@ -60,7 +61,7 @@ def expected(rows: list[Row], name: str) -> list[list[Value]]:
 
 
 @pytest.mark.parametrize("name", sorted(READERS))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 @example(rows=[(text, text, 1, 1, datetime(2026, 10, 1)) for text in NASTY], page_size=1)
 @example(rows=[(text, text, 0.1, 0.5, datetime(2026, 10, 1)) for text in NASTY], page_size=100)
 @given(rows=rows_of_calls, page_size=st.integers(1, 12))

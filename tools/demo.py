@@ -157,7 +157,7 @@ def demo(runs: Sequence[DemoRun], faults: list[Fault], output: Path) -> bool:
         (output / "summaries.json").write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", "utf-8")
         lines, problems = [], []
         for run in runs:
-            result = results.get(run.dag_id, {"state": "not run", "tasks": []})
+            result = results.get(run.dag_id, {"state": "not run", "errors": [], "tasks": []})
             summaries = [task["xcom"] for task in result["tasks"] if task["xcom"]]
             lines += _lines(run.dag_id, result["state"], summaries)
             problems += [f"{run.dag_id}: {text}" for text in _problems(run, result, summaries, settings, delivered)]
@@ -210,7 +210,7 @@ def _problems(
     delivered: Delivered,
 ) -> list[str]:
     if result["state"] != "success":
-        return [f"the Dag's state is {result['state']}; the reason is in logs/airflow.log"]
+        return result["errors"] or [f"the Dag's state is {result['state']}; the reason is in logs/airflow.log"]
     found = [] if summaries else ["no task returned a summary"]
     for summary in summaries:
         expected = run.calls(settings)

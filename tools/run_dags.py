@@ -1,19 +1,24 @@
 """Runs Dags once each, one after the other, in this process: ``run_dags.py RESULTS DAG_ID=LOGICAL_DATE...``.
 
-The Dags are those of Airflow's own Dags folder. What they did goes to the file RESULTS as JSON: for each Dag its state
-and, for each task, state and XCom return value. `demo.py` starts this in a process of its own, with an Airflow home of
+The Dags are those of Airflow's own Dags folder. What they did goes to the file RESULTS as JSON: for each Dag its state,
+what was raised in it and, for each task, state and XCom return value. `demo.py` starts this in a process of its own, with an Airflow home of
 its own.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pendulum
-from airflow.dag_processing.dagbag import DagBag
+
+try:
+    from airflow.dag_processing.dagbag import DagBag
+except ImportError:  # before Airflow 3.2
+    from airflow.models.dagbag import DagBag
 
 
 def main(arguments: list[str]) -> int:
@@ -30,12 +35,16 @@ def main(arguments: list[str]) -> int:
 
 def run(dag: Any, logical_date: str) -> dict[str, Any]:
     """Run one Dag as ``airflow dags test`` does, and say what came of it."""
+    errors: list[str] = []
     for task in dag.tasks:
         task.retries = 0  # a run in the foreground would wait for minutes before each further try
-    dag_run = dag.test(logical_date=pendulum.parse(logical_date))
+        task.on_failure_callback = [lambda context: errors.append(str(context["exception"]))]
+    date_argument = "logical_date" if "logical_date" in inspect.signature(dag.test).parameters else "execution_date"
+    dag_run = dag.test(**{date_argument: pendulum.parse(logical_date)})
     return {
         "dag_id": dag.dag_id,
         "state": str(dag_run.state),
+        "errors": errors,
         "tasks": [
             {"task_id": ti.task_id, "state": str(ti.state), "xcom": ti.xcom_pull(task_ids=ti.task_id)}
             for ti in dag_run.get_task_instances()

@@ -81,9 +81,11 @@ def _records(data: Any, count: int | None) -> list[Record]:
         raise AnswerError(f"the answer has data: null beside {promised}")
     if isinstance(data, dict):
         keys = list(data)
-        if keys and all(whole_number(key) is not None for key in keys):
-            keys.sort(key=int)
-        rows = [data[key] for key in keys]
+        numbered = all(whole_number(key) is not None for key in keys)
+        rows = [data[key] for key in (sorted(keys, key=int) if numbered else keys)]
+        if not numbered and list in map(type, rows):
+            # Such as {"list": [...]}: the array in it is not one row.
+            raise AnswerError("the answer's data is an object with an array in it where a list of rows was expected")
     elif isinstance(data, list):
         rows = data
     else:
@@ -135,7 +137,7 @@ def _exact_json(value: Any) -> str:
         return f"{{{', '.join(f'{json.dumps(key)}: {_exact_json(item)}' for key, item in value.items())}}}"
     if isinstance(value, Decimal):
         return str(value)
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)
 
 
 def _type_name(value: Any) -> str:

@@ -21,8 +21,10 @@ from airflow_provider_callreport.api.errors import (
     EMPTY_CODE,
     AnswerError,
     AnswerTooLargeError,
+    ApiError,
     CallReportError,
     RedirectError,
+    RequestRejectedError,
     SettingsError,
     TimeoutExceededError,
     TransportError,
@@ -38,9 +40,13 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 64 * 1024
-_ERROR_WORDS = frozenset({"error", "fail", "failed", "failure"})
-_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
+#: Read at a time. gzip unpacks to a thousand times its size at most, and not every urllib3 stops before the whole
+#: piece is unpacked, so this bounds what a hostile answer costs beyond ``max_response_bytes``.
+_CHUNK = 16 * 1024
+#: Those two only: others pack better than 1:1000, and several of them multiply.
+_ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+_ERROR_WORDS = frozenset({"error", "fail", "failed", "failure", "false"})
+_HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "gzip"}
 
 
 class CallReportClient:
@@ -143,15 +149,19 @@ class CallReportClient:
                         "request carries credentials. Set Host to the address that the API really has."
                     )
                 raw = self._read(response, endpoint)
-        except CallReportError:
-            raise
         except requests.exceptions.RequestException as error:
-            # `from None`: the original holds the prepared request, and with it the credentials.
-            raise self._transport_error(endpoint, error) from None
-        return self._check(endpoint, response, raw, page), raw
+            failure = self._transport_error(endpoint, error)
+        else:
+            return self._check(endpoint, response, raw, page), raw
+        # Outside the handler, so that the new error does not carry the original as its context: that one holds the
+        # prepared request, and with it the credentials.
+        raise failure
 
     def _read(self, response: requests.Response, endpoint: str) -> bytes:
         limit = self.settings.max_response_bytes
+        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+        if encoding not in _ENCODINGS:
+            raise AnswerError(f"{endpoint} answered with the Content-Encoding {scrub(encoding)!r}; gzip was asked for")
         chunks: list[bytes] = []
         size = 0
         for chunk in response.iter_content(_CHUNK):
@@ -177,11 +187,11 @@ class CallReportClient:
         code, is_error = None, status >= 400
         if isinstance(payload, dict):
             code, code_says_error = _vendor_code(payload.get("code"))
-            is_error = is_error or code_says_error or str(payload.get("status", "")).lower() in _ERROR_WORDS
+            is_error = is_error or code_says_error or _says_error(payload)
             message = _vendor_message(payload)
         if not is_error:
             return payload
-        if code == EMPTY_CODE and status < 500:
+        if code == EMPTY_CODE and error_class(status, None) in (ApiError, RequestRejectedError) and _is_empty(payload):
             return {"data": [], "cnt": 0}
         raise error_class(status, code)(
             code=code,
@@ -296,6 +306,19 @@ def _vendor_code(value: Any) -> tuple[int | None, bool]:
     if number is None:
         return None, True
     return number, number not in (0, 200)
+
+
+def _says_error(payload: Mapping[str, Any]) -> bool:
+    """Whether an answer without an error code says that it is one all the same."""
+    status = payload.get("status")
+    if isinstance(status, int) and not isinstance(status, bool):
+        return status >= 400
+    return str(status).lower() in _ERROR_WORDS or bool(payload.get("error") or payload.get("errors"))
+
+
+def _is_empty(payload: Mapping[str, Any]) -> bool:
+    """Whether an answer promises no calls either."""
+    return not payload.get("data") and not payload.get("cnt")
 
 
 def _vendor_message(payload: Mapping[str, Any]) -> str:

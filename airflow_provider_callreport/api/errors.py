@@ -33,9 +33,12 @@ the same API family, where codes 15xx mean different things per family and are t
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 
 class CallReportError(Exception):
@@ -97,7 +100,7 @@ class ApiError(CallReportError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Keyword-only arguments: Exception's own pickling would lose them on the way between processes.
-        return (_rebuild_api_error, (type(self), self.__dict__.copy()))
+        return (_rebuild, (type(self), self.args, self.__dict__.copy()))
 
 
 class AuthenticationError(ApiError):
@@ -164,7 +167,7 @@ class IncompleteReportError(CallReportError):
     """The report is provably not whole, or a page of it could not be read.
 
     Attributes:
-        page: 0-based number of the request at which it was noticed.
+        page: 0-based number of the page at which it was noticed.
         rows: unique rows received until then.
         promised: rows the API promised, or None.
         code: vendor code of the answer that ended the reading, or None.
@@ -194,7 +197,7 @@ class IncompleteReportError(CallReportError):
         return f"the report is not whole: {self.reason}; page {self.page}, got {self.rows} of {promised} rows{code}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild_incomplete_error, (type(self), self.__dict__.copy()))
+        return (_rebuild, (type(self), self.args, self.__dict__.copy()))
 
 
 class RepeatedPageError(IncompleteReportError):
@@ -205,13 +208,10 @@ class ReportChangedError(IncompleteReportError):
     """The report moved while it was read; a second reading may be whole."""
 
 
-def _rebuild_api_error(cls: type[ApiError], state: dict[str, Any]) -> ApiError:
-    return cls(**state)
-
-
-def _rebuild_incomplete_error(cls: type[IncompleteReportError], state: dict[str, Any]) -> IncompleteReportError:
-    state = dict(state)
-    return cls(state.pop("reason"), **state)
+def _rebuild(cls: type[CallReportError], args: tuple[Any, ...], state: dict[str, Any]) -> CallReportError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error
 
 
 #: Vendor code -> class. A code that is not here is an `ApiError`: fatal, shown with its message.
@@ -257,14 +257,17 @@ def error_class(http_status: int, code: int | None) -> type[ApiError]:
 
 
 #: Seven or more digits, with the separators people put into phone numbers.
-_NUMBER_LIKE = re.compile(r"\+?\d(?:[ ().-]?\d){6,}")
+_NUMBER_LIKE = re.compile(r"\+?\d(?:[ ().\-/]{0,2}\d){6,}")
 
 
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:
-    """Foreign text made fit for a log: secrets and phone-like numbers replaced, one line, at most 300 characters."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "***")
+    """Foreign text made fit for a log: secrets and phone-like numbers replaced, one line, at most 300 characters.
+
+    A secret is found as it is and as servers echo it: escaped for JSON, HTML or a URL.
+    """
+    for secret in filter(None, secrets):
+        for form in {secret, json.dumps(secret)[1:-1], html.escape(secret), quote(secret), quote(secret, safe="")}:
+            text = text.replace(form, "***")
     text = _NUMBER_LIKE.sub("***", text)
     text = "".join(character if character.isprintable() else " " for character in text)
     text = " ".join(text.split())

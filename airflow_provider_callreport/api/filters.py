@@ -5,6 +5,7 @@ The API's times are naive and inclusive (``dtGte``, ``dtLte``); ours are aware a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -120,7 +121,7 @@ def check_filters(filters: Any) -> Mapping[str, Any]:
     """``filters`` as given, if it is an object that leaves the window alone.
 
     Raises:
-        SettingsError: it is no mapping of text keys, or sets ``dtGte`` or ``dtLte``.
+        SettingsError: it is no mapping of text keys, sets ``dtGte`` or ``dtLte``, or holds what JSON cannot.
     """
     if not isinstance(filters, Mapping) or not all(isinstance(key, str) for key in filters):
         raise SettingsError(
@@ -131,6 +132,14 @@ def check_filters(filters: Any) -> Mapping[str, Any]:
             raise SettingsError(
                 f"filters has {key}, which belongs to the window; set window_start and window_end instead"
             )
+    for key, value in filters.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            raise SettingsError(
+                f"filters has {key} of type {type(value).__name__}, which JSON cannot hold; "
+                "allowed are text, numbers, true and false, lists and objects"
+            ) from None
     return filters
 
 

@@ -1,9 +1,13 @@
 """Which calls have come: exact, for any number of them, in a few megabytes.
 
-A call is known by its own id, else by its ``sort`` key, else by everything in its row. The ledger keeps a 64-bit hash
-of each in a private SQLite file that the operating system removes with the process. A collision, one in some thirty
+A call is known by its own id, else by everything in its row, a ``sort`` key included. The ledger keeps a 64-bit hash of
+each in a private SQLite file that the operating system removes with the process. A collision, one in some thirty
 million reports of a million calls, would make a report one row short of its total, which is an error and not a
 silent loss.
+
+Ids and ``sort`` keys are only believed while all rows of an answer have different ones. No server sends a call twice in
+one answer; so when two rows share an id it is not the row's own (it may be that of a call with several legs), and when
+they share a ``sort`` it is a time that other calls have too.
 """
 
 from __future__ import annotations
@@ -12,11 +16,17 @@ import marshal
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from airflow_provider_callreport.api.answer import Record, record_id, record_sort
 
 #: Pages of SQLite's cache, in KiB: what bounds the ledger's memory.
 _CACHE_KIB = 2000
+
+#: Version 2 of marshal has no back references, so equal rows give equal bytes.
+_MARSHAL = 2
+_NOTHING: tuple[Any, ...] = (None, [], {}, "")
+_NO_SORT = frozenset(marshal.dumps(nothing, _MARSHAL) for nothing in _NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +35,8 @@ class Entry:
 
     Attributes:
         fresh: indexes of the rows to keep, in order.
-        known: number of rows that had come before, by id or ``sort``.
-        alike: number of rows without id or ``sort`` that equal a row of an earlier page in everything.
+        known: number of rows that had come before, by id, or with the same ``sort`` and content.
+        alike: number of rows without either that equal a row of an earlier page in everything.
         overlaps: number of an earlier page with which this one shares two or more different such rows, or None.
         digest: a hash of all the rows in order.
         distinct: number of different rows.
@@ -56,6 +66,7 @@ class Ledger:
         self.drop_alike = drop_alike
         self.unique = 0
         self.dropped = 0
+        self._believes_ids = True
         # "" is SQLite's private temporary database: kept in its cache, spilled to an unlinked file. It holds hashes
         # only. Pages are fetched in another thread than the one that closes, hence check_same_thread.
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
@@ -75,7 +86,7 @@ class Ledger:
             records: the rows.
             page: number of the request that brought them, not used before.
         """
-        identities, identified = _identities(records)
+        identities, identified = self._identities(records)
         digest, distinct = hash(tuple(identities)), len(set(identities))
         inserted = self._database.executemany(
             "INSERT OR IGNORE INTO seen VALUES (?, ?)", [(identity, page) for identity in identities]
@@ -95,20 +106,27 @@ class Ledger:
     def has_any(self, records: list[Record]) -> bool:
         """Whether any of the rows has been entered."""
         find = "SELECT 1 FROM seen WHERE identity = ?"
-        return any(self._database.execute(find, (identity,)).fetchone() for identity in _identities(records)[0])
+        return any(self._database.execute(find, (identity,)).fetchone() for identity in self._identities(records)[0])
+
+    def _identities(self, records: list[Record]) -> tuple[list[int], bool]:
+        """A hash per row, and whether equal hashes are one and the same call."""
+        if self._believes_ids:
+            ids = [record_id(record) for record in records]
+            if None not in ids:
+                hashes = list(map(hash, map(str, ids)))
+                self._believes_ids = len(set(hashes)) == len(hashes)
+                if self._believes_ids:
+                    return hashes, True
+        sorts = [marshal.dumps(record_sort(record), _MARSHAL) for record in records]
+        sorted_apart = _NO_SORT.isdisjoint(sorts) and len(set(sorts)) == len(sorts)
+        return [hash(marshal.dumps(record, _MARSHAL)) for record in records], sorted_apart
 
     def _first_pages(self, identities: list[int]) -> list[int]:
         find = "SELECT page FROM seen WHERE identity = ?"
         return [self._database.execute(find, (identity,)).fetchone()[0] for identity in identities]
 
     def _fresh(self, identities: list[int], page: int) -> list[int]:
-        here: set[int] = set()
-        fresh = []
-        for index, (identity, first) in enumerate(zip(identities, self._first_pages(identities), strict=True)):
-            if first == page and identity not in here:
-                fresh.append(index)
-            here.add(identity)
-        return fresh
+        return [index for index, first in enumerate(self._first_pages(identities)) if first == page]
 
     def _alike(self, identities: list[int], page: int) -> tuple[list[int], int, int | None]:
         earlier = {
@@ -120,15 +138,3 @@ class Ledger:
         overlaps = min((first for first, number in shared.items() if number >= 2), default=None)
         fresh = [index for index in range(len(identities)) if not (self.drop_alike and index in earlier)]
         return fresh, len(earlier), overlaps
-
-
-def _identities(records: list[Record]) -> tuple[list[int], bool]:
-    """A hash per row, and whether every row had an id or a ``sort`` key of its own."""
-    ids = [record_id(record) for record in records]
-    if None not in ids:
-        return list(map(hash, map(str, ids))), True
-    sorts = [record_sort(record) for record in records]
-    if all(isinstance(sort, list) and sort for sort in sorts):
-        return [hash(marshal.dumps(sort, 2)) for sort in sorts], True
-    # Version 2 of marshal has no back references, so equal rows give equal bytes.
-    return [hash(marshal.dumps(record, 2)) for record in records], False

@@ -22,6 +22,7 @@ from airflow_provider_callreport.api.errors import (
     IncompleteReportError,
     RepeatedPageError,
     ReportChangedError,
+    RequestRejectedError,
 )
 from airflow_provider_callreport.api.filters import REPORTS, Window, build_filter
 from airflow_provider_callreport.api.ledger import Ledger
@@ -47,7 +48,7 @@ class Page:
     """The calls of one answer that had not come before.
 
     Attributes:
-        number: 0-based number of the request within the report.
+        number: 0-based number of the page within the report.
         records: rows as they came, without repeated ones.
         column_arr: the answer's ``columnArr``.
     """
@@ -98,6 +99,8 @@ class ReportReader:
         rounds_wait: seconds before each further look when the end is short of the total.
 
     Attributes:
+        requests: answers received so far.
+        page: 0-based number of the page that was asked for last; asking for it again does not count.
         proof: set when `pages` has ended.
     """
 
@@ -122,12 +125,14 @@ class ReportReader:
         self.rounds_wait = rounds_wait
         self.ledger = Ledger(drop_alike=drop_alike)
         self.requests = 0
+        self.page = -1
         self.proof: Proof | None = None
+        self._column_arr: Any = None
 
     def pages(self) -> Iterator[Page]:
-        """Yield every page, then set ``proof``. A reader is read once.
+        """Yield every page that brings calls, then set ``proof``. A reader is read once.
 
-        Pages hold at least one row, except the first, which is always there because it brings the columns.
+        A report without calls is one page without rows, which is there because it brings the columns.
 
         Raises:
             CallReportError: the first page could not be read.
@@ -136,74 +141,88 @@ class ReportReader:
         try:
             verdict = yield from self._read(self.window)
             ledger = self.ledger
+            if not ledger.unique:
+                yield Page(max(0, self.page), [], self._column_arr)
             note = verdict.note or _note(verdict, ledger.unique)
             self.proof = Proof(ledger.unique, verdict.total, verdict.complete, self.requests, ledger.dropped, note)
         finally:
             self.ledger.close()
 
     def _read(self, window: Window) -> Generator[Page, None, _Verdict]:
-        """Read one window; in halves when the API counts no further than its cap and answers no cursor."""
+        """Read one window; in halves when it reaches beyond what can be counted or read by page number."""
         api_filter = build_filter(self.filters, window)
         if api_filter is None:
-            yield Page(self.requests, [], None)
             return _Verdict(None, None, "The window lies in an hour that clocks repeat; its calls are in the next one.")
         scan = _Scan(self, api_filter)
         first = scan.ask_first()
-        halves = _halves(window) if first.count == TOTAL_CAP and first.cursor is None else None
-        if halves is None:
+        by_page = first.cursor is None or not self.client.settings.use_cursor
+        parts = _halves(window) if by_page and first.count is not None and first.count >= TOTAL_CAP else []
+        if not parts:
             yield from scan.pages(first)
             return scan.verdict()
-        log.info("%s: the API counts no further than %d; the window is read in halves", self.report, TOTAL_CAP)
-        early = yield from self._read(halves[0])
-        late = yield from self._read(halves[1])
-        verdict = early.joined(late)
-        if verdict.total is not None and verdict.total < TOTAL_CAP:
+        log.info("%s: %d calls or more and no cursor; the window is read in halves", self.report, TOTAL_CAP)
+        verdict = _Verdict(0, True)
+        for part in parts:
+            verdict = verdict.joined((yield from self._read(part)))
+        if verdict.total is not None and first.count is not None and verdict.total < first.count:
             raise self.incomplete(
                 ReportChangedError,
-                f"the halves of a window hold {verdict.total} calls and the whole {TOTAL_CAP}",
-                TOTAL_CAP,
+                f"the halves of a window hold {verdict.total} calls and the whole {first.count}",
+                first.count,
             )
         return verdict
 
     def ask(self, fields: Mapping[str, Any], cursor: str | None, promised: int | None) -> Answer:
         """Make the next request. An error on a later page says how far the report had come."""
-        number = self.requests
-        if number >= MAX_PAGES:
+        if self.requests >= MAX_PAGES:
             raise self.incomplete(IncompleteReportError, f"the API still answers after {MAX_PAGES} requests", promised)
         try:
             answer = self.client.call(
-                REPORTS[self.report], fields, parse_answer, raw_fields={"sAftr": cursor or "[]"}, page=number
+                REPORTS[self.report], fields, parse_answer, raw_fields={"sAftr": cursor or "[]"}, page=self.page
             )
         except CallReportError as error:
-            if number == 0:
+            if self.requests == 0:
                 raise
+            far = cursor is None and (fields["page"] + 1) * fields["sz"] > TOTAL_CAP
+            advice = f" (many servers answer no page beyond {TOTAL_CAP} rows: make the window shorter)"
             raise IncompleteReportError(
-                str(error),
-                page=number,
+                str(error) + (advice if far and isinstance(error, RequestRejectedError) else ""),
+                page=self.page,
                 rows=self.ledger.unique,
                 promised=promised,
                 code=error.code if isinstance(error, ApiError) else None,
                 retryable=error.retryable,
             ) from error
         self.requests += 1
-        log.debug("%s page %d: %d rows, cnt %s", self.report, number, len(answer.records), answer.count)
+        self._column_arr = self._column_arr or answer.column_arr
+        log.debug("%s page %d: %d rows, cnt %s", self.report, self.page, len(answer.records), answer.count)
         return answer
 
-    def witness(self, api_filter: Mapping[str, Any]) -> int | None:
-        """Ask ``reportCount`` for the total that ``cnt`` did not give; None when it gives none either."""
+    def witness(self, api_filter: Mapping[str, Any], rows: int) -> int | None:
+        """Ask ``reportCount`` for the total that ``cnt`` did not give; None when it is no witness either.
+
+        The vendor does not say whether it counts calls of masked numbers apart. So for that report its number proves
+        something when it equals the ``rows`` that came, and nothing when it does not.
+        """
+        patience = min(_WITNESS_RETRY_TIME, self.client.settings.max_retry_time)
         try:
-            count = self.client.count({"filter": api_filter}, max_retry_time=_WITNESS_RETRY_TIME)
+            count = self.client.count({"filter": api_filter}, max_retry_time=patience)
         except CallReportError as error:
             log.info("%s: no usable total, and reportCount is no witness (%s)", self.report, error)
             return None
-        return None if count == TOTAL_CAP else count
+        if count == TOTAL_CAP or (self.report != "calls" and count != rows):
+            log.info("%s: no usable total, and reportCount is no witness (it says %d)", self.report, count)
+            return None
+        return count
 
-    def incomplete(self, kind: type[IncompleteReportError], reason: str, promised: int | None) -> IncompleteReportError:
-        """An error at the last answered page. Numbers that disagree now may agree at a later try of the task."""
+    def incomplete(
+        self, kind: type[IncompleteReportError], reason: str, promised: int | None, *, surplus: int = 0
+    ) -> IncompleteReportError:
+        """An error at the page asked for last. Numbers that disagree now may agree at a later try of the task."""
         return kind(
             reason,
-            page=max(0, self.requests - 1),
-            rows=self.ledger.unique,
+            page=self.page,
+            rows=self.ledger.unique - surplus,
             promised=promised,
             retryable=kind is not RepeatedPageError,
         )
@@ -225,7 +244,11 @@ class _Verdict:
 
 
 class _Totals:
-    """What ``cnt`` has said so far: a total, each page's own length, a capped total, or nothing."""
+    """What ``cnt`` has said so far: a total, each page's own length, a capped total, or nothing.
+
+    Attributes:
+        shrank, grew: whether it did, which says something of the report when `usable` is not None.
+    """
 
     def __init__(self) -> None:
         self._answers = 0
@@ -275,12 +298,15 @@ class _Scan:
         self._tail: list[Record] = []
 
     def ask_first(self) -> Answer:
+        self._reader.page += 1
         return self._ask()
 
     def pages(self, answer: Answer) -> Iterator[Page]:
-        yield Page(self._reader.requests - 1, self._accept(answer), answer.column_arr)
         rounds = iter(self._reader.rounds_wait)
+        fresh = self._accept(answer)
         while True:
+            if fresh:
+                yield Page(self._reader.page, fresh, answer.column_arr)
             if self._ended(answer):
                 total = self._totals.usable()
                 wait = next(rounds, None)
@@ -292,8 +318,6 @@ class _Scan:
                 self._step(answer)
                 answer = self._ask()
                 fresh = self._accept(answer)
-            if fresh:
-                yield Page(self._reader.requests - 1, fresh, answer.column_arr)
 
     def verdict(self) -> _Verdict:
         """Whether the calls that came are all there are.
@@ -303,10 +327,12 @@ class _Scan:
         """
         reader, totals = self._reader, self._totals
         total = totals.usable()
-        witnessed = total is None
+        shrank, grew = total is not None and totals.shrank, total is not None and totals.grew
+        # Rows that equal an earlier one and were kept all the same.
+        alike = 0 if reader.ledger.drop_alike else self._alike
         if total is None:
-            total = reader.witness(self._filter)
-        if self._overlaps is not None and not reader.ledger.drop_alike and self._unique - self._alike != total:
+            total = reader.witness(self._filter, self._unique)
+        if self._overlaps is not None and not reader.ledger.drop_alike and self._unique - alike != total:
             raise reader.incomplete(
                 ReportChangedError,
                 f"pages share rows (with page {self._overlaps}) and no id tells calls apart, so some came twice and "
@@ -315,13 +341,15 @@ class _Scan:
             )
         if total is None:
             return _Verdict(None, None)
-        if self._unique == total and not (totals.shrank and self._cursor is None and not witnessed):
+        # While the total fell, rows may have moved past the place that was read; while it rose, a row that equals an
+        # earlier one may be that row, pushed on to the next page. Then equal numbers prove nothing.
+        if self._unique == total and not shrank and not (grew and alike):
             return _Verdict(total, True)
-        if self._alike and not reader.ledger.drop_alike and self._unique - self._alike == total:
+        if alike and self._unique - alike == total:
             raise reader.incomplete(AlikeRowsError, "rows that equal an earlier row are surplus", total)
         if reader.allow_incomplete:
             return _Verdict(total, False)
-        if totals.shrank or totals.grew:
+        if shrank or grew:
             raise reader.incomplete(ReportChangedError, "the API's total changed while the report was read", total)
         raise reader.incomplete(IncompleteReportError, "the calls that came do not equal the API's total", total)
 
@@ -346,7 +374,13 @@ class _Scan:
         if entry.known == len(records) or (
             entry.digest in self._digests and (entry.distinct > 1 or total is None) and not entry.known
         ):
-            raise reader.incomplete(RepeatedPageError, "the API answered a page that had come before", total)
+            moved = total is not None and (self._totals.shrank or self._totals.grew)
+            raise reader.incomplete(
+                ReportChangedError if moved else RepeatedPageError,
+                "the API answered a page that had come before",
+                total,
+                surplus=len(entry.fresh),
+            )
         self._digests.add(entry.digest)
         self._received += len(records)
         if total is not None and self._received > 2 * total + self._longest + len(records):
@@ -362,15 +396,20 @@ class _Scan:
         if not rows or (self._cursor is not None and answer.cursor is None):
             return True
         total = self._totals.usable()
-        # A page longer than asked comes from a server that does not page at all.
-        short = rows < self._longest or rows > self._reader.page_size
-        return short and total is not None and self._unique >= total
+        if total is None or self._unique < total:
+            return False
+        if rows > self._reader.page_size:
+            # More than asked for: a server that does not page at all, or one with a page size of its own, whose cnt
+            # may be the page's. reportCount knows which.
+            return self._reader.witness(self._filter, self._unique) == total
+        return rows < self._longest
 
     def _step(self, answer: Answer) -> None:
         """Move to the next page: by cursor when the answer has one, by page number otherwise."""
         settings = self._reader.client.settings
         if answer.cursor is None or not settings.use_cursor:
             self._page += 1
+            self._reader.page += 1
             return
         digest = hash(answer.cursor)
         if digest in self._cursors:
@@ -381,8 +420,8 @@ class _Scan:
             )
         self._cursors.add(digest)
         self._cursor = answer.cursor
-        if settings.cursor_page == "count":
-            self._page += 1
+        self._page = self._page + 1 if settings.cursor_page == "count" else 0
+        self._reader.page += 1
 
     def _look_again(self, last: Answer) -> tuple[Answer, list[Record]]:
         """The end is short of the total: ask for the last page again, in case calls have appeared since.
@@ -394,6 +433,7 @@ class _Scan:
         if self._cursor is None and not last.records and len(tail) < self._longest:
             # The last page with rows was a short one, so new calls stand at its end.
             self._page -= 1
+            self._reader.page -= 1
         answer = self._ask()
         repeats_tail = bool(tail) and answer.records[: len(tail)] == tail
         if tail and not repeats_tail and self._reader.ledger.has_any(answer.records):
@@ -403,13 +443,14 @@ class _Scan:
         return answer, self._accept(answer, skip=len(tail) if repeats_tail else 0)
 
 
-def _halves(window: Window) -> tuple[Window, Window] | None:
-    """The window in two halves on a whole second, or None when it is down to one second."""
+def _halves(window: Window) -> list[Window]:
+    """The window in halves on a whole second, without one that holds no wall time; none for a single second."""
     span = window.wall_times()
     if span is None or span[1] - span[0] < timedelta(seconds=2) or window.end - window.start < timedelta(seconds=2):
-        return None
+        return []
     middle = window.start + timedelta(seconds=(window.end - window.start) // timedelta(seconds=2))
-    return Window(window.start, middle, window.zone), Window(middle, window.end, window.zone)
+    halves = Window(window.start, middle, window.zone), Window(middle, window.end, window.zone)
+    return [half for half in halves if half.wall_times()]
 
 
 def _note(verdict: _Verdict, rows: int) -> str:
@@ -417,4 +458,6 @@ def _note(verdict: _Verdict, rows: int) -> str:
         return f"Complete: the API reports {verdict.total} calls and all of them came."
     if verdict.complete is None:
         return f"Completeness could not be proved: {rows} calls came and the API gave no usable total."
+    if rows == verdict.total:
+        return f"INCOMPLETE, perhaps: {rows} calls came, and the API's total changed while they were read."
     return f"INCOMPLETE: {rows} calls came and the API reports {verdict.total}."

@@ -6,6 +6,7 @@ import email.utils
 import math
 import time
 from collections.abc import Callable
+from datetime import UTC
 from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
@@ -32,10 +33,11 @@ def retry_after_seconds(header: str | None) -> float | None:
         seconds = float(text)
     except ValueError:
         try:
-            seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+            date = email.utils.parsedate_to_datetime(text)
         except (TypeError, ValueError, OverflowError):
             return None
-        return max(0.0, seconds)
+        # HTTP dates are GMT, also those that forget to say so.
+        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time())
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 

@@ -22,8 +22,14 @@ from airflow_provider_callreport.provider_info import CONNECTION_FIELDS, DEFAULT
 #: Path of the samples on the vendor's page; the page's own "Base URL" spells it ``callreport``.
 DEFAULT_PATH = "/api/v2/CallReport"
 
+#: Largest answer. A page of 100 calls has some 50 kB, so this is room for 60,000 calls a page.
+MAX_RESPONSE_BYTES = 32 * 1024 * 1024
+
 _FIELDS = {f.name: f for f in CONNECTION_FIELDS}
 _KNOWN_EXTRAS = frozenset(_FIELDS) | frozenset(FURTHER_EXTRAS)
+_ENDPOINTS = frozenset(
+    {"list", "masklist", "reportcount", "detail", "exportcsv", "exportcsvbulk", "changetitle", "downloadpdf"}
+)
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 _MIN_HMAC_KEY = 16
@@ -42,6 +48,9 @@ class Credentials:
     ssid: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        for name, value in (("Login", self.user_id), ("Password", self.token), ("ssid", self.ssid)):
+            if value and value != value.strip():
+                raise SettingsError(f"{name} begins or ends with a space or a line break; remove it")
         if self.ssid and self.token:
             raise SettingsError(
                 "the connection has both a Password (token) and an ssid; the API allows only one: "
@@ -103,7 +112,7 @@ class ClientSettings:
     max_retry_time: float = 120.0
     requests_per_second: float | None = None
     verify: bool | str = True
-    max_response_bytes: int = 64 * 1024 * 1024
+    max_response_bytes: int = MAX_RESPONSE_BYTES
     endpoints: Mapping[str, str] = field(default_factory=dict)
     use_cursor: bool = True
     cursor_page: str = "zero"
@@ -149,7 +158,7 @@ def settings_from_connection(
     allow_http = _boolean(values, "allow_http", default=False)
     settings = ClientSettings(
         base_url=_base_url(host, port, scheme, allow_http=allow_http),
-        credentials=Credentials(user_id=_text(login), token=_text(password), ssid=_text(_string(values, "ssid"))),
+        credentials=Credentials(user_id=_text(login), token=_text(password), ssid=_text(_secret(values, "ssid"))),
         timezone=zone(_string(values, "timezone") or str(_FIELDS["timezone"].default)),
         page_size=int(_number(values, "page_size", whole=True) or 100),
         timeout=_positive(values, "timeout", 30.0),
@@ -158,7 +167,7 @@ def settings_from_connection(
         max_retry_time=_positive(values, "max_retry_time", 120.0),
         requests_per_second=_number(values, "requests_per_second"),
         verify=_verify(values.get("verify")),
-        max_response_bytes=int(_number(values, "max_response_bytes", whole=True, minimum=1024) or 64 * 1024 * 1024),
+        max_response_bytes=int(_number(values, "max_response_bytes", whole=True, minimum=1024) or MAX_RESPONSE_BYTES),
         endpoints=_endpoints(values.get("endpoints")),
         use_cursor=_boolean(values, "use_cursor", default=True),
         cursor_page=_choice(values, "cursor_page", ("zero", "count")),
@@ -206,12 +215,17 @@ def _base_url(host: str | None, port: int | None, scheme: str | None, *, allow_h
         ) from None
     if parts.username or parts.password:
         raise SettingsError("Host holds credentials before an @; put userId into Login and the token into Password")
-    if not parts.hostname or any(c.isspace() for c in text):
+    if not parts.hostname or parts.hostname in ("http", "https") or any(c.isspace() for c in text):
         raise SettingsError(f"Host is {host!r}, which is no host and no URL; write a host such as {DEFAULT_HOST}")
     if parts.scheme not in ("http", "https"):
         raise SettingsError(f"Host begins with {parts.scheme}://; allowed are https:// and, for this machine, http://")
     if parts.query or parts.fragment:
         raise SettingsError("Host has a query or a fragment; write only scheme, host, port and path")
+    path = parts.path.rstrip("/")
+    if path.rpartition("/")[2].lower() in _ENDPOINTS:
+        raise SettingsError(
+            f"Host ends with the endpoint {path.rpartition('/')[2]}; leave it off, it is added to each request"
+        )
     if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname):
         raise SettingsError(
             f"Host is http://{parts.hostname}, and the token would travel in clear text; use https, "
@@ -219,10 +233,12 @@ def _base_url(host: str | None, port: int | None, scheme: str | None, *, allow_h
         )
     if port is not None and url_port is not None and port != url_port:
         raise SettingsError(f"Host names port {url_port} and Port is {port}; clear one of them")
+    if port is not None and not 0 < port < 65536:
+        raise SettingsError(f"Port is {port}; allowed is a whole number from 1 to 65535")
     final_port = url_port or port
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     netloc = name if final_port is None else f"{name}:{final_port}"
-    return f"{parts.scheme}://{netloc}{parts.path.rstrip('/') or DEFAULT_PATH}"
+    return f"{parts.scheme}://{netloc}{path or DEFAULT_PATH}"
 
 
 def _text(value: str | None) -> str | None:
@@ -231,12 +247,15 @@ def _text(value: str | None) -> str | None:
 
 
 def _string(values: Mapping[str, Any], name: str) -> str | None:
+    value = _secret(values, name)
+    return None if value is None else value.strip()
+
+
+def _secret(values: Mapping[str, Any], name: str) -> str | None:
     value = values.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, str):
+    if value is not None and not isinstance(value, str):
         raise SettingsError(f"extra field {name} must be text, not {type(value).__name__}")
-    return value.strip()
+    return value
 
 
 def _number(values: Mapping[str, Any], name: str, *, whole: bool = False, minimum: float | None = None) -> float | None:

@@ -17,7 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow_provider_callreport.api.answer import Record
-from airflow_provider_callreport.api.errors import SettingsError, TableError
+from airflow_provider_callreport.api.errors import SettingsError, TableError, scrub
 from airflow_provider_callreport.api.values import converter, whole_number
 from airflow_provider_callreport.report import Column, ColumnKind, Row, Value
 
@@ -110,8 +110,8 @@ class Table:
         zone: the account's zone.
         choice: columns to keep, in order, with their names in the file, or None for all. Besides the report's labels
             it may name extra keys of the rows, such as ``"callId"``.
-        also: labels to keep behind the chosen ones although nobody chose them, where the report has them. Redaction
-            needs the values that must not show elsewhere.
+        also: labels to keep behind the chosen ones although nobody chose them, where the report has them, with the
+            further columns of the same label. Redaction needs the values that must not show elsewhere.
 
     Attributes:
         columns: the chosen columns, after `start`.
@@ -126,7 +126,6 @@ class Table:
         self._column_arr: Any = None
         self._converters: list[Callable[[Sequence[Any]], list[Value]]] = []
         self._told_extras = False
-        self._settled = False
         self.columns: tuple[Column, ...] = ()
         self.labels: tuple[str, ...] = ()
 
@@ -138,21 +137,26 @@ class Table:
         """
         bodies = _bodies(records)
         layout = _layout(bodies, column_arr)
+        if not records and not column_arr:
+            # Nothing is known of this report's columns: those that somebody asked for are taken to exist.
+            labels = list(dict.fromkeys([*layout.labels, *(self._choice or ()), *self._also]))
+            layout = _Layout(labels, labels, arrays=False)
         self._column_arr = column_arr
-        self._settled = bool(records)
         self.labels = tuple(layout.labels)
         extras = _extra_keys(bodies, layout)
         if self._choice is None:
-            self.columns = tuple(Column(label, kind_of(_base(label))) for label in layout.labels)
+            self.columns = tuple(Column(label, kind_of(base_label(label))) for label in layout.labels)
             self._layout = layout
         else:
             unknown = [label for label in self._choice if label not in layout.labels and label not in extras]
-            if unknown and (records or not column_arr):
+            if unknown and records:
                 known = ", ".join([*layout.labels, *sorted(extras)])
                 raise TableError(f"columns names {unknown[0]!r}, which the report does not have; it has {known}")
-            names = {**{label: label for label in self._also if label in layout.labels}, **self._choice}
-            order = [*self._choice, *(label for label in names if label not in self._choice)]
-            self.columns = tuple(Column(names[label], kind_of(_base(label)), source=label) for label in order)
+            also = [label for label in layout.labels if label in self._also or base_label(label) in self._also]
+            order = list(dict.fromkeys([*self._choice, *also]))
+            self.columns = tuple(
+                Column(self._choice.get(label, label), kind_of(base_label(label)), source=label) for label in order
+            )
             self._layout = layout.chosen(order)
         self._converters = [converter(column.kind, self._zone) for column in self.columns]
         return self.columns
@@ -165,8 +169,6 @@ class Table:
         """
         if not records:
             return []
-        if not self._settled:
-            self._settle_late(records, column_arr)
         assert self._layout is not None, "start() comes first"
         bodies = _bodies(records)
         layout = self._layout
@@ -176,13 +178,6 @@ class Table:
         raw = layout.cells(bodies)
         typed = [convert(cells) for convert, cells in zip(self._converters, zip(*raw, strict=True), strict=True)]
         return list(zip(*typed, strict=True))
-
-    def _settle_late(self, records: list[Record], column_arr: Any) -> None:
-        """The first page had no rows, and now some have come: learn how they are keyed, for the same columns."""
-        columns = self.columns
-        if self.start(records, column_arr) != columns:
-            before, now = (", ".join(column.label for column in them) for them in (columns, self.columns))
-            raise TableError(f"the columns changed when the first calls came: from {before} to {now}")
 
     def _reconciled(self, bodies: list[Any], column_arr: Any) -> _Layout:
         layout = _layout(bodies, column_arr)
@@ -195,9 +190,9 @@ class Table:
         extras = _extra_keys(bodies, layout)
         if not extras:
             return
-        if layout.from_rows and (new := sorted(extras - set(self.labels))):
+        if layout.from_rows and (new := sorted(extras - set(self.labels) - _ENVELOPE)):
             raise TableError(
-                f"a later row has the field {new[0]!r}, which the first page did not have, so it has no column; "
+                f"a later row has the field {scrub(new[0])!r}, which the first page did not have, so it has no column; "
                 "name the columns you want in columns="
             )
         if not self._told_extras and not layout.from_rows:
@@ -248,9 +243,8 @@ class _Layout:
         if self.arrays:
             return [body[key] if isinstance(key, int) and key < len(body) else None for key in self.keys]
         if body and self.known.isdisjoint(body):
-            raise TableError(
-                f"a row with the fields {', '.join(map(str, sorted(body)[:5]))} fits none of the report's columns"
-            )
+            fields = scrub(", ".join(sorted(body)[:5]))
+            raise TableError(f"a row with the fields {fields} fits none of the report's columns")
         return [body.get(key) for key in self.keys]
 
 
@@ -268,14 +262,18 @@ def _layout(bodies: list[Any], column_arr: Any) -> _Layout:
     labels = [label for _, label in named]
     zero_based = isinstance(column_arr, list) and "0" in present
     positions = [str(int(key) - 1) if zero_based else key for key, _ in named]
-    plain = [_base(label) for label in labels]
+    plain = [base_label(label) for label in labels]
     by_position, by_label = len(present.intersection(positions)), len(present.intersection(plain))
-    if named and (by_position or by_label):
+    fields = [key for key in dict.fromkeys(chain.from_iterable(bodies)) if key not in _ENVELOPE]
+    fitting = max(by_position, by_label)
+    # A field that happens to be called like one column does not make the others empty columns.
+    if fitting and (2 * fitting >= len(labels) or 2 * fitting >= len(fields)):
         keys = (
-            positions if by_position >= by_label else [label if label in present else _base(label) for label in labels]
+            positions
+            if by_position >= by_label
+            else [label if label in present else base_label(label) for label in labels]
         )
         return _Layout(labels, keys, arrays=False)
-    fields = [key for key in dict.fromkeys(chain.from_iterable(bodies)) if key not in _ENVELOPE]
     if not fields:
         raise TableError("the rows are empty objects, so nothing of the calls can be read")
     if named:
@@ -326,8 +324,8 @@ def _unique(labels: list[str]) -> list[str]:
     return unique
 
 
-def _base(label: str) -> str:
-    """The label without the number that `_unique` appended."""
+def base_label(label: str) -> str:
+    """The label as the API prints it: without the number that made it unique in the report."""
     head, separator, tail = label.rpartition(" (")
     return head if separator and tail.endswith(")") and tail[:-1].isdigit() else label
 

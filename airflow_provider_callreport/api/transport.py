@@ -14,11 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from airflow_provider_callreport.api.settings import is_loopback
 
 if TYPE_CHECKING:
     import socket
@@ -117,7 +120,9 @@ def make_session(base_url: str, *, verify: bool | str, pool_size: int = 4) -> re
     if verify is True:
         settings = requests.Session().merge_environment_settings(base_url, {}, None, None, None)
         session.verify = settings["verify"]
-    session.proxies = dict(requests.utils.get_environ_proxies(base_url))
+    if not is_loopback(urlsplit(base_url).hostname or ""):
+        # A request to this machine may be plain http, and a proxy is another machine.
+        session.proxies = dict(requests.utils.get_environ_proxies(base_url))
     adapter = DeadlineAdapter(pool_size)
     session.mount("https://", adapter)
     session.mount("http://", adapter)

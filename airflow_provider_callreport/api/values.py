@@ -20,7 +20,7 @@ _NONE = type(None)
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d([.,]\d{1,6})?)?( ?(Z|[+-]\d\d:?\d\d))?")
 _DAY_FIRST = re.compile(r"(\d\d)[-/](\d\d)[-/](\d{4}) (\d\d):(\d\d):(\d\d)")
 _EPOCH = re.compile(r"\d{10}|\d{13}")
-_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{2})")
+_CLOCK = re.compile(r"(?:(\d{1,6}):)?(\d{1,6}):(\d{2})")
 _NUMERAL = re.compile(r"[+-]?\d{1,15}(\.\d+)?")
 _NO_TIME = re.compile(r"0|-|0000-00-00.*|00-00-0000.*")
 #: Excel, and so every format of ours, keeps this many significant digits of a number.

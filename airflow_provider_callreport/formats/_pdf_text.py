@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 from unicodedata import category
 
@@ -103,24 +103,19 @@ class TextStyle:
         # No line has four characters a point, so this bounds the work on a text of megabytes.
         bound = int(width * lines * 4) + 4
         words = text[:bound].split()
-        space = self.width(" ")
         done: list[str] = []
-        line, used = "", 0.0
+        line = ""
         while words:
             word = words.pop(0)
-            length = self.width(word)
-            if line and used + space + length <= width:
-                line, used = f"{line} {word}", used + space + length
-                continue
-            if line:
-                done.append(line)
-                if len(done) == lines:
-                    return [*done[:-1], self._cut(f"{line} {word}", width)], True
-                line, used = "", 0.0
-            if length <= width:
-                line, used = word, length
+            # The whole line is measured: in shaped text, widths do not add up.
+            if self.width(longer := f"{line} {word}" if line else word) <= width:
+                line = longer
             elif len(done) == lines - 1:
-                return [*done, self._cut(" ".join((word, *words)), width)], True
+                return [*done, self._cut(f"{longer} {' '.join(words)}", width)], True
+            elif line:
+                done.append(line)
+                line = ""
+                words.insert(0, word)
             else:
                 head = self._prefix(word, width)
                 done.append(word[:head])
@@ -131,20 +126,25 @@ class TextStyle:
 
     def _cut(self, text: str, width: float) -> str:
         """The longest beginning of ``text`` that fits with an ellipsis behind it."""
-        return text[: self._prefix(text, width - self.width(ELLIPSIS), least=0)].rstrip() + ELLIPSIS
+        length = self._prefix(text, width - self.width(ELLIPSIS), least=0)
+        while length and self.width(text[:length].rstrip() + ELLIPSIS) > width:
+            length -= 1
+        return text[:length].rstrip() + ELLIPSIS
 
     def _prefix(self, text: str, width: float, least: int = 1) -> int:
         """How many characters of ``text`` fit into ``width``; characters that belong together are not parted."""
-        low, high = 0, min(len(text), int(width * 4) + 1)
+        low, high = least, min(len(text), int(width * 4) + 1)
         while low < high:
             middle = (low + high + 1) // 2
             if self.width(text[:middle]) <= width:
                 low = middle
             else:
                 high = middle - 1
-        while 0 < low < len(text) and _belongs_to_previous(text, low):
+        fits = low
+        while least < low < len(text) and (_belongs_to_previous(text, low) or self.width(text[:low]) > width):
             low -= 1
-        return max(low, least)
+        # One character with more marks than fit: they are parted after all, else there were no end.
+        return fits if least == low < len(text) and least and _belongs_to_previous(text, low) else low
 
     def _set_unicode(self, text: str, rtl: bool | None) -> Line:
         """Set one line on the Unicode road."""
@@ -212,10 +212,11 @@ class TextStyle:
         hb.shape(font.file.font, buffer)
         glyphs = list(zip(buffer.glyph_infos, buffer.glyph_positions, strict=True))
         clusters = sorted({info.cluster for info, _ in glyphs})
-        ends = dict(zip(clusters, [*clusters[1:], end], strict=True))
+        ends = dict(pairwise((*clusters, end)))
         width = sum(position.x_advance for _, position in glyphs) * font.file.scale * self.size / 1000
         parts: list[str] = []
-        all_tell = True
+        # Readers part a sign that stands on a letter from it, so a text with signs is told as a whole.
+        all_tell = all(at.x_advance and not (at.x_offset or at.y_offset) for _, at in glyphs)
         for cluster, group in groupby(glyphs, lambda glyph: glyph[0].cluster):
             shown, text = drawn[cluster : ends[cluster]], kept[cluster : ends[cluster]]
             if rtl:

@@ -17,6 +17,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from airflow_provider_callreport.formats._xlsx_package import Package, sheet_entry, sheet_frame
 from airflow_provider_callreport.formats._xlsx_rows import CellStyles, RowEncoder
+from airflow_provider_callreport.formats.guard import guard
 from airflow_provider_callreport.report import Column, ColumnKind, Row
 
 DARK = "1F3864"
@@ -193,6 +194,7 @@ def _can_name_table_columns(labels: Sequence[str]) -> bool:
         and label == label.strip()
         and label.isprintable()
         and "_x" not in label
+        and guard(label) == label
         for label in labels
     )
 

@@ -82,7 +82,7 @@ class RowEncoder:
         self._row_start = '<row r="'
         self._first_cell = f'"><c r="{letters[0]}' if letters else '"></row>'
         # A row is its number joined into these pieces, so each cell's piece opens the next cell: ...</c><c r="B
-        followers = [f'<c r="{letter}' for letter in letters[1:]] + ["</row>"]
+        followers = [*(f'<c r="{letter}' for letter in letters[1:]), "</row>"][: len(letters)]
         encoders = {
             ColumnKind.TEXT: self._text_column,
             ColumnKind.NUMBER: self._number_column,

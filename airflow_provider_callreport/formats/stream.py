@@ -22,6 +22,8 @@ class OutputFile:
 
     def close(self) -> None:
         """Flush and close; safe to call again."""
-        with self._file:
+        try:
             if self._gzip is not None:
                 self._gzip.close()
+        finally:
+            self._file.close()

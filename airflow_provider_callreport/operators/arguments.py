@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from airflow.providers.common.compat.sdk import AirflowFailException
+
 from airflow_provider_callreport.api.filters import NUMBER_FILTERS, check_filters, parse_time
 from airflow_provider_callreport.api.table import check_choice as check_columns
 from airflow_provider_callreport.delivery.email import ON_OVERSIZE, ON_REFUSED, EmailDestination
@@ -29,6 +31,15 @@ CHOICES: dict[str, Sequence[str]] = {
     "empty": ("write", "skip", "fail"),
     "on_incomplete": ("fail", "warn"),
 }
+
+
+class ArgumentError(AirflowFailException, ValueError):
+    """An argument is wrong.
+
+    A ``ValueError`` for who writes the Dag. A mapped task's arguments are only known when it runs, and are given to the
+    constructor then: for Airflow this is the kind of error that another try does not help.
+    """
+
 
 _JINJA = ("{{", "{%", "{#")
 

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from airflow_provider_callreport.api.errors import CallReportError, WindowError
 from airflow_provider_callreport.api.filters import Window, parse_time
 from airflow_provider_callreport.delivery.errors import DeliveryError
-from airflow_provider_callreport.operators.arguments import check_arguments
+from airflow_provider_callreport.operators.arguments import ArgumentError, check_arguments
 from airflow_provider_callreport.operators.private_filters import PrivateFilters
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class CallReportExportOperator(BaseOperator):
     """Exports one call report to S3, by mail, or both: the whole report, or the task is red and says why.
 
     Every text argument is a template field. Arguments that are written out are checked when the Dag is parsed,
-    templates after they have been rendered; a wrong one raises `ValueError` with what it was and what is allowed.
+    templates after they have been rendered; a wrong one raises a `ValueError` with what it was and what is allowed.
 
     Args:
         report: ``"calls"`` (the call log) or ``"masked_calls"`` (calls of masked-number campaigns).
@@ -183,7 +183,10 @@ class CallReportExportOperator(BaseOperator):
         self.empty = empty
         self.on_incomplete = on_incomplete
         self.callreport_conn_id = callreport_conn_id
-        check_arguments(self._arguments())
+        try:
+            check_arguments(self._arguments())
+        except ValueError as error:
+            raise ArgumentError(str(error)) from None
 
     def _do_render_template_fields(
         self,
@@ -332,7 +335,7 @@ class MaskListToS3Operator(CallReportExportOperator):
     def __init__(self, *, s3_bucket: str, s3_key: str, file_format: str = "csv", **kwargs: Any) -> None:
         refused = sorted(_NOT_FOR_MASK_LIST.intersection(kwargs))
         if refused:
-            raise ValueError(
+            raise ArgumentError(
                 f"MaskListToS3Operator has no argument {refused[0]}; use CallReportExportOperator with "
                 'report="masked_calls" to choose the report or to send mail'
             )

@@ -1,0 +1,70 @@
+# `make` alone lists what there is. All of it runs in .venv, which is made with exactly the versions of requirements/.
+
+PYTHON ?= python3
+VENV ?= .venv
+# What `make test` runs, and how: make test TESTS=tests/test_table.py PYTEST=-x
+TESTS ?= tests
+PYTEST ?=
+
+BIN := $(VENV)/bin
+SOURCES := airflow_provider_callreport example_dags tests tools benchmarks
+UV := $(BIN)/uv
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## run the example Dags in Airflow against stand-in servers; results in demo-output/
+	@$(BIN)/python tools/demo.py $(DEMO)
+
+test: $(VENV)/.dev ## run the tests (TESTS=path, PYTEST=options)
+	@$(BIN)/python -m pytest $(PYTEST) $(TESTS)
+
+check: $(VENV)/.dev ## lint, formatting and types
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy --strict airflow_provider_callreport example_dags tools
+
+format: $(VENV)/.dev ## let ruff format and mend what it can
+	@$(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+bench: $(VENV)/.dev ## measure speed and memory beside plain scripts that do the same
+	@$(BIN)/python benchmarks/run.py $(BENCH)
+
+lock: $(VENV)/.uv ## resolve pyproject.toml to exact versions again (UPGRADE=--upgrade for the newest)
+	@$(COMPILE) pyproject.toml --extra sandbox --extra parquet \
+	    --group airflow --group build --group test --group check --group bench --output-file requirements/dev.txt
+	@$(COMPILE) pyproject.toml --extra sandbox --group airflow --group build \
+	    --constraint requirements/dev.txt --output-file requirements/demo.txt
+	@$(COMPILE) --group uv --output-file requirements/uv.txt
+
+clean: ## remove .venv and everything else that was made
+	rm -rf $(VENV) demo-output dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- the environment -------------------------------------------------------------------------------------------------
+
+# uv installs five times as fast as pip. --system-certs: trust what the machine trusts, as other programs do.
+INSTALL := pip install --quiet --require-hashes --no-deps --only-binary :all:
+COMPILE = $(UV) pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes \
+    --no-annotate --no-emit-index-url --custom-compile-command "make lock" $(UPGRADE)
+
+$(VENV)/.uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Python 3.11 or newer is needed, and %s is %d.%d; name another one: make PYTHON=python3.12" % (sys.executable, v[0], v[1]))'
+	@echo "Making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m $(INSTALL) --disable-pip-version-check -r requirements/uv.txt
+	@touch $@
+
+# Where uv cannot reach a registry, pip tries with the mirror and the certificates of its own configuration. Both check
+# every hash.
+$(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: requirements/%.txt pyproject.toml $(VENV)/.uv
+	@echo "Installing $< ..."
+	@$(UV) $(INSTALL) --system-certs --python $(BIN)/python -r $< || { \
+	    echo "uv could not do it; pip tries, with its own configuration ..."; \
+	    $(BIN)/python -m $(INSTALL) --disable-pip-version-check -r $<; }
+	@$(UV) pip install --quiet --offline --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@touch $@

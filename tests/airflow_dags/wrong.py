@@ -1,0 +1,160 @@
+"""A Dag of wrong arguments that only show when they have been rendered: `test_operators_bad_input` runs it.
+
+``WRONG`` is what the test compares with: task id -> (arguments, sentence of the task's error).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow.providers.common.compat.sdk import DAG
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from airflow_provider_callreport.operators.callreport import CallReportExportOperator
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "report": (
+        {"report": "{{ 'call' }}"},
+        "report is 'call'; allowed are calls, masked_calls",
+    ),
+    "file_format": (
+        {"file_format": "{{ 'xls' }}"},
+        "file_format is 'xls'; allowed are csv, xlsx",
+    ),
+    "if_exists": (
+        {"if_exists": "{{ 'overwrite' }}"},
+        "if_exists is 'overwrite'; allowed are replace, fail, skip",
+    ),
+    "empty": (
+        {"empty": "{{ 'ignore' }}"},
+        "empty is 'ignore'; allowed are write, skip, fail",
+    ),
+    "on_incomplete": (
+        {"on_incomplete": "{{ 'ok' }}"},
+        "on_incomplete is 'ok'; allowed are fail, warn",
+    ),
+    "window": (
+        {"window_start": "{{ 'yesterday' }}"},
+        "window_start is 'yesterday', which is no time; allowed is ISO 8601, such as 2026-01-31T00:00:00+05:30",
+    ),
+    "window_backwards": (
+        {"window_start": "{{ data_interval_end }}", "window_end": "{{ data_interval_start }}"},
+        "is empty; set window_start and window_end so that window_start is earlier",
+    ),
+    "window_none": (
+        {"window_end": "{{ none }}"},
+        "set window_start and window_end",
+    ),
+    "bucket": (
+        {"s3_bucket": "{{ 's3://reports' }}"},
+        "s3_bucket must be a bucket's name alone",
+    ),
+    "bucket_empty": (
+        {"s3_bucket": "{{ '' }}"},
+        "s3_bucket must be the name of a bucket, got ''",
+    ),
+    "key_folder": (
+        {"s3_key": "{{ 'calls/' }}"},
+        's3_key must name an object, not a folder ending in "/"',
+    ),
+    "email_empty": (
+        {"email_to": "{{ '' }}"},
+        "email_to must hold addresses",
+    ),
+    "email_header": (
+        {"email_to": "{{ 'a@example.com\\nBcc: b@example.com' }}"},
+        "it has a line break or another control character",
+    ),
+    "subject_header": (
+        {"email_to": "a@example.com", "email_subject": "{{ 'Calls\\nBcc: b@example.com' }}"},
+        "email_subject is 'Calls\\nBcc: b@example.com'; allowed is one line without control characters",
+    ),
+    "columns": (
+        {"columns": ["{{ 'Time' }}", "Time"]},
+        "columns names 'Time' twice; name each column once",
+    ),
+    "columns_unknown": (
+        {"columns": ["{{ 'Tme' }}"]},
+        "columns names 'Tme', which the report does not have; it has Caller Number, Time,",
+    ),
+    "redact": (
+        {"redact": {"Caller Number": "{{ 'mask' }}"}},
+        "redact has 'mask' for 'Caller Number'; allowed are last4, drop, hmac",
+    ),
+    "redact_unknown": (
+        {"redact": {"Caller": "{{ 'last4' }}"}},
+        "redact names 'Caller', which the report does not have; it has Caller Number, Time,",
+    ),
+    "redact_without_key": (
+        {"redact": {"Caller Number": "{{ 'hmac' }}"}},
+        "redact uses hmac, and the connection has no",
+    ),
+    "filters": (
+        {"filters": {"dtGte": "{{ ds }}"}},
+        "filters has dtGte, which belongs to the window; set window_start and window_end instead",
+    ),
+    "format_options": (
+        {"format_options": {"delimiter": "{{ '::' }}"}},
+        "option 'delimiter' of file_format \"csv\" is '::', but must be one of ',', ';'",
+    ),
+    "s3_extra_args": (
+        {"s3_extra_args": "{{ 'ACL=private' }}"},
+        "s3_extra_args is 'ACL=private'; allowed is an object of S3 arguments",
+    ),
+    "filename": (
+        {"filename": "{{ ' ' }}"},
+        "filename is ' '; allowed is text that is not empty, or None",
+    ),
+    "report_title": (
+        {"report_title": "{{ 'Calls\\nBcc: b@example.com' }}"},
+        "report_title is 'Calls\\nBcc: b@example.com'; allowed is one line without control characters",
+    ),
+    "email_cc": (
+        {"email_to": "a@example.com", "email_cc": "{{ 'A@example.com' }}"},
+        "comes twice, in email_to and email_cc; each address may come once",
+    ),
+    "email_bcc": (
+        {"email_to": "a@example.com", "email_bcc": ["{{ 'b' }}"]},
+        "email_bcc must hold addresses",
+    ),
+    "email_html": (
+        {"email_to": "a@example.com", "email_html": "{{ '[% if %]' }}"},
+        "email_html",
+    ),
+    "on_oversize": (
+        {"email_to": "a@example.com", "on_oversize": "{{ 'split' }}"},
+        "on_oversize is 'split'; allowed are link, fail",
+    ),
+    "on_refused": (
+        {"email_to": "a@example.com", "on_refused": "{{ 'ignore' }}"},
+        "on_refused is 'ignore'; allowed are fail, warn",
+    ),
+    "aws_connection": (
+        {"aws_conn_id": "{{ '' }}"},
+        "aws_conn_id is ''; allowed is the id of an Airflow connection, or None",
+    ),
+    "connection": (
+        {"callreport_conn_id": "{{ 'nowhere' }}"},
+        "there is no Airflow connection 'nowhere'; create it or correct callreport_conn_id",
+    ),
+    "smtp_connection": (
+        {"email_to": "a@example.com", "smtp_conn_id": "{{ 'nowhere' }}"},
+        'There is no SMTP connection "nowhere"; create it or correct smtp_conn_id.',
+    ),
+    "connection_fields": (
+        {"callreport_conn_id": "callreport_both_secrets"},
+        "the connection has both a Password (token) and an ssid",
+    ),
+}
+
+with DAG(
+    "wrong",
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="Asia/Kolkata"),
+    start_date=datetime(2026, 3, 1, tzinfo=ZoneInfo("Asia/Kolkata")),
+    catchup=False,
+    default_args={"retries": 2, "retry_delay": timedelta(0)},
+) as wrong:
+    for name, (arguments, _) in WRONG.items():
+        CallReportExportOperator(task_id=name, **{"s3_bucket": "reports", "s3_key": f"wrong/{name}.csv", **arguments})

@@ -1,0 +1,86 @@
+"""Runs Dags through ``dag.test()``: a program of its own, started by `airflow_support` in a fresh process.
+
+``python airflow_runner.py JOB.json``, where the job has ``files`` (Dag files), ``runs`` (pairs of Dag id and logical
+date or null), ``clears`` (pairs of Dag id and task id to clear afterwards, and to run again) and ``debug_log`` (a path
+or null). With ``debug_log`` every logger of the process is at DEBUG, and a handler on the root logger writes what they
+say there, as it is.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+#: Loggers that libraries keep at a level of their own, or that Airflow's configuration does.
+_CHATTY = ("airflow", "airflow_provider_callreport", "boto3", "botocore", "requests", "s3transfer", "urllib3")
+
+
+def main(job_file: str) -> None:
+    """Run the job."""
+    job = json.loads(Path(job_file).read_text())
+    dags = {dag_id: dag for file in job["files"] for dag_id, dag in _load(Path(file)).items()}
+    if job["debug_log"]:
+        _log_everything(job["debug_log"])
+    for dag_id, logical_date in job["runs"]:
+        _test(dags[dag_id], None if logical_date is None else datetime.fromisoformat(logical_date))
+    for dag_id, task_id in job["clears"]:
+        _clear(dags[dag_id], task_id)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return {value.dag_id: value for value in vars(module).values() if type(value).__name__ == "DAG"}
+
+
+def _test(dag: Any, logical_date: datetime | None) -> None:
+    import airflow
+
+    if airflow.__version__.startswith("2."):
+        dag.test(execution_date=logical_date)
+    elif logical_date is None:
+        dag.test(logical_date=None)
+    else:
+        dag.test(logical_date=logical_date)
+
+
+def _clear(dag: Any, task_id: str) -> None:
+    """Clear a task instance and run it again in the same Dag run, as ``dag.test()`` runs a task. Airflow 3.3."""
+    from airflow.models.taskinstance import TaskInstance, clear_task_instances
+    from airflow.sdk.definitions.dag import _run_task
+    from airflow.utils.session import create_session
+    from airflow.utils.state import TaskInstanceState
+    from sqlalchemy import select
+
+    with create_session() as session:
+        where = (TaskInstance.dag_id == dag.dag_id, TaskInstance.task_id == task_id)
+        instance = session.scalars(select(TaskInstance).where(*where)).one()
+        clear_task_instances([instance], session)
+        instance.try_number += 1
+        instance.state = TaskInstanceState.SCHEDULED
+        session.commit()
+        _run_task(ti=instance, task=dag.task_dict[task_id])
+
+
+def _log_everything(path: str) -> None:
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
+    logging.disable(logging.NOTSET)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    for logger in (root, *map(logging.getLogger, _CHATTY)):
+        logger.setLevel(logging.DEBUG)
+        logger.disabled = False
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,84 @@
+"""The run that `test_operators_airflow` and `test_operators_bad_input` look at: their Dags in one Airflow process."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from airflow_support import KOLKATA, Api, Evidence, once_a_session, run_dags
+
+from airflow_provider_callreport.sandbox.call import Call
+from airflow_provider_callreport.sandbox.calls import ListedCalls
+from airflow_provider_callreport.sandbox.faults import Fault
+from airflow_provider_callreport.sandbox.settings import SandboxSettings
+
+#: The logical date. The Dags' data interval for it is the day before.
+LOGICAL_DATE = datetime(2026, 3, 14, tzinfo=KOLKATA)
+DAY = datetime(2026, 3, 13)
+
+#: The calls of the day, from its first second to its last.
+CALLS = tuple(
+    Call(DAY + timedelta(seconds=second), number=f"9198765012{index:02d}", status=status, call_duration=30 + index)
+    for index, (second, status) in enumerate(
+        [
+            (0, "Answered"),
+            (1, "Missed"),
+            (36_000, "Answered"),
+            (36_000, "Busy"),
+            (60_000, "Missed"),
+            (86_399, "Answered"),
+        ]
+    )
+)
+#: Calls of the same account a second before and after the day.
+NEIGHBOURS = (Call(DAY - timedelta(seconds=1), number="918000000001"), Call(DAY + timedelta(days=1)))
+MASKED_CALLS = tuple(
+    Call(DAY + timedelta(hours=hour), number=f"9197000000{hour:02d}", mask=f"mask_{hour}") for hour in range(4)
+)
+
+#: More columns than the XCom value has room for.
+WIDE_LABELS = tuple(f"Question {number}: what did the customer say?" for number in range(300))
+
+#: What is at a key already, of somebody else.
+TAKEN = b"somebody else's report"
+
+
+def operators_run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    """Run the Dags of ``exports.py`` and ``wrong.py``, once a session."""
+
+    def run(directory: Path) -> Evidence:
+        return run_dags(
+            tmp_path_factory,
+            directory,
+            ["exports.py", "wrong.py"],
+            [
+                ("exports", LOGICAL_DATE),
+                ("shared_defaults", LOGICAL_DATE),
+                ("by_hand", None),
+                ("no_interval", LOGICAL_DATE),
+                ("wrong", LOGICAL_DATE),
+            ],
+            clears=[("exports", "mailed_once")],
+            apis={
+                # Three calls a page: every report has several.
+                "callreport_default": Api(_settings(), {"page_size": 3}),
+                "callreport_empty": Api(_settings(calls=ListedCalls())),
+                "callreport_incomplete": Api(_settings(faults=[Fault("wrong_total", by=-2)])),
+                "callreport_fatal": Api(_settings(), fields={"password": "wrong-token"}),
+                # One try of the task makes one request here: only Airflow tries again.
+                "callreport_transient": Api(
+                    _settings(faults=[Fault("vendor_error", code=1009, times=1)]), {"max_retry_time": 0}
+                ),
+                "callreport_wide": Api(_settings(labels=WIDE_LABELS)),
+                "callreport_both_secrets": Api(_settings(), {"ssid": "some-session"}),
+            },
+            objects={f"taken/{policy}.csv": TAKEN for policy in ("replace", "fail", "skip")},
+        )
+
+    return once_a_session(tmp_path_factory, "operators-run", run)
+
+
+def _settings(**settings: object) -> SandboxSettings:
+    usual = {"calls": ListedCalls([*CALLS, *NEIGHBOURS]), "masked_calls": ListedCalls(MASKED_CALLS)}
+    return SandboxSettings(**{**usual, **settings})  # type: ignore[arg-type]

@@ -1,0 +1,88 @@
+"""``format_options``: what is refused, and in which words."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from airflow_provider_callreport.formats import FORMATS
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        (
+            "csv",
+            {"delimeter": ";"},
+            "format_options: file_format \"csv\" has no option 'delimeter'; "
+            "allowed: delimiter, bom, excel_friendly, guard_formulas, gzip.",
+        ),
+        (
+            "csv",
+            {"delimiter": "::"},
+            "format_options: option 'delimiter' of file_format \"csv\" is '::', "
+            "but must be one of ',', ';', '\\t', '|'.",
+        ),
+        (
+            "csv",
+            {"bom": "yes"},
+            "format_options: option 'bom' of file_format \"csv\" is 'yes', but must be True or False.",
+        ),
+        ("csv", {"gzip": 1}, "format_options: option 'gzip' of file_format \"csv\" is 1, but must be True or False."),
+        ("jsonl", {"bom": True}, "format_options: file_format \"jsonl\" has no option 'bom'; allowed: gzip."),
+        ("xlsx", {"gzip": True}, "format_options: file_format \"xlsx\" has no option 'gzip'; allowed: there are none."),
+        (
+            "parquet",
+            {"codec": "lz4"},
+            "format_options: file_format \"parquet\" has no option 'codec'; allowed: there are none.",
+        ),
+        (
+            "pdf",
+            {"max_rows": 0},
+            "format_options: option 'max_rows' of file_format \"pdf\" is 0, but must be a whole number of 1 or more.",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_what_is_allowed(name: str, options: dict[str, Any], sentence: str) -> None:
+    """Design, rule 8: one sentence that names the option, what it was and what is allowed."""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole sentence is compared
+        FORMATS[name].check_options(options)
+    assert str(caught.value) == sentence
+
+
+def test_defaults_fill_what_was_not_set() -> None:
+    """The writer reads one complete mapping."""
+    assert FORMATS["csv"].check_options({"delimiter": ";"}) == {
+        "delimiter": ";",
+        "bom": False,
+        "excel_friendly": False,
+        "guard_formulas": True,
+        "gzip": False,
+    }
+
+
+def test_checking_options_imports_no_file_library() -> None:
+    """K4: a Dag file that names a format pays for none."""
+    code = (
+        "import sys\n"
+        "from airflow_provider_callreport.formats import FORMATS\n"
+        "for format in FORMATS.values(): format.check_options({})\n"
+        "print(sorted({'openpyxl', 'pyarrow', 'reportlab', 'airflow', 'requests'} & set(sys.modules)))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_format_whose_library_is_missing_names_the_extra() -> None:
+    """Parquet is an extra: the error says which one to install."""
+    code = (
+        "import sys\n"
+        "sys.modules['pyarrow'] = None\n"
+        "from airflow_provider_callreport.formats import FORMATS\n"
+        "try: FORMATS['parquet'].load()\n"
+        "except ImportError as error: print(error)\n"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "pip install 'airflow-provider-callreport[parquet]'" in printed

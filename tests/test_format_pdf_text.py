@@ -1,0 +1,213 @@
+"""Text in a PDF: bar F4's scripts, right or visibly replaced, and never an exception."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pdf_support import make, pages, picture, run, words
+
+from airflow_provider_callreport.formats import _pdf_fonts
+from airflow_provider_callreport.formats._pdf_bidi import visual_runs
+from airflow_provider_callreport.formats._pdf_fonts import FontBook, FontError
+from airflow_provider_callreport.formats._pdf_text import ELLIPSIS, Line, TextStyle
+from airflow_provider_callreport.formats.pdf import PdfWriter
+from airflow_provider_callreport.report import Column
+
+SCRIPTS = {
+    "Latin": "José Łukasz Şişli “quoted” – € ₹500",
+    "Vietnamese": "Tiếng Việt",
+    "Greek": "Αθήνα",
+    "Cyrillic": "Русский",
+    "Devanagari": "क्षत्रिय श्रीमती कृष्णा द्वितीय",
+    "Bengali": "ক্ষমা বন্দ্যোপাধ্যায় চট্টগ্রাম",
+    "Gurmukhi": "ਗੁਰਪ੍ਰੀਤ ਸਿੰਘ",
+    "Gujarati": "ક્ષત્રિય શ્રી પટેલ",
+    "Odia": "ଓଡ଼ିଆ ପଟ୍ଟନାୟକ",
+    "Tamil": "தமிழ்ச்செல்வி ஸ்ரீ",
+    "Telugu": "శ్రీనివాస్ లక్ష్మి",
+    "Kannada": "ಶ್ರೀಕೃಷ್ಣ ಕ್ಷಮಾ",
+    "Malayalam": "കൃഷ്ണൻ ശ്രീലക്ഷ്മി",
+    "Sinhala": "ශ්‍රී ලංකා",
+    "Thai": "กรุงเทพ",
+    "Arabic": "محمد السلام خان",
+    "Urdu": "ٹیلیفون گفتگو",
+    "Hebrew": "עולם",
+    "emoji": "😀 👩‍👩‍👧 🇮🇳 👍🏽",
+    "symbols": "done ✓ phone ☎",
+}
+
+
+def style(size: float = 7) -> TextStyle:
+    """A text style of its own document."""
+    return TextStyle(FontBook(), size)
+
+
+def found(path: Path) -> str:
+    """The text of page 2 in reading order, without poppler's marks of direction, spaces as single ones."""
+    text = run("pdftotext", "-f", "2", "-l", "2", path, "-").decode()
+    return " ".join(re.sub("[\u202a-\u202e]", "", text).split())
+
+
+def glyphs(line: Line) -> set[str]:
+    """The glyph numbers that a line draws, four hexadecimal digits each."""
+    return set(re.findall(r"<([0-9a-f]{4})>", line.operators))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_scripts_are_drawn_and_copied_right(tmp_path: Path, script: str) -> None:
+    """F4: every character has a glyph, and copying gives the text back, conjuncts and right-to-left as well."""
+    text = SCRIPTS[script]
+    assert style().line(text).replaced == 0
+    assert text in found(make(tmp_path / "r.pdf", [[text]], [Column("Agents")]))
+
+
+def test_conjuncts_and_joining_are_shaped() -> None:
+    """F4: a word is not its letters side by side: conjuncts are narrower, Arabic letters take their joined forms."""
+    for script in ("Devanagari", "Bengali", "Malayalam"):
+        text = SCRIPTS[script].split()[0]
+        assert style().width(text) < 0.9 * sum(style().width(c) for c in text)
+    alone = set().union(*(glyphs(style().line(c)) for c in "محمد"))
+    assert not glyphs(style().line("محم")) & alone - glyphs(style().line("م"))
+
+
+@pytest.mark.parametrize("text", ["王小明", "አማርኛ", "\x01", "\ud83d", "\ue000", "\U000e0fff", "𒀀"])
+def test_what_no_font_has_is_replaced_visibly(tmp_path: Path, text: str) -> None:
+    """F4: a box is drawn for each character, and page 1 says how many cells have one."""
+    assert style().line(text).replaced == len(text)
+    path = make(tmp_path / "r.pdf", [[text], ["x"]], [Column("Agents")])
+    assert "1 cell has characters that no font here can draw; they show as □" in pages(path)[0]
+    blank = make(tmp_path / "blank.pdf", [[" "], ["x"]], [Column("Agents")])
+    assert picture(path, 2) != picture(blank, 2)
+
+
+def test_replaced_text_is_copied_as_it_was(tmp_path: Path) -> None:
+    """F4: the boxes stand for the original, so searching finds it."""
+    assert "before 王小明 after" in found(make(tmp_path / "r.pdf", [["before 王小明 after"]], [Column("Agents")]))
+
+
+def test_font_paths_draw_what_shipped_fonts_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F4: ``font_paths`` takes a font file or a folder; its glyphs replace the boxes."""
+    fonts = Path(_pdf_fonts.__file__).parent / "fonts"
+    monkeypatch.setattr(_pdf_fonts, "_FALLBACKS", ("NotoSansSymbols2-Regular.ttf", "NotoEmoji-Regular.ttf"))
+    for number, paths in enumerate(([], [str(fonts / "NotoSansThai-Regular.ttf")], [str(fonts)])):
+        path = make(tmp_path / f"{number}.pdf", [["กรุงเทพ"]], [Column("Agents")], options={"font_paths": paths})
+        assert ("no font here can draw" in pages(path)[0]) == (not paths)
+        assert "กรุงเทพ" in found(path)
+
+
+def test_broken_and_empty_font_paths_are_named(tmp_path: Path) -> None:
+    """Rule 8: a file that is no font and a folder without fonts are told in one sentence."""
+    broken = tmp_path / "broken.ttf"
+    broken.write_bytes(b"\x00\x01\x00\x00nonsense")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for path, reason in ((broken, "is not a TrueType or OpenType font"), (folder, "holds no .ttf, .otf")):
+        with pytest.raises(FontError, match=f"{re.escape(str(path))}.*{reason}"):
+            FontBook(_pdf_fonts.font_files([path]))
+
+
+def test_a_font_that_forbids_embedding_is_refused(tmp_path: Path) -> None:
+    """A font whose OS/2 table says "restricted licence embedding" does not get into the file."""
+    data = bytearray((Path(_pdf_fonts.__file__).parent / "fonts" / "NotoSansThai-Regular.ttf").read_bytes())
+    tables = int.from_bytes(data[4:6], "big")
+    records = {bytes(data[12 + 16 * i : 16 + 16 * i]): 12 + 16 * i for i in range(tables)}
+    os2 = int.from_bytes(data[records[b"OS/2"] + 8 : records[b"OS/2"] + 12], "big")
+    data[os2 + 8 : os2 + 10] = b"\x00\x02"
+    font = tmp_path / "restricted.ttf"
+    font.write_bytes(data)
+    with pytest.raises(FontError, match="licence bits"):
+        FontBook([font])
+
+
+# st.text() makes no surrogates; the API's JSON can.
+any_text = st.text(st.characters(), max_size=40) | st.text(st.characters(categories=["Cs", "Cc", "Cf", "Mn", "Lo"]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(any_text, st.floats(25, 200), st.integers(1, 4))
+def test_any_text_fits_and_loses_nothing(text: str, width: float, lines: int) -> None:
+    """F4: every string is set without an exception, no line is too wide, and a cut is marked."""
+    made, cut = style().fit(text, width, lines)
+    assert 1 <= len(made) <= lines
+    assert all(line.width <= width for line in made)
+    "".join(line.operators for line in made).encode("latin-1")
+    mark = f"{FontBook().regular.file.glyph(ord(ELLIPSIS)):04x}"
+    assert not cut or made[-1].operators.endswith("\x85)Tj") or mark in glyphs(made[-1])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text("abcdefghij", min_size=1, max_size=8), min_size=1, max_size=12), st.floats(45, 120))
+def test_lines_break_between_words(parts: list[str], width: float) -> None:
+    """F4: words are kept whole and in order, none is lost and none is drawn twice."""
+    made, cut = style().fit(" ".join(parts), width, 12)
+    shown = " ".join(line.operators[1:-3] for line in made)
+    assert not cut
+    assert shown == " ".join(parts)
+    assert all(line.width <= width for line in made)
+
+
+def test_a_line_never_parts_a_letter_from_its_marks() -> None:
+    """F4: breaking inside of a long word keeps vowel signs, viramas and emoji modifiers with their base."""
+    for word in ("किशोरी" * 20, "क्ष" * 40, "👍🏽" * 30, "e\u0301" * 60):
+        for width in range(20, 60, 7):
+            pieces, _ = style()._break(word, width, 100)
+            assert "".join(pieces) == word
+            for piece in pieces[1:]:
+                assert piece[0] in "कशर👍e"
+
+
+def test_control_and_invisible_characters(tmp_path: Path) -> None:
+    """F4: line breaks and tabs are spaces; direction overrides do not turn the cell around."""
+    row = ["one\ttwo\r\nthree", "x\u202eyz\u202c", "soft\u00adhyphen\ufeff"]
+    text = found(make(tmp_path / "r.pdf", [row], [Column(c) for c in "abc"]))
+    assert re.search("one two three xyz softhyphen", text)
+
+
+def test_wide_text_of_every_script_stays_in_its_cell(tmp_path: Path) -> None:
+    """F4: measured and drawn width agree for shaped text: nothing reaches into the next column."""
+    rows = [[f"{text} " * 9, "next"] for text in SCRIPTS.values()]
+    path = make(tmp_path / "r.pdf", rows, [Column("Agents"), Column("Next")])
+    edges = {word.left for word in words(path) if word.text == "next"}
+    assert len(edges) == 1
+    assert max(word.right for word in words(path) if word.page == 2 and word.text not in ("next", "Next")) < 842 - 33
+    assert all(word.right < min(edges) for word in words(path) if word.page > 1 and word.top < 540 and word.left < 200)
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        ("abc", "abc"),
+        ("אבג", "גבא"),
+        ("abc אבג def", "abc גבא def"),
+        ("אבג abc דהו", "והד abc גבא"),
+        ("אבג 123", "123 גבא"),
+        ("abc (אבג) def", "abc (גבא) def"),
+        ("אבג (abc) דהו", "והד )abc( גבא"),
+        ("محمد 12:30", "12:30 دمحم"),
+        ("12 محمد 34", "34 دمحم 12"),
+        ("a \u202eb\u202c c", "a \u202eb\u202c c"),
+        ("-5 אב", "בא 5-"),
+        ("", ""),
+    ],
+)
+def test_direction(text: str, drawn: str) -> None:
+    """UAX #9: the order of characters from left to right (mirrored brackets are the font's work)."""
+    assert "".join(text[a:b][::-1] if rtl else text[a:b] for a, b, rtl in visual_runs(text)) == drawn
+
+
+def test_a_wrapped_paragraph_keeps_its_direction() -> None:
+    """UAX #9: a line that begins with Arabic inside of an English cell is still an English line."""
+    text = "محمد abc"
+    assert [rtl for *_, rtl in visual_runs(text)] == [False, True]
+    assert [rtl for *_, rtl in visual_runs(text, rtl=False)] == [True, False]
+
+
+def test_writer_takes_the_contract_arguments(tmp_path: Path) -> None:
+    """The registry can load the writer."""
+    from airflow_provider_callreport.formats import FORMATS
+
+    assert FORMATS["pdf"].load() is PdfWriter

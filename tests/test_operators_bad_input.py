@@ -1,0 +1,402 @@
+"""Bad input: each argument and connection field wrong in the ways people get them wrong, and the sentence they read.
+
+Written-out values are refused when the Dag is parsed (`WRITTEN`), values that templates give when they have been
+rendered (`airflow_dags/wrong.py`), connection fields when the hook reads them (`FIELDS`), before any request.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, BaseOperator
+from airflow_dags.wrong import WRONG
+from airflow_support import Evidence
+from operators_support import operators_run
+
+from airflow_provider_callreport.hooks.callreport import CallReportHook
+from airflow_provider_callreport.operators.callreport import CallReportExportOperator, MaskListToS3Operator
+from airflow_provider_callreport.provider_info import CONNECTION_FIELDS, FURTHER_EXTRAS
+
+S3: dict[str, Any] = {"s3_bucket": "reports", "s3_key": "calls.csv"}
+MAIL: dict[str, Any] = {"email_to": "head@example.com"}
+NO_S3: dict[str, Any] = {"s3_bucket": None, "s3_key": None}
+
+#: Arguments of an export to S3, and what the error says. One row for each mistake.
+WRITTEN: list[tuple[dict[str, Any], str]] = [
+    ({"report": "call"}, "report is 'call'; allowed are calls, masked_calls"),
+    ({"report": "Calls"}, "report is 'Calls'; allowed are calls, masked_calls"),
+    ({"report": None}, "report is None; allowed are calls, masked_calls"),
+    ({"report": ["calls"]}, "report is ['calls']; allowed are calls, masked_calls"),
+    ({"file_format": "excel"}, "file_format is 'excel'; allowed are csv, xlsx"),
+    ({"file_format": ".csv"}, "file_format is '.csv'; allowed are csv, xlsx"),
+    ({"file_format": {"csv": 1}}, "file_format is {'csv': 1}; allowed are csv, xlsx"),
+    ({"if_exists": "overwrite"}, "if_exists is 'overwrite'; allowed are replace, fail, skip"),
+    ({"if_exists": True}, "if_exists is True; allowed are replace, fail, skip"),
+    ({"empty": "ignore"}, "empty is 'ignore'; allowed are write, skip, fail"),
+    ({"empty": False}, "empty is False; allowed are write, skip, fail"),
+    ({"on_incomplete": "ignore"}, "on_incomplete is 'ignore'; allowed are fail, warn"),
+    ({"on_oversize": "split"}, "on_oversize is 'split'; allowed are link, fail"),
+    ({"on_refused": "ignore"}, "on_refused is 'ignore'; allowed are fail, warn"),
+    ({"on_refused": None}, "on_refused is None; allowed are fail, warn"),
+    # The window.
+    ({"window_start": "yesterday"}, "window_start is 'yesterday', which is no time; allowed is ISO 8601, such as"),
+    ({"window_end": "14/03/2026"}, "window_end is '14/03/2026', which is no time; allowed is ISO 8601, such as"),
+    ({"window_end": 1773340200}, "window_end is '1773340200', which is no time; allowed is ISO 8601, such as"),
+    (
+        {"window_start": None},
+        "window_start is None; allowed is a time in ISO 8601, such as 2026-01-31T00:00:00+05:30, or",
+    ),
+    ({"window_end": "  "}, "window_end is '  '; allowed is a time in ISO 8601, such as"),
+    (
+        {"window_start": "2026-03-14", "window_end": "2026-03-13"},
+        "window_start is 2026-03-14 00:00:00 and window_end is 2026-03-13 00:00:00; window_start must be earlier",
+    ),
+    (
+        {"window_start": datetime(2026, 3, 14, tzinfo=UTC), "window_end": "2026-03-14T00:00:00Z"},
+        "window_start must be earlier",
+    ),
+    # Filters.
+    ({"filters": "cNum=9876543210"}, 'filters must be an object such as {"cNum": "919876543210"}, not str'),
+    ({"filters": ["agent"]}, 'filters must be an object such as {"cNum": "919876543210"}, not list'),
+    ({"filters": {1: "x"}}, 'filters must be an object such as {"cNum": "919876543210"}, not dict'),
+    ({"filters": {"dtLte": "2026-03-14"}}, "filters has dtLte, which belongs to the window; set window_start and"),
+    ({"filters": {"cNum": 919876543210}}, "filters has cNum of type int; allowed is text, or a list of texts"),
+    ({"filters": {"to": ["91987", 5]}}, "filters has to of type list; allowed is text, or a list of texts"),
+    (
+        {"filters": {"day": datetime(2026, 3, 13)}},
+        "filters has day of type datetime, which JSON cannot hold; allowed are",
+    ),
+    (
+        {"filters": {"agent": {"Asha"}}},
+        "filters has agent of type set, which JSON cannot hold; allowed are text, numbers",
+    ),
+    ({"filters": {"dur": float("nan")}}, "filters has dur of type float, which JSON cannot hold; allowed are text"),
+    # Columns and redaction.
+    ({"columns": "Time"}, "columns must be a list of labels or an object of label to new name, not str"),
+    ({"columns": 5}, "columns must be a list of labels or an object of label to new name, not int"),
+    ({"columns": []}, "columns is empty; leave it out for every column, or name at least one"),
+    ({"columns": ["Time", "Time"]}, "columns names 'Time' twice; name each column once"),
+    ({"columns": ["Time", ""]}, "columns has ''; a label and a new name must be text that is not empty"),
+    ({"columns": [1]}, "columns has 1; a label and a new name must be text that is not empty"),
+    ({"columns": {"Time": None}}, "columns has None; a label and a new name must be text that is not empty"),
+    (
+        {"columns": {"Time": "When", "Status": "When"}},
+        "columns gives the name 'When' twice; names in a file must differ",
+    ),
+    (
+        {"redact": "Caller Number"},
+        'redact must be an object of label to mode, such as {"Caller Number": "last4"}, not str',
+    ),
+    ({"redact": ["Caller Number"]}, "redact must be an object of label to mode"),
+    ({"redact": {"Caller Number": "mask"}}, "redact has 'mask' for 'Caller Number'; allowed are last4, drop, hmac"),
+    ({"redact": {"Caller Number": None}}, "redact has None for 'Caller Number'; allowed are last4, drop, hmac"),
+    ({"redact": {"": "drop"}}, "redact has the label ''; a label must be text that is not empty"),
+    # The file.
+    ({"format_options": "delimiter=;"}, "format_options is 'delimiter=;'; allowed is an object of option to value"),
+    ({"format_options": {"delimeter": ";"}}, "file_format \"csv\" has no option 'delimeter'; allowed: delimiter, bom"),
+    ({"format_options": {"delimiter": "::"}}, "option 'delimiter' of file_format \"csv\" is '::', but must be one of"),
+    ({"format_options": {"bom": "yes"}}, "option 'bom' of file_format \"csv\" is 'yes', but must be True or False"),
+    ({"filename": 5}, "filename is 5; allowed is text that is not empty, or None"),
+    ({"filename": ""}, "filename is ''; allowed is text that is not empty, or None"),
+    ({"filename": "calls\n.csv"}, "filename is 'calls\\n.csv'; allowed is one line without control characters"),
+    ({"report_title": " "}, "report_title is ' '; allowed is text that is not empty, or None"),
+    (
+        {"report_title": "Calls\r\nBcc: x@example.com"},
+        "report_title is 'Calls\\r\\nBcc: x@example.com'; allowed is one line",
+    ),
+    # S3.
+    (
+        {"s3_bucket": "s3://reports"},
+        's3_bucket must be a bucket\'s name alone, without "s3://", slashes or spaces, got',
+    ),
+    ({"s3_bucket": "reports/calls"}, "s3_bucket must be a bucket's name alone"),
+    ({"s3_bucket": ""}, "s3_bucket must be the name of a bucket, got ''"),
+    ({"s3_bucket": 5}, "s3_bucket must be the name of a bucket, got 5"),
+    ({"s3_key": "calls/"}, "s3_key must name an object, not a folder ending in \"/\", got 'calls/'"),
+    ({"s3_key": "s3://reports/calls.csv"}, "s3_key must be a key inside s3_bucket, not an address, got"),
+    ({"s3_key": ""}, "s3_key must be the key of an object, got ''"),
+    ({"s3_key": "calls\x00.csv"}, "s3_key must not have control characters, got"),
+    ({"s3_key": "k" * 1025}, "s3_key may have 1024 bytes, got 1025"),
+    ({"s3_bucket": None}, "s3_key is set and s3_bucket is not; set both"),
+    ({"s3_key": None}, "s3_bucket is set and s3_key is not; set both"),
+    ({"s3_bucket": "{{ var.value.bucket }}", "s3_key": None}, "s3_bucket is set and s3_key is not; set both"),
+    ({"s3_extra_args": "ACL=private"}, "s3_extra_args is 'ACL=private'; allowed is an object of S3 arguments"),
+    ({"s3_extra_args": {"KMSKey": "x"}}, "extra_args has KMSKey; allowed are ACL, "),
+    (
+        {"s3_extra_args": {"Metadata": {"rows": "1"}}},
+        "Metadata in extra_args has rows; these are set by the export itself",
+    ),
+    ({"aws_conn_id": ""}, "aws_conn_id is ''; allowed is the id of an Airflow connection, or None"),
+    ({"aws_conn_id": 5}, "aws_conn_id is 5; allowed is the id of an Airflow connection, or None"),
+    ({"callreport_conn_id": None}, "callreport_conn_id is None; allowed is the id of an Airflow connection"),
+    ({"callreport_conn_id": " "}, "callreport_conn_id is ' '; allowed is the id of an Airflow connection"),
+    # Destinations together.
+    (NO_S3, "there is no destination; set s3_bucket and s3_key, or email_to, or both"),
+    ({**NO_S3, "email_cc": "a@example.com"}, "email_cc or email_bcc is set and email_to is not; set email_to"),
+    ({"email_bcc": ["a@example.com"]}, "email_cc or email_bcc is set and email_to is not; set email_to"),
+    (
+        {**NO_S3, **MAIL, "on_oversize": "link"},
+        'on_oversize is "link" and there is no S3 object to link to; set s3_bucket and s3_key, or on_oversize="fail"',
+    ),
+    # Mail.
+    ({"email_to": ""}, "email_to must hold addresses such as asha@example.com or Asha Rao <asha@example.com>, got ''"),
+    ({"email_to": []}, "email_to needs at least one address, got none"),
+    ({"email_to": 5}, "email_to must hold addresses such as"),
+    (
+        {"email_to": "head"},
+        "email_to must hold addresses such as asha@example.com or Asha Rao <asha@example.com>, got 'head'",
+    ),
+    ({"email_to": ["a@example.com", None]}, "email_to must hold addresses such as"),
+    ({"email_to": "a@example.com\nBcc: b@example.com"}, "it has a line break or another control character"),
+    ({**MAIL, "email_cc": "copy"}, "email_cc must hold addresses such as"),
+    ({**MAIL, "email_bcc": "a@b@c"}, "email_bcc must hold addresses such as"),
+    ({**MAIL, "email_cc": "HEAD@example.com"}, "comes twice, in email_to and email_cc; each address may come once"),
+    ({**MAIL, "email_subject": ""}, "email_subject is ''; allowed is text that is not empty, or None"),
+    (
+        {**MAIL, "email_subject": "a\nBcc: b@example.com"},
+        "email_subject is 'a\\nBcc: b@example.com'; allowed is one line",
+    ),
+    ({**MAIL, "email_subject": "[[ rows"}, "email_subject"),
+    ({**MAIL, "email_html": "[% if %]"}, "email_html"),
+    ({**MAIL, "email_html": 5}, "email_html is 5; allowed is text that is not empty, or None"),
+    ({**MAIL, "smtp_conn_id": ""}, "smtp_conn_id is ''; allowed is the id of an Airflow connection"),
+    ({**MAIL, "max_attachment_bytes": 0}, "max_attachment_bytes is 0; allowed is a whole number of at least 1"),
+    (
+        {**MAIL, "max_attachment_bytes": "15MB"},
+        "max_attachment_bytes is '15MB'; allowed is a whole number of at least 1",
+    ),
+    (
+        {**MAIL, "max_attachment_bytes": 1e6},
+        "max_attachment_bytes is 1000000.0; allowed is a whole number of at least 1",
+    ),
+    ({**MAIL, "max_attachment_bytes": None}, "max_attachment_bytes is None; allowed is a whole number of at least 1"),
+    ({**MAIL, "link_expires_in": 0}, "link_expires_in is 0; allowed are seconds from 1 to 604800 (seven days)"),
+    ({**MAIL, "link_expires_in": 604_801}, "link_expires_in is 604801; allowed are seconds from 1 to 604800"),
+    ({**MAIL, "link_expires_in": timedelta(days=1)}, "allowed are seconds from 1 to 604800 (seven days)"),
+    ({**MAIL, "link_expires_in": "1 day"}, "link_expires_in is '1 day'; allowed are seconds from 1 to 604800"),
+    ({**MAIL, "resend_if_unsure": "no"}, "resend_if_unsure is 'no'; allowed are True and False"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), WRITTEN, ids=lambda value: str(value)[:50])
+def test_written_value_is_refused_when_the_dag_is_parsed(arguments: Mapping[str, Any], sentence: str) -> None:
+    """The constructor raises `ValueError`; the sentence names the argument, what it was and what is allowed."""
+    with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
+        CallReportExportOperator(task_id="export", **{**S3, **arguments})
+    assert "\n" not in str(caught.value)
+
+
+def test_every_argument_has_been_got_wrong() -> None:
+    """The table above misses no argument of the constructor."""
+    tried = {name for arguments, _ in WRITTEN for name in arguments}
+    assert tried == set(inspect.signature(CallReportExportOperator).parameters) - {"kwargs"}
+
+
+def test_every_template_field_has_been_got_wrong() -> None:
+    """The Dag of wrong templates misses no template field."""
+    tried = {name for arguments, _ in WRONG.values() for name in arguments}
+    assert tried == set(CallReportExportOperator.template_fields)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    return operators_run(tmp_path_factory)
+
+
+@pytest.mark.parametrize("task_id", WRONG)
+def test_rendered_value_is_refused_when_the_task_runs(run: Evidence, task_id: str) -> None:
+    """In Airflow: the same sentences after rendering, one try although there are two retries, nothing delivered."""
+    task = run.task("wrong", task_id)
+    assert (task.state, task.tries) == ("failed", 1)
+    (error,) = [
+        line for line in task.log.splitlines() if line.startswith("airflow") and "AirflowFailException: " in line
+    ]
+    assert WRONG[task_id][1] in error
+    # The SMTP connection is looked up when the mail goes, and by then the object is there.
+    assert (f"wrong/{task_id}.csv" in run.objects) == (task_id == "smtp_connection")
+
+
+def test_wrong_input_makes_no_request(run: Evidence) -> None:
+    """Only what the API must answer first (labels, and a mail server that is missing) costs a request."""
+    asked_first = {"columns_unknown", "redact_unknown", "redact_without_key", "smtp_connection"}
+    assert asked_first < set(WRONG)
+    assert run.requests["callreport_both_secrets"] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"report": "{{ var.value.report }}"},
+        {"file_format": "{% if true %}xls{% endif %}"},
+        {"s3_bucket": "{{ '' }}"},
+        {"email_to": ["{{ var.value.head }}", "not an address yet"]},
+        {"columns": ["{{ var.value.column }}", ""]},
+        {"columns": {"Time": "{{ var.value.name }}", "Status": "{{ var.value.name }}"}},
+        {"redact": {"Caller Number": "{{ var.value.mode }}"}},
+        {"window_start": "{{ macros.ds_add(ds, -7) }}", "window_end": "2026-03-14"},
+        {"filters": {"cNum": "{{ var.value.number }}"}},
+        {"format_options": {"delimiter": "{{ var.value.delimiter }}"}},
+        {"s3_key": "{{ ds }}/"},
+        {"callreport_conn_id": "{{ var.value.account }}"},
+        {"email_html": lambda context, jinja_env: "<p>made at run time</p>", **MAIL},
+    ],
+    ids=str,
+)
+def test_template_is_not_judged_before_it_is_rendered(arguments: Mapping[str, Any]) -> None:
+    """What may become right is let through when the Dag is parsed."""
+    CallReportExportOperator(task_id="export", **{**S3, **arguments})
+
+
+def test_other_tasks_result_is_not_judged_before_it_is_there() -> None:
+    """XComArgs stand for any argument, also inside lists and objects."""
+    with DAG("given", schedule=None):
+        given: Any = BaseOperator(task_id="given").output
+        CallReportExportOperator(
+            task_id="export",
+            report=given,
+            columns=given,
+            filters={"cNum": given},
+            email_to=[given, "head@example.com"],
+            window_start=given,
+            **S3,
+        )
+        CallReportExportOperator(task_id="mail", email_to=given)
+
+
+def test_mapped_arguments_are_not_judged_before_they_are_there() -> None:
+    """``partial().expand()`` of either operator parses, with and without the missing half of a destination."""
+    with DAG("mapped", schedule=None):
+        CallReportExportOperator.partial(task_id="export", s3_bucket="reports").expand(s3_key=["a.csv", "b.csv"])
+        MaskListToS3Operator.partial(task_id="mask", s3_bucket="reports").expand_kwargs([{"s3_key": "a.csv"}])
+
+
+def test_default_args_are_judged() -> None:
+    """A Dag's ``default_args`` are arguments like any other."""
+    with (
+        DAG("defaults", schedule=None, default_args={"file_format": "xls"}),
+        pytest.raises(ValueError, match="file_format is 'xls'; allowed are csv, xlsx"),
+    ):
+        CallReportExportOperator(task_id="export", **S3)
+    with DAG("defaults", schedule=None, default_args={"file_format": "xlsx", "empty": "skip", **S3}):
+        task = CallReportExportOperator(task_id="export")
+    assert (task.file_format, task.empty, task.s3_bucket) == ("xlsx", "skip", "reports")
+
+
+@pytest.mark.parametrize(
+    "name", ["report", "email_to", "email_cc", "email_subject", "smtp_conn_id", "on_oversize", "link_expires_in"]
+)
+def test_mask_list_operator_refuses_report_and_mail(name: str) -> None:
+    """`MaskListToS3Operator` names the argument that it does not take and the operator that does."""
+    with pytest.raises(ValueError, match=f"MaskListToS3Operator has no argument {name}; use CallReportExportOperator"):
+        MaskListToS3Operator(task_id="mask", **{**S3, name: "x"})
+
+
+def test_mask_list_operator_ignores_recipients_of_default_args() -> None:
+    """Recipients that a Dag gives to all of its tasks do not reach it."""
+    with DAG("defaults", schedule=None, default_args={"email_to": "a@example.com", "email_bcc": "b@example.com"}):
+        task = MaskListToS3Operator(task_id="mask", **S3)
+    assert (task.email_to, task.email_bcc, task.report) == (None, None, "masked_calls")
+
+
+@pytest.mark.parametrize("value", ["xls", "", None])
+def test_mask_list_operator_judges_the_rest(value: Any) -> None:
+    """All other arguments are checked as those of the export operator."""
+    with pytest.raises(ValueError, match=r"file_format is .*; allowed are csv, xlsx"):
+        MaskListToS3Operator(task_id="mask", **{**S3, "file_format": value})
+
+
+RIGHT = {"conn_type": "callreport", "login": "user-1", "password": "some-token-1"}
+
+#: Fields of a connection, and what the hook says of them. ``extra`` is what the extra field is as a whole.
+FIELDS: list[tuple[dict[str, Any], str]] = [
+    ({"host": "ftp://example.com"}, "Host begins with ftp://; allowed are https:// and, for this machine, http://"),
+    ({"host": "http://example.com"}, "Host is http://example.com, and the token would travel in clear text; use https"),
+    ({"host": "https://user:secret@example.com"}, "Host holds credentials before an @; put userId into Login and the"),
+    ({"host": "https://"}, "which is no host and no URL; write a host such as v4-api.deepcall.com"),
+    ({"host": "two words"}, "which is no host and no URL; write a host such as v4-api.deepcall.com"),
+    ({"host": "https://example.com/api?x=1"}, "Host has a query or a fragment; write only scheme, host, port and path"),
+    ({"host": "https://example.com:99999"}, "which is no host and no URL; write a host such as v4-api.deepcall.com"),
+    ({"host": "https://example.com:8443", "port": 443}, "Host names port 8443 and Port is 443; clear one of them"),
+    ({"login": None}, "the connection has a Password (token) and no Login; set Login to the account's userId"),
+    ({"password": None}, "the connection has a Login (userId) and neither a Password nor an ssid; set Password to"),
+    (
+        {"login": None, "password": None},
+        "the connection has no credentials; set Login (userId) and Password (token), or",
+    ),
+    ({"extra": "timezone: UTC"}, "Extra of the connection is no JSON object; write one such as"),
+    ({"extra": "[1]"}, "Extra of the connection is no JSON object; write one such as"),
+    (
+        {"extra": {"ssid": "some-session-1"}},
+        "the connection has both a Password (token) and an ssid; the API allows only",
+    ),
+    ({"extra": {"ssid": 5}}, "extra field ssid must be text, not int"),
+    ({"extra": {"timezone": "IST"}}, "extra field timezone is 'IST', which is no IANA time zone; write a name such as"),
+    ({"extra": {"timezone": "+05:30"}}, "extra field timezone is '+05:30', which is no IANA time zone"),
+    ({"extra": {"timezone": 5}}, "extra field timezone must be text, not int"),
+    ({"extra": {"page_size": 0}}, "extra field page_size is 0; allowed is a whole number of at least 1"),
+    ({"extra": {"page_size": "many"}}, "extra field page_size is 'many'; allowed is a whole number of at least 1"),
+    ({"extra": {"page_size": 1.5}}, "extra field page_size is 1.5; allowed is a whole number of at least 1"),
+    ({"extra": {"page_size": True}}, "extra field page_size is True; allowed is a whole number of at least 1"),
+    ({"extra": {"timeout": -1}}, "extra field timeout is -1; allowed is a number of at least 0.001"),
+    ({"extra": {"timeout": "10s"}}, "extra field timeout is '10s'; allowed is a number of at least 0.001"),
+    ({"extra": {"deadline": 0}}, "extra field deadline is 0; allowed is a number of at least 0.001"),
+    ({"extra": {"max_retry_time": -5}}, "extra field max_retry_time is -5; allowed is a number of at least 0"),
+    (
+        {"extra": {"requests_per_second": 0}},
+        "extra field requests_per_second is 0; allowed is a number of at least 0.001",
+    ),
+    (
+        {"extra": {"verify": "/no/such/bundle"}},
+        "extra field verify is '/no/such/bundle'; allowed are true, false, or the",
+    ),
+    ({"extra": {"allow_http": "maybe"}}, "extra field allow_http is 'maybe'; allowed are true and false"),
+    ({"extra": {"hmac_secret": "short"}}, "extra field hmac_secret has 5 characters; allowed are 16 or more"),
+    (
+        {"extra": {"max_response_bytes": 10}},
+        "extra field max_response_bytes is 10; allowed is a whole number of at least",
+    ),
+    ({"extra": {"endpoints": "masklist"}}, "extra field endpoints must be an object of names"),
+    ({"extra": {"cursor_page": "one"}}, "extra field cursor_page is 'one'; allowed are zero and count"),
+    ({"extra": {"use_cursor": "perhaps"}}, "extra field use_cursor is 'perhaps'; allowed are true and false"),
+]
+
+
+@pytest.mark.parametrize(("fields", "sentence"), FIELDS, ids=lambda value: str(value)[:50])
+def test_wrong_connection_field_is_named(
+    monkeypatch: pytest.MonkeyPatch, fields: Mapping[str, Any], sentence: str
+) -> None:
+    """The hook raises `ValueError` before any request; the sentence is one line and has no secret in it."""
+    monkeypatch.setenv("AIRFLOW_CONN_CALLREPORT_DEFAULT", json.dumps({**RIGHT, **fields}))
+    with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
+        CallReportHook().get_conn()
+    text = str(caught.value)
+    assert "\n" not in text
+    assert not any(secret in text for secret in ("some-token-1", "some-session-1", ":secret@"))
+
+
+def test_every_connection_field_has_been_got_wrong() -> None:
+    """The table above misses no extra field."""
+    tried = {
+        name for fields, _ in FIELDS for name in (fields["extra"] if isinstance(fields.get("extra"), dict) else ())
+    }
+    assert tried == {field.name for field in CONNECTION_FIELDS} | set(FURTHER_EXTRAS)
+
+
+def test_missing_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection id that Airflow does not know gives a sentence, not a traceback's last line."""
+    monkeypatch.delenv("AIRFLOW_CONN_NOWHERE", raising=False)
+    with pytest.raises(ValueError, match="there is no Airflow connection 'nowhere'; create it or correct"):
+        CallReportHook("nowhere").get_conn()
+
+
+def test_unknown_client_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting given to the hook must be one that there is."""
+    monkeypatch.setenv("AIRFLOW_CONN_CALLREPORT_DEFAULT", json.dumps(RIGHT))
+    with pytest.raises(ValueError, match="unknown client setting 'pagesize'; allowed: "):
+        CallReportHook(pagesize=5).get_conn()
