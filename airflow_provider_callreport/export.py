@@ -6,13 +6,13 @@ file; only when the ledger has proved it whole is the file delivered, and only t
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,9 @@ from airflow_provider_callreport.api.filters import TITLES, Window, filters_in_w
 from airflow_provider_callreport.api.paging import ROUNDS_WAIT, AlikeRowsError, Proof, ReportReader
 from airflow_provider_callreport.api.table import ColumnChoice, Table
 from airflow_provider_callreport.figures import FiguresCollector
+from airflow_provider_callreport.files import FileSink, GroupedFiles, SingleFile
 from airflow_provider_callreport.formats import FORMATS
+from airflow_provider_callreport.grouping import PLACEHOLDER, fill
 from airflow_provider_callreport.prefetch import fetched_ahead
 from airflow_provider_callreport.redaction import Redactor
 from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, RunIdentity
@@ -66,6 +68,7 @@ class ExportRequest:
         format_options: options of that format.
         filename: the file's name, or None for `default_filename`.
         title: the report's human title, or None for the report's own.
+        group_by: the API's label of a column that gives one file per value, or None for one file.
         empty: ``"write"``, ``"skip"`` or ``"fail"``.
         on_incomplete: ``"fail"`` or ``"warn"``.
         page_size: calls per request, or None for the connection's.
@@ -81,6 +84,7 @@ class ExportRequest:
     format_options: Mapping[str, Any] = field(default_factory=dict)
     filename: str | None = None
     title: str | None = None
+    group_by: str | None = None
     empty: str = "write"
     on_incomplete: str = "fail"
     page_size: int | None = None
@@ -100,10 +104,10 @@ class ExportRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class _MadeFile:
-    """A finished file in the spool directory, with all that was learned while it was made."""
+class _MadeFiles:
+    """The finished files in the spool directory, with all that was learned while they were made."""
 
-    file: ExportedFile
+    files: Sequence[ExportedFile]
     outcome: ReportOutcome
     proof: Proof
     columns: tuple[Column, ...]
@@ -137,7 +141,8 @@ def export_report(
     """
     info = request.info()
     with spool_directory() as directory:
-        made = _make_file(client, request, info, directory, wants_figures=email is not None)
+        wants_figures = email is not None or FORMATS[request.file_format].needs_figures
+        made = _make_files(client, request, info, directory, wants_figures=wants_figures)
         summary = ExportSummary(
             info=info,
             outcome=made.outcome,
@@ -163,8 +168,9 @@ def default_filename(request: ExportRequest) -> str:
         when = f"{start.date()}" if start.date() == last else f"{start.date()}_{last}"
     else:
         when = f"{_stamp(start)}_{_stamp(end)}"
+    group = "" if request.group_by is None else f"_{PLACEHOLDER}"
     extension = FORMATS[request.file_format].extension_for(request.format_options)
-    return f"{request.report}_{when}{extension}"
+    return f"{request.report}_{when}{group}{extension}"
 
 
 def safe_filename(name: str) -> str:
@@ -173,9 +179,9 @@ def safe_filename(name: str) -> str:
     return _UNSAFE_IN_NAME.sub("_", last).strip(". ")[:200]
 
 
-def _make_file(
+def _make_files(
     client: CallReportClient, request: ExportRequest, info: ReportInfo, directory: Path, *, wants_figures: bool
-) -> _MadeFile:
+) -> _MadeFiles:
     """Read the report until it is proved whole; a report that moved meanwhile is read again."""
     drop_alike = False
     for reading in range(1, _MAX_READINGS + 1):
@@ -198,10 +204,8 @@ def _read_once(
     *,
     wants_figures: bool,
     drop_alike: bool,
-) -> _MadeFile:
-    """Pages -> rows -> redaction -> file."""
-    file_format = FORMATS[request.file_format]
-    writer_class = file_format.load()
+) -> _MadeFiles:
+    """Pages -> rows -> redaction -> files."""
     reader = ReportReader(
         client,
         request.report,
@@ -213,26 +217,21 @@ def _read_once(
         rounds_wait=request.rounds_wait,
     )
     table = Table(request.window.zone, request.columns, also=request.redact)
-    path = directory / f"report{file_format.extension}"
     rows_written = 0
     with closing(fetched_ahead(reader.pages())) as pages:
         first = next(pages)
         table.start(first.records, first.column_arr)
         chosen = None if request.columns is None else len(request.columns)
         redactor = Redactor(request.redact, table.labels, table.columns, client.settings.hmac_secret, keep=chosen)
-        collector = FiguresCollector(redactor.columns) if wants_figures or file_format.needs_figures else None
-        writer = writer_class(path, redactor.columns, info, request.format_options)
+        collector = FiguresCollector(redactor.columns) if wants_figures else None
+        sink = _sink(request, info, directory, redactor.columns)
         try:
-            page = first
-            while True:
+            for page in chain((first,), pages):
                 rows = redactor.rows(table.rows(page.records, page.column_arr))
-                writer.write(rows)
+                sink.write(rows)
                 rows_written += len(rows)
                 if collector is not None:
                     collector.add(rows)
-                if (following := next(pages, None)) is None:
-                    break
-                page = following
             proof = reader.proof
             if proof is None or proof.rows != rows_written:
                 raise IncompleteReportError(
@@ -248,14 +247,20 @@ def _read_once(
                 note=proof.note,
                 figures=collector.figures() if collector is not None else None,
             )
-            writer.close(outcome)
+            files = sink.close(outcome)
         except BaseException:
-            writer.abort()
+            sink.abort()
             raise
+    return _MadeFiles(files, outcome, proof, redactor.columns)
+
+
+def _sink(request: ExportRequest, info: ReportInfo, directory: Path, columns: Sequence[Column]) -> FileSink:
+    """What turns the rows into one file, or into one per group."""
+    file_format, options = FORMATS[request.file_format], request.format_options
     filename = safe_filename(request.filename or "") or default_filename(request)
-    content_type = file_format.content_type_for(request.format_options)
-    file = ExportedFile(path, filename, content_type, rows_written, path.stat().st_size, _sha256(path))
-    return _MadeFile(file, outcome, proof, redactor.columns)
+    if request.group_by is None:
+        return SingleFile(directory, columns, info, file_format, options, filename)
+    return GroupedFiles(directory, columns, info, file_format, options, filename, request.group_by)
 
 
 def _empty(summary: ExportSummary, request: ExportRequest) -> ExportSummary:
@@ -268,7 +273,7 @@ def _empty(summary: ExportSummary, request: ExportRequest) -> ExportSummary:
 
 def _deliver(
     summary: ExportSummary,
-    made: _MadeFile,
+    made: _MadeFiles,
     run: RunIdentity,
     s3: S3Destination | None,
     link_expires_in: timedelta | None,
@@ -276,18 +281,22 @@ def _deliver(
     send_record: SendRecord | None,
 ) -> ExportSummary:
     """S3 first, so that the mail can link to what is there."""
-    files: Sequence[FileSummary] = [FileSummary(made.file)]
+    files: list[FileSummary] = []
     links: list[Link] = []
-    if s3 is not None:
-        delivered = s3.deliver(made.file, info=summary.info, outcome=made.outcome, run=run)
-        files = [FileSummary(made.file, delivered.uri, delivered.status.value)]
+    for file in made.files:
+        if s3 is None:
+            files.append(FileSummary(file))
+            continue
+        place = replace(s3, key=fill(s3.key, file.group))
+        delivered = place.deliver(file, info=summary.info, outcome=made.outcome, run=run)
+        files.append(FileSummary(file, delivered.uri, delivered.status.value))
         # What another run left at the key under if_exists="skip" is not this report: no link leads there.
         if email is not None and delivered.status.value != "skipped":
-            links = [s3.link(made.file, link_expires_in)]
+            links.append(place.link(file, link_expires_in))
     summary = replace(summary, files=files)
     if email is not None:
         receipt = email.deliver(
-            [made.file], info=summary.info, outcome=made.outcome, run=run, links=links, record=send_record
+            made.files, info=summary.info, outcome=made.outcome, run=run, links=links, record=send_record
         )
         summary = replace(summary, emailed_to=receipt.emailed_to, message_id=receipt.message_id)
     log.info("%s", summary.in_words())
@@ -296,8 +305,3 @@ def _deliver(
 
 def _stamp(moment: Any) -> str:
     return str(moment.strftime("%Y-%m-%dT%H%M" if not moment.second else "%Y-%m-%dT%H%M%S"))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,12 +13,12 @@ from math import isfinite
 
 from airflow_provider_callreport.report import Column, ColumnKind, Figures, Row, Tally, Value
 
+# For each figure the sources it can be made from, best first.
 STATUS = ("Status", "callStatus")
 CAMPAIGN = ("Campaign", "campId")
 AGENT = ("Agents", "agents", "Master Agent", "masterAgent")
 TIME = ("Time", "ivrSTime")
 TALK = ("Total Talk Duration", "talkDuration", "Call Duration", "ivrDuration")
-"""For each figure the sources it can be made from, best first."""
 
 MAX_NAMES = 1_000
 """Distinct values that are counted by name for one figure; calls of later ones are counted as `OTHER`."""

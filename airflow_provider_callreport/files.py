@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from airflow_provider_callreport.figures import FiguresCollector
 from airflow_provider_callreport.formats import Format, ReportWriter
-from airflow_provider_callreport.grouping import GroupSpool, fill, safe_names
+from airflow_provider_callreport.grouping import NO_CALLS, GroupSpool, fill, safe_names
 from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, Row
 
 
@@ -72,7 +72,7 @@ class SingleFile:
 
 
 class GroupedFiles:
-    """A file for each value of one column; an empty report has none.
+    """A file for each value of one column; one file that says so when there are no calls.
 
     Args:
         directory: the spool directory.
@@ -115,6 +115,8 @@ class GroupedFiles:
     def close(self, outcome: ReportOutcome) -> list[ExportedFile]:
         """Write the groups' files one after another."""
         groups = self._spool.groups()
+        if not groups:
+            return [self._write_group(0, NO_CALLS, NO_CALLS, 0, outcome)]
         names = safe_names([name for name, _ in groups])
         return [
             self._write_group(number, name, names[name], rows, outcome) for number, (name, rows) in enumerate(groups)

@@ -26,8 +26,11 @@ MAX_GROUPS = 1000
 #: The group of calls whose cell is empty.
 NO_VALUE = "(none)"
 
+#: The one group of a report without calls.
+NO_CALLS = "no calls"
+
 _PLACEHOLDER = re.compile(r"\[\[\s*group\s*\]\]")
-_UNSAFE = re.compile(r"[^\w.\-()+,@= ]")
+_ALSO_SAFE = frozenset("._-()+,@= ")
 _MAX_NAME = 80
 
 
@@ -80,6 +83,8 @@ class GroupSpool:
 
     def take(self, name: str) -> Iterator[Sequence[Row]]:
         """The rows of one group, in the order in which they came, a batch at a time; then they are gone."""
+        if name not in self._paths:
+            return
         path = self._paths[name]
         with path.open("rb") as file:
             while True:
@@ -135,5 +140,11 @@ def _group(value: Value) -> str:
 
 
 def _safe(name: str) -> str:
-    text = _UNSAFE.sub("_", unicodedata.normalize("NFC", name)).strip(". ")
-    return text[:_MAX_NAME] or "_"
+    # Marks (category M) are the vowel signs of Indian scripts: part of a name, and no letter.
+    text = "".join(
+        character
+        if character.isalnum() or character in _ALSO_SAFE or unicodedata.category(character)[0] == "M"
+        else "_"
+        for character in unicodedata.normalize("NFC", name)
+    )
+    return text.strip(". ")[:_MAX_NAME] or "_"

@@ -77,7 +77,7 @@ def ours(servers: dict[str, str], file_format: str) -> Callable[[], int]:
 
 
 def export(servers: dict[str, str], file_format: str) -> Callable[[], int]:
-    from airflow_provider_callreport.export import _make_file
+    from airflow_provider_callreport.export import _make_files
     from airflow_provider_callreport.formats import FORMATS
     from airflow_provider_callreport.spool import spool_directory
 
@@ -86,7 +86,7 @@ def export(servers: dict[str, str], file_format: str) -> Callable[[], int]:
 
     def job() -> int:
         with spool_directory() as directory:
-            rows: int = _make_file(api, wanted, wanted.info(), directory, wants_figures=False).outcome.rows
+            rows: int = _make_files(api, wanted, wanted.info(), directory, wants_figures=False).outcome.rows
         return rows
 
     return job

@@ -1,9 +1,13 @@
 """Runs Dags through ``dag.test()``: a program of its own, started by `airflow_support` in a fresh process.
 
-``python airflow_runner.py JOB.json``, where the job has ``files`` (Dag files), ``runs`` (pairs of Dag id and logical
-date or null), ``clears`` (pairs of Dag id and task id to clear afterwards, and to run again) and ``debug_log`` (a path
-or null). With ``debug_log`` every logger of the process is at DEBUG, and a handler on the root logger writes what they
-say there, as it is.
+``python airflow_runner.py JOB.json``, where the job has
+
+- ``files``: Dag files;
+- ``runs``: pairs of Dag id and logical date or null;
+- ``clears``: pairs of Dag id and task id, to clear afterwards and to run again;
+- ``unmasked``: the Dag id from which on Airflow's secrets masker masks nothing, or null;
+- ``debug_log``: a path or null. With it every logger of the process is at DEBUG, and a handler on the root logger
+  writes there what they say, as it is.
 """
 
 from __future__ import annotations
@@ -27,6 +31,8 @@ def main(job_file: str) -> None:
     if job["debug_log"]:
         _log_everything(job["debug_log"])
     for dag_id, logical_date in job["runs"]:
+        if dag_id == job["unmasked"]:
+            _mask_nothing()
         _test(dags[dag_id], None if logical_date is None else datetime.fromisoformat(logical_date))
     for dag_id, task_id in job["clears"]:
         _clear(dags[dag_id], task_id)
@@ -69,6 +75,20 @@ def _clear(dag: Any, task_id: str) -> None:
         instance.state = TaskInstanceState.SCHEDULED
         session.commit()
         _run_task(ti=instance, task=dag.task_dict[task_id])
+
+
+def _mask_nothing() -> None:
+    """Make the secrets maskers of this process blind, and see that they are."""
+    from airflow.providers.common.compat.sdk import mask_secret
+
+    names = [name for name in sys.modules if name.endswith("secrets_masker")]
+    maskers = [sys.modules[name]._secrets_masker() for name in names if hasattr(sys.modules[name], "_secrets_masker")]
+    for masker in maskers:
+        masker.patterns, masker.replacer = set(), None
+        masker.add_mask = lambda *secret: None
+    mask_secret("a-secret-to-try")
+    assert maskers
+    assert all(masker.redact("a-secret-to-try") == "a-secret-to-try" for masker in maskers)
 
 
 def _log_everything(path: str) -> None:

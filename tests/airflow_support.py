@@ -143,6 +143,7 @@ def run_dags(
     smtp: Mapping[str, SmtpSettings] | None = None,
     objects: Mapping[str, bytes] | None = None,
     environment: Mapping[str, str] | None = None,
+    unmasked: str | None = None,
     debug_log: bool = False,
 ) -> Evidence:
     """Run Dags in a fresh process.
@@ -157,6 +158,7 @@ def run_dags(
         smtp: mail servers by connection id; one that behaves well as ``smtp_default`` if None.
         objects: what is in the bucket before, by key.
         environment: further variables of the process.
+        unmasked: the Dag from which on Airflow's secrets masker masks nothing.
         debug_log: log everything at DEBUG; ``debug.log`` in the run's directory then has it as well.
     """
     home, temp, dags = directory / "home", directory / "temp", directory / "dags"
@@ -184,6 +186,7 @@ def run_dags(
                 {
                     "files": files,
                     "clears": clears,
+                    "unmasked": unmasked,
                     "runs": [(dag_id, None if date is None else date.isoformat()) for dag_id, date in runs],
                     "debug_log": str(directory / "debug.log") if debug_log else None,
                 }

@@ -8,20 +8,24 @@ from __future__ import annotations
 import csv
 import json
 import os
+import ssl
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.filters import Window
 from airflow_provider_callreport.api.paging import Proof
 from airflow_provider_callreport.api.settings import ClientSettings, Credentials
-from airflow_provider_callreport.export import ExportRequest, _make_file
+from airflow_provider_callreport.export import ExportRequest, _make_files
 from airflow_provider_callreport.report import ReportOutcome
 from airflow_provider_callreport.sandbox.calls import Call, CallSource, ListedCalls
 from airflow_provider_callreport.sandbox.filters import parse_filter
@@ -108,8 +112,8 @@ def read_report(
     """
     asked = ExportRequest(report, window, **{"rounds_wait": (0, 0, 0), **request})
     with client_of(server, **(client or {})) as caller, tempfile.TemporaryDirectory() as directory:
-        made = _make_file(caller, asked, asked.info(), Path(directory), wants_figures=False)
-        with made.file.path.open(encoding="utf-8", newline="") as file:
+        made = _make_files(caller, asked, asked.info(), Path(directory), wants_figures=False)
+        with made.files[0].path.open(encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
         assert len(list(Path(directory).iterdir())) == 1, "nothing but the file is left in the spool"
         return Reading(header, [tuple(row) for row in rows], made.proof, made.outcome, caller.requests_made)
@@ -130,6 +134,82 @@ def listed(*calls: Call, timezone: str = "Asia/Kolkata") -> ListedCalls:
 def asked_pages(server: SandboxServer) -> list[int | None]:
     """The pages that were asked for, in order."""
     return [request.page for request in server.requests if request.endpoint in ("list", "masklist")]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request that a `ScriptedServer` got."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    time: float
+
+
+Script = tuple[int, Mapping[str, str], bytes]
+
+
+class ScriptedServer:
+    """An HTTP server on loopback that answers what it is told: for answers that the stand-in vendor does not know.
+
+    Args:
+        answers: status, headers and body of each answer; the last one is repeated for ever.
+        tls: a server-side TLS context, for https.
+
+    Attributes:
+        seen: the requests, in order.
+    """
+
+    def __init__(self, *answers: Script, tls: ssl.SSLContext | None = None) -> None:
+        self.seen: list[Seen] = []
+        script, seen = list(answers), self.seen
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                seen.append(Seen(self.path, dict(self.headers), body, time.monotonic()))
+                status, headers, content = script.pop(0) if len(script) > 1 else script[0]
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(content)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *arguments: Any) -> None:
+                """Keep quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._scheme = "http"
+        if tls is not None:
+            self._scheme = "https"
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+            self._server.handle_error = lambda *arguments: None  # type: ignore[method-assign]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Its base URL."""
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def json_answer(payload: Any, status: int = 200, **headers: str) -> Script:
+    """An answer in JSON; ``Retry_After="1"`` is the header ``Retry-After``."""
+    return (
+        status,
+        {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}},
+        json.dumps(payload).encode(),
+    )
 
 
 @contextmanager

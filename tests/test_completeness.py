@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,14 +17,15 @@ from api_support import DAY, NOON, SOAK, asked_pages, behave, listed, read_repor
 from airflow_provider_callreport.api import paging
 from airflow_provider_callreport.api.errors import (
     AuthenticationError,
-    CallReportError,
     IncompleteReportError,
     RepeatedPageError,
     ReportChangedError,
     TableError,
 )
+from airflow_provider_callreport.sandbox import answer, app
 from airflow_provider_callreport.sandbox.calls import Call, ListedCalls, SyntheticCalls
 from airflow_provider_callreport.sandbox.faults import Fault
+from airflow_provider_callreport.sandbox.query import page_query
 from airflow_provider_callreport.sandbox.servers import SandboxServer
 
 TOTAL, SIZE = 450, 100
@@ -207,9 +209,14 @@ def test_the_second_witness_convicts_a_short_report(server: SandboxServer, name:
         read_report(server)
 
 
-@pytest.mark.parametrize("cursor", ["none", "top", "row_sort"])
-@pytest.mark.parametrize("witness", ["cnt", "count", "total", "data", "data_cnt", "bare", "numeral", "error", "missing"])
-@pytest.mark.parametrize("cnt", ["total", "text", "capped", "page", "missing"])
+#: Every way in which cnt may count and reportCount may answer (or not), without all of their products.
+PROOFS = [
+    *itertools.product(("total", "text", "capped", "page", "missing"), ("cnt", "missing"), ("none", "top", "row_sort")),
+    *itertools.product(("missing",), ("count", "total", "data", "data_cnt", "bare", "numeral", "error"), ("none",)),
+]
+
+
+@pytest.mark.parametrize(("cnt", "witness", "cursor"), PROOFS)
 def test_what_proves_a_report_whole(server: SandboxServer, cnt: str, witness: str, cursor: str) -> None:
     """C2: cnt proves it when it is a total, reportCount when it answers, else the file says that nothing proves it."""
     behave(server, calls=CALLS, cnt=cnt, report_count=witness, cursor=cursor)
@@ -374,19 +381,37 @@ def test_pages_beyond_the_limit_of_an_uncounted_report_are_red(server: SandboxSe
     assert "make the window shorter" in str(failed.value)
 
 
-def test_a_window_down_to_one_second_is_not_split_for_ever(server: SandboxServer) -> None:
-    """C3: more than 10,000 calls in one second cannot be split: read by page, without a proof that is none."""
-    calls = listed(*(Call(NOON, call_id=f"call-{number}", number=f"9198{number:08}") for number in range(10_001)))
-    window = dataclasses.replace(DAY, start=DAY.start + timedelta(hours=12), end=DAY.start + timedelta(hours=12, seconds=4))
+def test_a_window_down_to_one_second_is_not_split_for_ever(
+    server: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C3: more calls in one second than can be counted cannot be split: read by page, reportCount is the proof."""
+    monkeypatch.setattr(paging, "TOTAL_CAP", 1_000)
+    monkeypatch.setattr(answer, "CAP", 1_000)
+    calls = listed(*(Call(NOON, call_id=f"call-{number}", number=f"9198{number:08}") for number in range(1_001)))
+    window = dataclasses.replace(
+        DAY, start=DAY.start + timedelta(hours=12), end=DAY.start + timedelta(hours=12, seconds=4)
+    )
     behave(server, calls=calls, cnt="capped")
-    reading = read_report(server, window=window, page_size=5_000)
+    reading = read_report(server, window=window, page_size=500)
     assert sorted(row[0] for row in reading.rows) == sorted(row[0] for row in truth(calls))
-    assert reading.outcome.complete is True, "reportCount is the witness"
+    assert reading.outcome.complete is True
+    assert len(server.requests) < 12
+
+
+SIZES = [
+    (0, 1),
+    (1, 1),
+    (2, 1),
+    (25, 1),
+    (13, 7),
+    (14, 7),
+    (15, 7),
+    *((total, 50) for total in (0, 1, 49, 50, 51, 100, 101)),
+]
 
 
 @pytest.mark.parametrize("cursor", ["none", "top"])
-@pytest.mark.parametrize("size", [1, 7, 50, 100])
-@pytest.mark.parametrize("total", [0, 1, 49, 50, 51, 100, 101, 150])
+@pytest.mark.parametrize(("total", "size"), SIZES)
 def test_a_clean_run_makes_few_requests(server: SandboxServer, total: int, size: int, cursor: str) -> None:
     """C4: requests <= ceil(total / size) + 2, whatever of size and total divides the other."""
     calls = SyntheticCalls(total)
@@ -424,7 +449,12 @@ def test_a_server_without_end_is_stopped(server: SandboxServer, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("fault", "cursor", "requests"),
-    [("ignores_page", "none", 2), ("stuck_cursor", "top", 2), ("stuck_cursor", "row_sort", 2), ("cycling_cursor", "top", 3)],
+    [
+        ("ignores_page", "none", 2),
+        ("stuck_cursor", "top", 2),
+        ("stuck_cursor", "row_sort", 2),
+        ("cycling_cursor", "top", 3),
+    ],
 )
 @pytest.mark.parametrize("cnt", ["total", "missing", "page"])
 @pytest.mark.parametrize("ids", [True, False], ids=["ids", "no ids"])
@@ -440,38 +470,31 @@ def test_a_repeated_page_or_cursor_is_caught_within_one_request(
 
 @pytest.mark.parametrize("total", [40, 350])
 @pytest.mark.parametrize("cnt", ["total", "page"])
-def test_a_server_with_a_page_size_of_its_own_is_read_to_the_end(server: SandboxServer, total: int, cnt: str) -> None:
+def test_a_server_with_a_page_size_of_its_own_is_read_to_the_end(
+    server: SandboxServer, total: int, cnt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """C2: a page longer than asked for, whose cnt equals its rows, is not taken for the whole report."""
+    monkeypatch.setattr(app, "page_query", lambda body, *others: page_query({**body, "sz": 300}, *others))
     calls = SyntheticCalls(total)
     behave(server, calls=calls, cnt=cnt)
-    server.settings.max_page_size = None
-    server.settings.calls = calls
-    with _own_size(server, 300):
-        reading = read_report(server)
+    reading = read_report(server)
     assert reading.rows == truth(calls)
     assert reading.outcome.complete is True
 
 
-def _own_size(server: SandboxServer, size: int) -> Any:
-    """The server takes every ``sz`` for ``size``."""
-    from contextlib import contextmanager
+def test_a_server_that_does_not_page_is_believed_when_reportcount_agrees(
+    server: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C2: all 350 calls in the first answer to a request for 100 are the report if reportCount says 350, else red."""
+    monkeypatch.setattr(app, "page_query", lambda body, *others: page_query({**body, "sz": 1000, "page": 0}, *others))
+    calls = SyntheticCalls(350)
+    behave(server, calls=calls)
+    assert read_report(server).rows == truth(calls)
+    assert asked_pages(server) == [0]
 
-    from airflow_provider_callreport.sandbox import app, query
-
-    original = query.page_query
-
-    def page_query(body: Any, source: Any, settings: Any) -> Any:
-        return original({**body, "sz": size}, source, settings)
-
-    @contextmanager
-    def patched() -> Iterator[None]:
-        app.page_query = page_query  # type: ignore[attr-defined]
-        try:
-            yield
-        finally:
-            app.page_query = original  # type: ignore[attr-defined]
-
-    return patched()
+    behave(server, calls=calls, report_count="missing")
+    with pytest.raises(RepeatedPageError, match="got 350 of"):
+        read_report(server)
 
 
 TIES = [Call(NOON, number=f"9198{number:08}", call_id=f"tie-{number:05}") for number in range(5_000)]
@@ -585,8 +608,3 @@ def test_an_id_that_rows_share_does_not_swallow_them(server: SandboxServer) -> N
     reading = read_report(server, page_size=10)
     assert [row[4] for row in reading.rows] == [call.agents for call in calls]
     assert reading.outcome.complete is True
-
-
-def test_nothing_short_is_ever_green() -> None:
-    """C1: the errors of this module are errors: none of them derives from anything that Airflow takes for success."""
-    assert issubclass(IncompleteReportError, CallReportError)

@@ -73,6 +73,14 @@ def test_every_format_reads_back_as_the_same_table(name: str, rows: list[Row], p
 
 
 @pytest.mark.parametrize("name", sorted(READERS))
+def test_every_nasty_text_survives_alone(tmp_path: Path, name: str) -> None:
+    """F1: no text needs another beside it to be noticed by the writers' fast ways for plain columns."""
+    for text in NASTY:
+        rows: list[Row] = [(text, "plain", 1, 1, None)]
+        assert READERS[name](write(name, tmp_path / "file", rows, COLUMNS), COLUMNS) == expected(rows, name), repr(text)
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
 def test_ordinary_calls_read_back_in_every_format(tmp_path: Path, name: str) -> None:
     """F1: the sixteen columns of the vendor, 1,234 calls."""
     rows = [call(index) for index in range(1_234)]
@@ -95,6 +103,7 @@ def test_the_same_rows_give_the_same_bytes_however_they_are_paged(
 ) -> None:
     """F5: bytes follow from rows, info and outcome; not from the clock, the path or the API's page size."""
     rows = [call(index) for index in range(20_000)]
+    rows[600][13] = "a text that is wider than those on the first pages"
     first = write(name, tmp_path / "a", rows, options=options, page_size=100).read_bytes()
     second = write(name, tmp_path / "another name", rows, options=options, page_size=777).read_bytes()
     assert first == second

@@ -83,6 +83,13 @@ def test_what_a_typed_cell_cannot_hold_is_a_string(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("text", [" edge", "edge ", "two\nlines", "\tTAB"])
+def test_white_space_that_excel_would_drop_is_marked(tmp_path: Path, text: str) -> None:
+    """F1: Excel keeps outer white space only where xml:space asks for it."""
+    xml = entry(write("xlsx", tmp_path / "f.xlsx", [[text, 1, 1, None]], TYPED), "xl/worksheets/sheet2.xml")
+    assert f'<t xml:space="preserve">{text}</t>' in xml
+
+
 def test_nothing_from_the_data_becomes_a_formula_or_a_link(tmp_path: Path) -> None:
     """F2: no formula element and no hyperlink, in any sheet, for data in cells, labels, names and titles."""
     evil = '=HYPERLINK("http://x.example")'

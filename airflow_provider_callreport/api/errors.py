@@ -132,7 +132,7 @@ class ServiceError(ApiError):
     """The service has a fault of its own."""
 
     retryable = True
-    hint = "Retries within max_retry_time did not help."
+    hint = "A later try may work."
 
 
 class TransportError(CallReportError):

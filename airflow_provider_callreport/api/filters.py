@@ -6,6 +6,7 @@ The API's times are naive and inclusive (``dtGte``, ``dtLte``); ours are aware a
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -216,7 +217,7 @@ def _seconds(argument: str, value: float | timedelta | None) -> float | None:
     if value is None:
         return None
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
         raise SettingsError(
             f"duration_filter has {argument}={value!r}; allowed are seconds of at least 0, or a timedelta"
         )

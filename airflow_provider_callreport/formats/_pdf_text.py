@@ -30,6 +30,8 @@ _SHAPING = frozenset((0x200C, 0x200D, *range(0xFE00, 0xFE10), *range(0xE0020, 0x
 #: Format characters that are drawn: the Arabic signs that enclose a number.
 _VISIBLE_FORMAT = frozenset((*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2))
 _VIRAMAS = frozenset("\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca\u200d")
+#: Codepoints that one character takes at most: an emoji family of four with skin tones has 11.
+_LONGEST_CHARACTER = 24
 #: Lines of the Unicode road that are remembered: names of agents and campaigns come again and again.
 _REMEMBERED_LINES = 4096
 
@@ -117,7 +119,7 @@ class TextStyle:
                 line = ""
                 words.insert(0, word)
             else:
-                head = self._prefix(word, width)
+                head = self._shrink(word, self._prefix(word, width), width)
                 done.append(word[:head])
                 words.insert(0, word[head:])
         if len(text) > bound:
@@ -127,9 +129,13 @@ class TextStyle:
     def _cut(self, text: str, width: float) -> str:
         """The longest beginning of ``text`` that fits with an ellipsis behind it."""
         length = self._prefix(text, width - self.width(ELLIPSIS), least=0)
-        while length and self.width(text[:length].rstrip() + ELLIPSIS) > width:
-            length -= 1
-        return text[:length].rstrip() + ELLIPSIS
+        return text[: self._shrink(text, length, width, ELLIPSIS)].rstrip() + ELLIPSIS
+
+    def _shrink(self, text: str, length: int, width: float, end: str = "") -> int:
+        """``length`` less what it takes to fit: part of a shaped text may be wider than the same part in the whole."""
+        while length > 1 and self.width(text[:length].rstrip() + end) > width:
+            length = max(length - 1 - length // 20, 1)
+        return length
 
     def _prefix(self, text: str, width: float, least: int = 1) -> int:
         """How many characters of ``text`` fit into ``width``; characters that belong together are not parted."""
@@ -140,11 +146,11 @@ class TextStyle:
                 low = middle
             else:
                 high = middle - 1
-        fits = low
-        while least < low < len(text) and (_belongs_to_previous(text, low) or self.width(text[:low]) > width):
-            low -= 1
-        # One character with more marks than fit: they are parted after all, else there were no end.
-        return fits if least == low < len(text) and least and _belongs_to_previous(text, low) else low
+        # Step back to where the text may be parted. A pile of marks without such a place is parted all the same.
+        for end in range(low, max(least, low - _LONGEST_CHARACTER), -1):
+            if end == len(text) or not _belongs_to_previous(text, end):
+                return end
+        return low
 
     def _set_unicode(self, text: str, rtl: bool | None) -> Line:
         """Set one line on the Unicode road."""

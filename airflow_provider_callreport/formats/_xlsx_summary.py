@@ -23,12 +23,13 @@ from airflow_provider_callreport.formats.text import one_line
 from airflow_provider_callreport.report import Figures, ReportInfo, ReportOutcome, Tally
 
 _WIDTHS = {"A": 24, "B": 9, "C": 8, "D": 11, "E": 2} | dict.fromkeys("FGHIJKL", 9)
-_FACT_WIDTH = 80  # characters in the merged columns B to L
+_FACT_WIDTH = 100  # characters in the merged columns B to L
 _LINE_HEIGHT = 15.0  # points
 _CHART_COLUMN = "F"
 _CHART_ROWS = 16  # the heading's row, and the chart's height from the next one on
 _PAGE_ROWS = 72
 _MAX_TABLE_NAMES = 20
+_MAX_NAME = 40  # characters
 _MAX_CHART_NAMES = 10
 
 _GREY = "667085"
@@ -187,7 +188,9 @@ def _shortened(tallies: Sequence[Tally]) -> list[Tally]:
     """The first names, and all others in one line at the end."""
     named = [tally for tally in tallies if tally.name != OTHER]
     rest = [tally for tally in tallies if tally.name == OTHER] + named[_MAX_TABLE_NAMES:]
-    shown = [Tally(one_line(tally.name, 60), tally.calls, tally.talk_seconds) for tally in named[:_MAX_TABLE_NAMES]]
+    shown = [
+        Tally(one_line(tally.name, _MAX_NAME), tally.calls, tally.talk_seconds) for tally in named[:_MAX_TABLE_NAMES]
+    ]
     if rest:
         shown.append(Tally(OTHER, sum(tally.calls for tally in rest), sum(tally.talk_seconds for tally in rest)))
     return shown
@@ -203,7 +206,7 @@ def _write_section(sheet: Worksheet, row: int, section: _Section, calls: int) ->
     for line, tally in enumerate(section.tallies, row + 2):
         hour = section.upright and tally.name.isdecimal()
         name = _put(sheet, f"A{line}", int(tally.name) if hour else tally.name, _font("000000"), _HOUR)
-        name.alignment = Alignment(horizontal="left")
+        name.alignment = Alignment(horizontal="left", shrink_to_fit=True)
         _put(sheet, f"B{line}", tally.calls, _font("000000"), _WHOLE)
         _put(sheet, f"C{line}", tally.calls / calls, _font(_GREY), _SHARE)
         if section.with_talk:

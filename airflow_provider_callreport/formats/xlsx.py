@@ -50,7 +50,10 @@ class XlsxWriter:
     """Columns of one sheet (same source)."""
 
     MAX_SHEET_BYTES = 1_500_000_000
-    """XML of one sheet after which a further one is begun; a zip entry of 2 GiB would need the Zip64 format."""
+    """XML of one sheet after which a further one is begun; a zip entry of 2 GiB would need the Zip64 format.
+
+    Looked at between pages, so that in such a file, and only there, the API's page size shows.
+    """
 
     def __init__(self, path: Path, columns: Sequence[Column], info: ReportInfo, options: Mapping[str, Any]) -> None:
         FORMATS["xlsx"].check_options(options)

@@ -6,7 +6,6 @@ is checked after it has been rendered. The checks are the same, and no connectio
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -19,6 +18,7 @@ from airflow_provider_callreport.api.table import check_choice as check_columns
 from airflow_provider_callreport.delivery.email import ON_OVERSIZE, ON_REFUSED, EmailDestination
 from airflow_provider_callreport.delivery.s3 import IF_EXISTS, S3Destination
 from airflow_provider_callreport.formats import FORMATS
+from airflow_provider_callreport.grouping import check_placeholder
 from airflow_provider_callreport.redaction import check_redact
 
 #: Arguments that take one of a few values. ``on_oversize`` may also be None: its default depends on the destinations.
@@ -70,7 +70,7 @@ def check_arguments(arguments: Mapping[str, Any], *, rendered: bool = False) -> 
     for name, allowed in CHOICES.items():
         if name in settled and not (name == "on_oversize" and settled[name] is None):
             check_choice(name, settled[name], allowed)
-    for name in ("filename", "report_title", "email_subject", "email_html"):
+    for name in ("filename", "report_title", "group_by", "email_subject", "email_html"):
         _check_text(name, settled.get(name), one_line=name != "email_html")
     for name in ("callreport_conn_id", "smtp_conn_id", "aws_conn_id"):
         _check_connection_id(name, settled.get(name, "unsettled"), optional=name == "aws_conn_id")
@@ -83,6 +83,9 @@ def check_arguments(arguments: Mapping[str, Any], *, rendered: bool = False) -> 
     _check_format_options(settled)
     _check_numbers(settled)
     _check_destinations(arguments, settled)
+    if "group_by" in settled:
+        for name in ("s3_key", "filename"):
+            check_placeholder(name, settled.get(name), settled["group_by"])
 
 
 def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
@@ -140,13 +143,6 @@ def _check_filters(filters: Any) -> None:
         if key in NUMBER_FILTERS and not all(isinstance(item, str) for item in items):
             # Also because only text can be kept out of logs and rendered templates.
             raise ValueError(f"filters has {key} of type {type(value).__name__}; allowed is text, or a list of texts")
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"filters has {key} of type {type(value).__name__}, which JSON cannot hold; "
-                "allowed are text, numbers, true and false, lists and objects"
-            ) from None
 
 
 def _check_format_options(settled: Mapping[str, Any]) -> None:

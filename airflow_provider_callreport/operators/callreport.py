@@ -13,6 +13,7 @@ from airflow_provider_callreport.api.filters import Window, parse_time
 from airflow_provider_callreport.delivery.errors import DeliveryError
 from airflow_provider_callreport.operators.arguments import ArgumentError, check_arguments
 from airflow_provider_callreport.operators.private_filters import PrivateFilters
+from airflow_provider_callreport.retry_policy import default_retry_policy
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -54,6 +55,8 @@ class CallReportExportOperator(BaseOperator):
         format_options: options of that format; see the README.
         filename: name of the file in the mail; default from report, window and format.
         report_title: title inside the file and the mail; default "Calls" or "Masked calls".
+        group_by: the API's label of a column, such as ``"Campaign"``: one file for each of its values. ``s3_key`` (and
+            ``filename``, when given) then need ``[[ group ]]`` where the value goes.
         s3_bucket: bucket, or None for no S3.
         s3_key: key of the object.
         aws_conn_id: AWS connection; None lets boto3 look for credentials.
@@ -91,6 +94,7 @@ class CallReportExportOperator(BaseOperator):
         "format_options",
         "filename",
         "report_title",
+        "group_by",
         "s3_bucket",
         "s3_key",
         "aws_conn_id",
@@ -132,6 +136,7 @@ class CallReportExportOperator(BaseOperator):
         format_options: Mapping[str, Any] | None = None,
         filename: str | None = None,
         report_title: str | None = None,
+        group_by: str | None = None,
         s3_bucket: str | None = None,
         s3_key: str | None = None,
         aws_conn_id: str | None = "aws_default",
@@ -164,6 +169,7 @@ class CallReportExportOperator(BaseOperator):
         self.format_options = format_options
         self.filename = filename
         self.report_title = report_title
+        self.group_by = group_by
         self.s3_bucket = s3_bucket
         self.s3_key = s3_key
         self.aws_conn_id = aws_conn_id
@@ -187,6 +193,8 @@ class CallReportExportOperator(BaseOperator):
             check_arguments(self._arguments())
         except ValueError as error:
             raise ArgumentError(str(error)) from None
+        if getattr(self, "retry_policy", None) is None:
+            self.retry_policy = default_retry_policy()
 
     def _do_render_template_fields(
         self,
@@ -235,7 +243,8 @@ class CallReportExportOperator(BaseOperator):
                     send_record=send_record(context),
                 )
         except (CallReportError, DeliveryError) as error:
-            if error.retryable:
+            # From Airflow 3.3 on, the retry policy looks at the error itself; before, this is how to say "no retry".
+            if error.retryable or self.retry_policy is not None:
                 raise
             raise AirflowFailException(str(error)) from error
         except (ValueError, ImportError) as error:
@@ -262,6 +271,7 @@ class CallReportExportOperator(BaseOperator):
             format_options=FORMATS[self.file_format].check_options(self.format_options or {}),
             filename=self.filename,
             title=self.report_title,
+            group_by=self.group_by,
             empty=self.empty,
             on_incomplete=self.on_incomplete,
         )

@@ -1,0 +1,327 @@
+"""Exports that are killed: real processes against slow servers, and what is at each place afterwards.
+
+An export runs in a process of its own that is forked from one that has imported everything (`multiprocessing`'s fork
+server), because importing Airflow takes ten times as long as the export. It tells when it begins; from then on it can
+be killed at any moment. Vendor, S3 and SMTP are servers in the test's process, slow enough for each stage of an export
+to take a part of its time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from api_support import DAY, api_url, client_settings
+
+from airflow_provider_callreport.sandbox.calls import SyntheticCalls
+from airflow_provider_callreport.sandbox.faults import Fault
+from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer, SandboxSmtp
+from airflow_provider_callreport.sandbox.settings import SandboxSettings
+
+#: Calls in the report, calls a page, and seconds that the vendor takes for each page.
+CALLS, PAGE, PAGE_SECONDS = 1200, 100, 0.02
+
+#: How fast S3 and SMTP take bytes, and how many go at a time.
+BYTES_A_SECOND, PIECE = 1_500_000, 8192
+
+#: Size of a part where the export goes in parts; S3 itself wants 5 MiB at least.
+PART_BYTES = 40_000
+
+#: A process that takes longer than this hangs.
+PATIENCE = 60
+
+class Terminated(BaseException):
+    """What a task's ``SIGTERM`` handler raises: as Airflow's ``AirflowTaskTerminated``, no `Exception`."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """One export to S3 and by mail. Every try of it is the same run.
+
+    Attributes:
+        name: of the run; the object's key and the recipient are made from it.
+        file_format, in_parts, if_exists: how it is written and delivered.
+        folder: a directory of its own, with the temporary directory and the record of its mail.
+    """
+
+    name: str
+    folder: Path
+    file_format: str
+    in_parts: bool
+    if_exists: str
+
+    @property
+    def key(self) -> str:
+        """The object's key."""
+        return f"{self.name}/calls"
+
+    @property
+    def recipient(self) -> str:
+        """The mail's recipient."""
+        return f"{self.name}@example.com"
+
+    @property
+    def temp(self) -> Path:
+        """The temporary directory."""
+        return self.folder / "tmp"
+
+    @property
+    def record(self) -> FileRecord:
+        """What remembers over the tries that the mail went."""
+        return FileRecord(self.folder / "record.json")
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A `delivery.email.SendRecord` that outlives the process: Airflow's state store, as a file."""
+
+    path: Path
+
+    def get(self) -> Mapping[str, Any] | None:
+        """The value, or None."""
+        try:
+            value: Mapping[str, Any] = json.loads(self.path.read_text())
+        except FileNotFoundError:
+            return None
+        return value
+
+    def set(self, value: Mapping[str, Any]) -> None:
+        """Store it whole or not at all."""
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps(value))
+        new.rename(self.path)
+
+
+@dataclass(frozen=True)
+class Site:
+    """The servers, and how a process reaches them.
+
+    Attributes:
+        forks: makes the processes.
+        s3, smtp: the servers themselves.
+        api_url: the vendor's base URL.
+        connections: Airflow's ``AIRFLOW_CONN_*`` variables.
+    """
+
+    forks: ForkServerContext
+    s3: SandboxS3
+    smtp: SandboxSmtp
+    api_url: str
+    connections: Mapping[str, str]
+
+    def object(self, key: str) -> bytes | None:
+        """What is at a key, or None."""
+        return self.s3.read(key) if key in self.s3.keys() else None
+
+    def mails(self, recipient: str) -> list[EmailMessage]:
+        """The mails to a recipient."""
+        found = [mail for mail in self.smtp.messages if mail.recipients == (recipient,)]
+        return [cast(EmailMessage, message_from_bytes(mail.content, policy=policy.default)) for mail in found]
+
+    def uploads(self, key: str) -> list[int]:
+        """Multipart uploads to a key that were begun and neither completed nor aborted: their numbers of parts."""
+        client = self.s3.client()
+        found = client.list_multipart_uploads(Bucket="reports", Prefix=key).get("Uploads", ())
+        return [
+            len(client.list_parts(Bucket="reports", Key=key, UploadId=upload["UploadId"]).get("Parts", ()))
+            for upload in found
+        ]
+
+
+@contextmanager
+def slow_site() -> Iterator[Site]:
+    """Servers that take their time."""
+    settings = SandboxSettings(calls=SyntheticCalls(CALLS), faults=[Fault("delay", seconds=PAGE_SECONDS)])
+    with ExitStack() as running:
+        api = running.enter_context(SandboxServer(settings))
+        s3 = running.enter_context(SandboxS3(["reports"]))
+        smtp = running.enter_context(SandboxSmtp())
+        s3_line = running.enter_context(SlowLine(s3.host, s3.port))
+        smtp_line = running.enter_context(SlowLine(smtp.host, smtp.port))
+        connections = {
+            "AIRFLOW_CONN_CALLREPORT_DEFAULT": api.connection_json(page_size=PAGE),
+            "AIRFLOW_CONN_AWS_DEFAULT": s3.connection_json(endpoint_url=f"http://{s3_line.host}:{s3_line.port}"),
+            "AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(
+                {**json.loads(smtp.connection_json()), "host": smtp_line.host, "port": smtp_line.port}
+            ),
+        }
+        yield Site(running.enter_context(fork_server()), s3, smtp, api_url(api), connections)
+
+
+@dataclass
+class Run:
+    """A process that exports.
+
+    Attributes:
+        process: it.
+        said: what it tells: ``"began"``, and at its end ``"done"`` or the name of the error.
+    """
+
+    process: Any
+    said: Connection
+
+    def kill_after(self, seconds: float, number: signal.Signals) -> None:
+        """Send a signal at a moment after the export has begun, and wait for the end."""
+        assert self.said.recv() == "began"
+        self.process.join(seconds)
+        with suppress(ProcessLookupError):
+            os.kill(self.process.pid, number)
+        self.process.join(PATIENCE)
+        assert not self.process.is_alive(), f"{number.name} does not end it"
+
+    def end(self) -> str:
+        """Wait for the end of an undisturbed export; what it said last."""
+        assert self.said.recv() == "began"
+        assert self.said.poll(PATIENCE), "it hangs"
+        word: str = self.said.recv()
+        self.process.join(PATIENCE)
+        return word
+
+
+@contextmanager
+def fork_server() -> Iterator[ForkServerContext]:
+    """The process that all exports are forked from."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["crash_warm_up"])
+    with pytest.MonkeyPatch.context() as patch:
+        # Python 3.11's fork server imports with the sys.path that it starts with.
+        patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+        forkserver.ensure_running()
+    yield context
+
+
+def start(site: Site, export: Export) -> Run:
+    """Start a try of an export."""
+    context = site.forks
+    export.temp.mkdir(parents=True, exist_ok=True)
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_export, args=(export, site.api_url, dict(site.connections), theirs), daemon=True)
+    process.start()
+    theirs.close()
+    return Run(process, ours)
+
+
+def _export(export: Export, url: str, connections: Mapping[str, str], tell: Connection) -> None:
+    """The process: what an operator does, without Airflow's two seconds around it."""
+    _silence(export.folder / "log")
+    os.environ.update(connections, TMPDIR=str(export.temp))
+    tempfile.tempdir = None
+
+    from airflow_provider_callreport.api.client import CallReportClient
+    from airflow_provider_callreport.delivery.email import EmailDestination
+    from airflow_provider_callreport.delivery.s3 import S3Destination
+    from airflow_provider_callreport.export import ExportRequest, export_report
+    from airflow_provider_callreport.report import RunIdentity
+
+    if export.in_parts:
+        S3Destination.part_bytes = PART_BYTES
+    signal.signal(signal.SIGTERM, _terminate)
+    tell.send("began")
+    try:
+        with CallReportClient(client_settings(url, page_size=PAGE)) as client:
+            export_report(
+                client,
+                ExportRequest("calls", DAY, file_format=export.file_format),
+                run=RunIdentity("crash", "export", export.name),
+                s3=S3Destination("reports", export.key, if_exists=export.if_exists),
+                email=EmailDestination(to=export.recipient),
+                send_record=export.record,
+            )
+    except Terminated:
+        sys.exit(128 + signal.SIGTERM)
+    except Exception as error:
+        tell.send(type(error).__name__)
+        raise
+    tell.send("done")
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
+
+
+def _silence(log: Path) -> None:
+    """Put the process's output into a file: a killed process must not write into the test's."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def sha256(content: bytes | None) -> str:
+    """Its SHA-256, or ``"nothing"``."""
+    return "nothing" if content is None else hashlib.sha256(content).hexdigest()
+
+
+def attachment_sha256(mail: EmailMessage) -> str:
+    """The SHA-256 of a mail's only attachment."""
+    (part,) = mail.iter_attachments()
+    return sha256(cast(bytes, part.get_payload(decode=True)))
+
+
+@dataclass
+class SlowLine:
+    """A TCP line to a server that takes bytes no faster than `BYTES_A_SECOND`, without a buffer to speak of.
+
+    So a large request is under way for as long as it would be on a real line, and whoever is killed meanwhile has sent
+    a part of it.
+    """
+
+    target_host: str
+    target_port: int
+    host: str = "127.0.0.1"
+    port: int = 0
+    _door: socket.socket = field(init=False, repr=False)
+
+    def __enter__(self) -> SlowLine:
+        self._door = socket.socket()
+        # Before listen(), so that connections have it from their first byte on (tcp(7)).
+        self._door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)
+        self._door.bind((self.host, 0))
+        self._door.listen()
+        self.port = self._door.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # shutdown() wakes accept(); close() alone does not.
+        self._door.shutdown(socket.SHUT_RDWR)
+        self._door.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._door.accept()
+                server = socket.create_connection((self.target_host, self.target_port))
+                for source, sink, pace in ((client, server, PIECE / BYTES_A_SECOND), (server, client, 0.0)):
+                    threading.Thread(target=_pump, args=(source, sink, pace), daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket, pace: float) -> None:
+    """Move bytes until either side ends, then end both."""
+    with suppress(OSError):
+        while data := source.recv(PIECE):
+            time.sleep(pace * len(data) / PIECE)
+            sink.sendall(data)
+    for side in (source, sink):
+        with suppress(OSError):
+            side.shutdown(socket.SHUT_RDWR)
+    source.close()

@@ -1,0 +1,166 @@
+"""One file per campaign or agent."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from api_support import DAY as WINDOW
+
+from airflow_provider_callreport.api.client import CallReportClient
+from airflow_provider_callreport.api.errors import TableError
+from airflow_provider_callreport.api.settings import settings_from_connection
+from airflow_provider_callreport.export import ExportRequest, _make_files, default_filename, export_report
+from airflow_provider_callreport.grouping import MAX_GROUPS, GroupSpool, check_placeholder, safe_names
+from airflow_provider_callreport.report import Column, RunIdentity
+from airflow_provider_callreport.sandbox.calls import Call, ListedCalls, SyntheticCalls
+from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer, SandboxSmtp
+from airflow_provider_callreport.sandbox.settings import SandboxSettings
+
+DAY = WINDOW.local_start
+
+
+def client_of(server: SandboxServer) -> CallReportClient:
+    fields = json.loads(server.connection_json())
+    settings, _ = settings_from_connection(
+        host=fields["host"], port=None, scheme=None, login=fields["login"], password=fields["password"], extra={}
+    )
+    return CallReportClient(settings)
+
+
+def grouped(**changes: object) -> ExportRequest:
+    return ExportRequest(**{"report": "calls", "window": WINDOW, "group_by": "Campaign", **changes})  # type: ignore[arg-type]
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+
+
+def test_every_call_is_in_the_file_of_its_campaign_and_in_no_other(tmp_path: Path) -> None:
+    """The groups' files partition the report, in the report's order, whatever the number of pages."""
+    with SandboxServer(SandboxSettings(calls=SyntheticCalls(700))) as server, client_of(server) as client:
+        whole = _make_files(client, grouped(group_by=None), grouped().info(), tmp_path, wants_figures=False)
+        rows = read(whole.files[0].path)
+        made = _make_files(client, grouped(), grouped().info(), tmp_path, wants_figures=False)
+    campaigns = sorted({row["Campaign"] or "(none)" for row in rows})
+    assert len(campaigns) > 2
+    assert len(made.files) == len(campaigns)
+    for campaign, file in zip(campaigns, made.files, strict=True):
+        expected = [row for row in rows if (row["Campaign"] or "(none)") == campaign]
+        assert read(file.path) == expected
+        assert file.rows == len(expected)
+        assert file.filename == f"calls_{DAY.date()}_{file.group}.csv"
+    assert sum(file.rows for file in made.files) == made.outcome.rows == 700
+
+
+@pytest.mark.parametrize("file_format", ["xlsx", "pdf"])
+def test_each_spreadsheet_and_pdf_is_a_whole_file_of_its_own(tmp_path: Path, file_format: str) -> None:
+    """Formats that cannot be reopened are written one after another, in the same bytes each time."""
+    with SandboxServer(SandboxSettings(calls=SyntheticCalls(60))) as server, client_of(server) as client:
+        request = grouped(file_format=file_format, format_options={})
+        first = _make_files(client, request, request.info(), tmp_path, wants_figures=True)
+        hashes = [file.sha256 for file in first.files]
+        second = _make_files(client, request, request.info(), tmp_path, wants_figures=True)
+    assert len(set(hashes)) == len(hashes) > 1
+    assert hashes == [file.sha256 for file in second.files]
+    assert not list(tmp_path.glob("group-*"))
+
+
+def test_groups_go_to_their_keys_and_into_one_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 gets an object per group, and the mail has all of them attached."""
+    from airflow_provider_callreport.delivery.email import EmailDestination
+    from airflow_provider_callreport.delivery.s3 import S3Destination
+
+    run = RunIdentity("dag", "task", "run")
+    with (
+        SandboxServer(SandboxSettings(calls=SyntheticCalls(90))) as server,
+        SandboxS3() as s3,
+        SandboxSmtp() as smtp,
+        client_of(server) as client,
+    ):
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", s3.connection_json())
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", smtp.connection_json())
+        summary = export_report(
+            client,
+            grouped(),
+            run=run,
+            s3=S3Destination("reports", "calls/campaign=[[ group ]]/calls.csv"),
+            email=EmailDestination(to="head@example.com"),
+        )
+        keys = s3.keys("reports")
+        attachments = [part.get_filename() for part in smtp.messages[0].message.iter_attachments()]
+        assert len(smtp.messages) == 1
+        assert sum(len(read_bytes(s3.read(key, "reports"))) for key in keys) == 90
+    assert sorted(file.uri or "" for file in summary.files) == [f"s3://reports/{key}" for key in sorted(keys)]
+    assert all(key.startswith("calls/campaign=") and "[[" not in key for key in keys)
+    assert len(attachments) == len(keys) == len(summary.files) > 2
+
+
+def read_bytes(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+
+
+def test_an_empty_report_gives_one_file_that_says_so(tmp_path: Path) -> None:
+    """F6: `empty="write"` delivers something even when there is no group."""
+    with SandboxServer(SandboxSettings(calls=ListedCalls([]))) as server, client_of(server) as client:
+        made = _make_files(client, grouped(), grouped().info(), tmp_path, wants_figures=False)
+    assert [(file.group, file.rows) for file in made.files] == [("no calls", 0)]
+    assert read(made.files[0].path) == []
+
+
+def test_a_group_column_that_the_file_does_not_have_is_named(tmp_path: Path) -> None:
+    """Grouping by a dropped column would show what was to be hidden."""
+    with SandboxServer(SandboxSettings(calls=SyntheticCalls(5))) as server, client_of(server) as client:
+        request = grouped(group_by="Agents", redact={"Agents": "drop"})
+        with pytest.raises(
+            TableError, match="group_by names 'Agents', which is no column of the file; it has Caller Num"
+        ):
+            _make_files(client, request, request.info(), tmp_path, wants_figures=False)
+
+
+def test_groups_by_a_redacted_column_show_only_what_is_left(tmp_path: Path) -> None:
+    """P1: the group's name is the redacted value."""
+    calls = [Call(DAY.replace(tzinfo=None), cells={"Caller Number": "919876543210", "Campaign": "Sales"})]
+    with SandboxServer(SandboxSettings(calls=ListedCalls(calls))) as server, client_of(server) as client:
+        request = grouped(group_by="Caller Number", redact={"Caller Number": "last4"})
+        made = _make_files(client, request, request.info(), tmp_path, wants_figures=False)
+    assert [file.group for file in made.files] == ["________3210"]
+
+
+def test_too_many_groups_are_refused(tmp_path: Path) -> None:
+    """A column of ids does not become ten thousand files."""
+    spool = GroupSpool(tmp_path, [Column("Id")], "Id")
+    spool.add([(str(number),) for number in range(MAX_GROUPS)])
+    with pytest.raises(TableError, match=f"gives more than {MAX_GROUPS} files"):
+        spool.add([("one more",)])
+
+
+def test_names_are_safe_and_differ() -> None:
+    """No path, no control character, no two names that a file system takes for one."""
+    names = ["Sales", "sales", "a/b", "a:b", "../../etc", "अनिल", "x\ny", ""]
+    safe = safe_names(names)
+    assert safe["अनिल"] == "अनिल"
+    assert safe["../../etc"] == "_.._etc"
+    assert len({name.casefold() for name in safe.values()}) == len(names)
+    assert not any(set("/\\\n:") & set(name) for name in safe.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "group_by", "sentence"),
+    [
+        ("calls.csv", "Campaign", r"group_by is set and s3_key has no \[\[ group \]\]"),
+        ("[[group]].csv", None, r"s3_key has \[\[ group \]\] and group_by is not set"),
+    ],
+)
+def test_placeholder_and_group_by_go_together(text: str, group_by: str | None, sentence: str) -> None:
+    """Without the placeholder all groups would overwrite one key."""
+    with pytest.raises(ValueError, match=sentence):
+        check_placeholder("s3_key", text, group_by)
+
+
+def test_default_filename_has_the_placeholder() -> None:
+    """Attachments differ by name."""
+    assert default_filename(grouped()) == f"calls_{DAY.date()}_[[ group ]].csv"

@@ -1,0 +1,317 @@
+"""A run's window becomes the API's times, and every call falls into exactly one window (T1); filters."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from api_support import DAY, KOLKATA, behave, client_of, listed, read_report, sandbox
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_callreport.api.errors import SettingsError, WindowError
+from airflow_provider_callreport.api.filters import (
+    Window,
+    build_filter,
+    duration_filter,
+    filters_in_words,
+    number_filter,
+    parse_time,
+)
+from airflow_provider_callreport.api.paging import ReportReader
+from airflow_provider_callreport.sandbox.calls import Call, SyntheticCalls
+from airflow_provider_callreport.sandbox.servers import SandboxServer
+
+HOUR = timedelta(hours=1)
+
+#: Zone, day, and the hours that it has.
+DAYS = [
+    ("Europe/Berlin", datetime(2026, 3, 29), 23),
+    ("Europe/Berlin", datetime(2026, 10, 25), 25),
+    ("America/New_York", datetime(2026, 3, 8), 23),
+    ("America/New_York", datetime(2026, 11, 1), 25),
+    ("Australia/Lord_Howe", datetime(2026, 4, 5), 24.5),
+    ("Australia/Lord_Howe", datetime(2026, 10, 4), 23.5),
+    ("Asia/Kolkata", datetime(2026, 3, 13), 24),
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SandboxServer]:
+    with sandbox() as running:
+        yield running
+
+
+def _day(name: str, day: datetime) -> tuple[ZoneInfo, datetime, datetime]:
+    """The zone, and the first instants of a local day and the next in UTC."""
+    zone = ZoneInfo(name)
+    start, end = (moment.replace(tzinfo=zone).astimezone(UTC) for moment in (day, day + timedelta(days=1)))
+    return zone, start, end
+
+
+def _hourly(start: datetime, end: datetime, zone: ZoneInfo) -> list[Window]:
+    """The hourly runs of a day, as Airflow makes them: an hour of real time each, the last one shorter if need be."""
+    edges = []
+    while start < end:
+        edges.append(start)
+        start += HOUR
+    return [Window(one, other, zone) for one, other in zip(edges, [*edges[1:], end], strict=True)]
+
+
+@pytest.mark.parametrize(("name", "day", "hours"), DAYS)
+def test_hourly_runs_partition_the_day(server: SandboxServer, name: str, day: datetime, hours: float) -> None:
+    """T1: 23, 24 or 25 hourly runs over a day on which clocks change: every call is in exactly one of them."""
+    zone, start, end = _day(name, day)
+    assert (end - start) / HOUR == hours
+    instants = [start + timedelta(minutes=4 * step) for step in range(int((end - start) / timedelta(minutes=4)))]
+    # The last second of the day, and the seconds on either side of the changes.
+    instants += [start + second for second in (end - start - timedelta(seconds=1), HOUR, HOUR - timedelta(seconds=1))]
+    calls = [
+        Call(moment.astimezone(zone).replace(tzinfo=None), call_id=f"call-{number}", number=f"9198{number:08}")
+        for number, moment in enumerate(instants)
+    ]
+    behave(server, calls=listed(*calls, timezone=name))
+    windows = _hourly(start, end, zone)
+    got: Counter[str] = Counter()
+    with client_of(server) as client:
+        for window in windows:
+            reader = ReportReader(client, "calls", {}, window, rounds_wait=())
+            got.update(record["1"] for page in reader.pages() for record in page.records)  # type: ignore[call-overload]
+            assert reader.proof is not None
+            assert reader.proof.complete is (None if window.api_filter() is None else True)
+    assert got == Counter(call.number for call in calls)
+    assert len(windows) == -(-hours // 1)
+
+
+@pytest.mark.parametrize(("name", "day", "hours"), DAYS)
+def test_the_day_as_one_window_has_every_call(name: str, day: datetime, hours: float) -> None:
+    """T1: a daily run asks from the first second of the local day to its last."""
+    zone, start, end = _day(name, day)
+    assert Window(start, end, zone).api_filter() == {
+        "dtGte": f"{day:%Y-%m-%d} 00:00:00",
+        "dtLte": f"{day:%Y-%m-%d} 23:59:59",
+    }
+
+
+def test_a_utc_day_of_an_indian_account() -> None:
+    """T1: midnight UTC is half past five in the morning in Kolkata."""
+    window = Window(datetime(2026, 3, 13, tzinfo=UTC), datetime(2026, 3, 14, tzinfo=UTC), KOLKATA)
+    assert window.api_filter() == {"dtGte": "2026-03-13 05:30:00", "dtLte": "2026-03-14 05:29:59"}
+
+
+def test_the_repeated_hour_belongs_to_its_second_pass() -> None:
+    """T1: the hour from 2 to 3 that Berlin has twice is asked for once, when all of its calls have happened."""
+    zone = ZoneInfo("Europe/Berlin")
+    starts = [datetime(2026, 10, 24, 23, tzinfo=UTC) + hour * HOUR for hour in range(4)]
+    before, first, second, after = (Window(start, start + HOUR, zone) for start in starts)
+    assert before.api_filter() == {"dtGte": "2026-10-25 01:00:00", "dtLte": "2026-10-25 01:59:59"}
+    assert first.api_filter() is None
+    assert second.api_filter() == {"dtGte": "2026-10-25 02:00:00", "dtLte": "2026-10-25 02:59:59"}
+    assert after.api_filter() == {"dtGte": "2026-10-25 03:00:00", "dtLte": "2026-10-25 03:59:59"}
+
+
+def test_a_window_without_wall_time_is_an_empty_report_that_says_why(server: SandboxServer) -> None:
+    """T1: the first pass of a repeated hour makes no request, and its file says where the calls are."""
+    behave(server, calls=listed(timezone="Europe/Berlin"))
+    zone = ZoneInfo("Europe/Berlin")
+    reading = read_report(
+        server, window=Window(datetime(2026, 10, 25, 0, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC), zone)
+    )
+    assert reading.rows == []
+    assert reading.outcome.note == "The window lies in an hour that clocks repeat; its calls are in the next one."
+    assert server.requests == []
+
+
+ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC", "Asia/Kathmandu"]
+
+
+@given(
+    zone=st.sampled_from(ZONES).map(ZoneInfo),
+    start=st.datetimes(datetime(2025, 1, 1), datetime(2027, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC)),
+    cuts=st.lists(st.integers(1, 40_000_000), min_size=1, max_size=6, unique=True),
+)
+def test_adjacent_windows_leave_no_gap_and_no_overlap(zone: ZoneInfo, start: datetime, cuts: list[int]) -> None:
+    """T1: whatever the edges, fractions of a second included, one window ends a second before the next begins."""
+    edges = [start, *(start + timedelta(milliseconds=cut) for cut in sorted(cuts))]
+    spans = [
+        span for one, other in itertools.pairwise(edges) if (span := Window(one, other, zone).wall_times()) is not None
+    ]
+    whole = Window(edges[0], edges[-1], zone).wall_times()
+    assert (whole is None) == (not spans)
+    assert all(one[1] == other[0] for one, other in itertools.pairwise(spans))
+    assert not spans or whole == (spans[0][0], spans[-1][1])
+
+
+@given(
+    zone=st.sampled_from(ZONES).map(ZoneInfo),
+    call=st.datetimes(datetime(2025, 1, 1), datetime(2027, 1, 1)).map(lambda moment: moment.replace(microsecond=0)),
+)
+def test_every_wall_time_is_in_the_hour_that_it_names(zone: ZoneInfo, call: datetime) -> None:
+    """T1: a call at an instant is in the window of the hour of its second pass, or of its only one."""
+    instant = call.replace(tzinfo=UTC)
+    wall = instant.astimezone(zone).replace(tzinfo=None)
+    hour = instant.replace(minute=0, second=0)
+    containing = [
+        offset
+        for offset in range(-3, 4)
+        if (span := Window(hour + offset * HOUR, hour + (offset + 1) * HOUR, zone).wall_times()) is not None
+        and span[0] <= wall < span[1]
+    ]
+    assert len(containing) == 1
+    assert 0 <= containing[0] <= 1
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [
+        ("2026-03-13", datetime(2026, 3, 13, tzinfo=KOLKATA)),
+        (" 2026-03-13T10:00:00 ", datetime(2026, 3, 13, 10, tzinfo=KOLKATA)),
+        ("2026-03-13T10:00:00+00:00", datetime(2026, 3, 13, 10, tzinfo=UTC)),
+        ("2026-03-13 10:00:00Z", datetime(2026, 3, 13, 10, tzinfo=UTC)),
+        (datetime(2026, 3, 13), datetime(2026, 3, 13, tzinfo=KOLKATA)),
+        (datetime(2026, 3, 13, tzinfo=UTC), datetime(2026, 3, 13, tzinfo=UTC)),
+    ],
+)
+def test_how_a_time_is_read(value: Any, moment: datetime) -> None:
+    """T1: a time without an offset is in the account's zone."""
+    assert parse_time(value, "window_start", KOLKATA) == moment
+
+
+@pytest.mark.parametrize("value", [None, "", "  ", "None"])
+def test_a_missing_time_is_one_sentence(value: Any) -> None:
+    """T1: a run without a data interval never exports everything."""
+    with pytest.raises(WindowError, match="window_start is empty: this run has no data interval"):
+        parse_time(value, "window_start", KOLKATA)
+
+
+@pytest.mark.parametrize("value", ["yesterday", "13/03/2026", "1700000000", "2026-02-30", 5])
+def test_an_unreadable_time_is_one_sentence(value: Any) -> None:
+    """T1: the sentence names the argument, what it was and what is allowed."""
+    with pytest.raises(WindowError, match=rf"window_end is '{value}', which is no time; allowed is ISO 8601, such as"):
+        parse_time(value, "window_end", KOLKATA)
+
+
+def test_an_empty_or_turned_window_is_refused() -> None:
+    """T1: start and end must differ, in this order, and be aware."""
+    with pytest.raises(WindowError, match="set window_start and window_end so that window_start is earlier"):
+        Window(DAY.start, DAY.start, KOLKATA)
+    with pytest.raises(WindowError, match="is empty"):
+        Window(DAY.end, DAY.start, KOLKATA)
+    with pytest.raises(WindowError, match=r"window_end is 2026-03-14T00:00:00, which has no time zone"):
+        Window(DAY.start, datetime(2026, 3, 14), KOLKATA)
+
+
+def test_filters_reach_the_api_untouched(server: SandboxServer) -> None:
+    """T1: known and unknown keys pass through; the window's own are added."""
+    filters = {"agent": ["Asha Rao"], "dur": {"gte": 30}, "anything": {"new": [1, None, True]}, "cNum": "919876543210"}
+    behave(server, calls=SyntheticCalls(10))
+    read_report(server, filters=filters)
+    (request,) = server.requests[:1]
+    assert request.body == {
+        "filter": {**filters, "dtGte": "2026-03-13 00:00:00", "dtLte": "2026-03-13 23:59:59"},
+        "sz": 100,
+        "page": 0,
+        "sAftr": [],
+    }
+    assert request.credentials == ("userId", "token")
+
+
+@pytest.mark.parametrize(
+    ("filters", "sentence"),
+    [
+        ({"dtGte": "x"}, "filters has dtGte, which belongs to the window; set window_start and window_end instead"),
+        ({"dtLte": "x"}, "filters has dtLte, which belongs to the window; set window_start and window_end instead"),
+        (["cNum"], 'filters must be an object such as {"cNum": "919876543210"}, not list'),
+        ({1: "x"}, 'filters must be an object such as {"cNum": "919876543210"}, not dict'),
+        ({"since": DAY.start}, "filters has since of type datetime, which JSON cannot hold"),
+        ({"dur": {"gte": float("nan")}}, "filters has dur of type dict, which JSON cannot hold"),
+        ({"agent": {"a", "b"}}, "filters has agent of type set, which JSON cannot hold"),
+    ],
+)
+def test_a_wrong_filter_is_one_sentence(filters: Any, sentence: str) -> None:
+    """T1: the sentence names the key, what it was and what is allowed, and never a value."""
+    with pytest.raises(SettingsError) as failed:
+        build_filter(filters, DAY)
+    assert str(failed.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"at_least": 60}, {"gte": 60}),
+        ({"at_most": timedelta(minutes=2)}, {"lte": 120}),
+        ({"at_least": 1.5, "at_most": 1.5}, {"gte": 1.5, "lte": 1.5}),
+        ({"at_least": 0, "at_most": 90.0}, {"gte": 0, "lte": 90}),
+    ],
+)
+def test_duration_filter(arguments: dict[str, Any], expected: dict[str, Any]) -> None:
+    """T1: seconds or a timedelta, both ends inclusive."""
+    assert duration_filter(**arguments) == {"dur": expected}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({}, "duration_filter needs at_least, at_most or both, in seconds"),
+        ({"at_least": -1}, "duration_filter has at_least=-1; allowed are seconds of at least 0, or a timedelta"),
+        ({"at_most": "60"}, "duration_filter has at_most='60'; allowed are seconds of at least 0, or a timedelta"),
+        ({"at_most": True}, "duration_filter has at_most=True; allowed are seconds"),
+        ({"at_least": float("nan")}, "duration_filter has at_least=nan; allowed are seconds"),
+        ({"at_most": float("inf")}, "duration_filter has at_most=inf; allowed are seconds"),
+        ({"at_least": 9, "at_most": 3}, "duration_filter has at_least=9 above at_most=3"),
+    ],
+)
+def test_a_wrong_duration_is_one_sentence(arguments: dict[str, Any], sentence: str) -> None:
+    """T1: the sentence names the argument, what it was and what is allowed."""
+    with pytest.raises(SettingsError) as failed:
+        duration_filter(**arguments)
+    assert str(failed.value).startswith(sentence)
+
+
+def test_number_filter() -> None:
+    """T1: each argument is its API key, without white space around it."""
+    assert number_filter(caller=" 919876543210 ", mask="mask_12345") == {"cNum": "919876543210", "mask": "mask_12345"}
+    assert number_filter(from_number="1", to_number="2") == {"frm": "1", "to": "2"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({}, "number_filter needs caller, from_number, to_number or mask"),
+        ({"caller": 919876543210}, "number_filter has caller of type int; allowed is text with digits"),
+        ({"to_number": " "}, "number_filter has to_number of type str; allowed is text with digits"),
+    ],
+)
+def test_a_wrong_number_is_one_sentence_without_the_number(arguments: dict[str, Any], sentence: str) -> None:
+    """P1: the sentence names argument and type, not the number."""
+    with pytest.raises(SettingsError) as failed:
+        number_filter(**arguments)
+    assert str(failed.value) == sentence
+
+
+def test_filters_in_words_show_no_number() -> None:
+    """P1: covers and mails say that a number was asked for, with its last two digits at most."""
+    filters = {
+        "cNum": ["919876543210", "919876500011"],
+        "frm": "anonymous",
+        "note": "call back 98765 43210 today",
+        "agent": ["Asha Rao"],
+        "dur": {"gte": 30, "lte": 60},
+        "to": None,
+        "mask": {},
+        "list": [],
+        "zero": 0,
+    }
+    assert filters_in_words(filters) == (
+        "agent: Asha Rao",
+        "cNum: number ending in 10, number ending in 11",
+        "dur: gte 30, lte 60",
+        "frm: a number",
+        "note: number ending in 10",
+        "zero: 0",
+    )
