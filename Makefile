@@ -25,7 +25,7 @@ test: $(VENV)/.dev ## run the tests (TESTS=path, PYTEST=options)
 check: $(VENV)/.dev ## lint, formatting and types
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
-	@$(BIN)/mypy --strict airflow_provider_callreport example_dags tools
+	@$(BIN)/mypy --strict $(SOURCES)
 
 format: $(VENV)/.dev ## let ruff format and mend what it can
 	@$(BIN)/ruff check --fix $(SOURCES)

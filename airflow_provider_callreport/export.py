@@ -236,7 +236,7 @@ def _read_once(
             if proof is None or proof.rows != rows_written:
                 raise IncompleteReportError(
                     "the rows that were written are not the rows that came",
-                    page=reader.requests,
+                    page=reader.page,
                     rows=rows_written,
                     promised=proof.rows if proof else None,
                 )

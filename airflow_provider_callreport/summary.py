@@ -9,8 +9,9 @@ from typing import Any
 
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome
 
-#: Bytes of JSON that the summary may have, whatever the report (it is a row in Airflow's database).
-MAX_XCOM_BYTES = 4000
+#: Bytes of JSON that the summary may have, whatever the report (it is a row in Airflow's database): 4 KB, less what the
+#: counts of omitted entries take.
+MAX_XCOM_BYTES = 4096 - 4 * len('"redacted_columns_omitted": 1000000, ')
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,9 @@ class ExportSummary:
     def to_xcom(self) -> dict[str, Any]:
         """The small dict that the operators return: under `MAX_XCOM_BYTES` of JSON, without a row's content.
 
-        The report is proved whole when ``rows`` equals ``reported_total``. When many columns or recipients would make
-        the dict larger, their lists are cut and ``columns_omitted`` or ``emailed_to_omitted`` says by how many.
+        The report is proved whole when ``rows`` equals ``reported_total``. When many columns, files or recipients would
+        make the dict larger, their lists are cut, the longest first, and ``columns_omitted``, ``files_omitted`` or
+        ``emailed_to_omitted`` says by how many entries.
         """
         info, outcome = self.info, self.outcome
         value: dict[str, Any] = {
@@ -89,7 +91,7 @@ class ExportSummary:
             "files": [file.to_xcom() for file in self.files],
             "emailed_to": list(self.emailed_to),
         }
-        _shorten(value, ("columns", "redacted_columns", "emailed_to"))
+        _shorten(value, ("columns", "redacted_columns", "files", "emailed_to"))
         return value
 
     def in_words(self) -> str:
@@ -104,9 +106,10 @@ class ExportSummary:
 
 def _shorten(value: dict[str, Any], names: Sequence[str]) -> None:
     """Cut the longest of some lists from its end until the whole fits."""
-    while len(json.dumps(value)) > MAX_XCOM_BYTES:
-        name = max(names, key=lambda name: len(json.dumps(value[name])))
-        if not value[name]:
-            return
+    sizes = {name: [len(json.dumps(item)) + len(", ") for item in value[name]] for name in names}
+    excess = len(json.dumps(value)) - MAX_XCOM_BYTES
+    while excess > 0 and any(sizes.values()):
+        name = max(names, key=lambda name: sum(sizes[name]))
+        excess -= sizes[name].pop()
         value[name].pop()
         value[f"{name}_omitted"] = value.get(f"{name}_omitted", 0) + 1

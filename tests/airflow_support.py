@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -37,6 +38,9 @@ from airflow_provider_callreport.sandbox.servers import (
 from airflow_provider_callreport.sandbox.settings import SandboxSettings
 
 T = TypeVar("T")
+
+#: The installed version, such as ``(3, 3)``.
+AIRFLOW = tuple(int(number) for number in version("apache-airflow").split(".")[:2])
 
 KOLKATA = ZoneInfo("Asia/Kolkata")
 

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from api_support import DAY, api_url, client_settings
+from api_support import DAY
 
 from airflow_provider_callreport.sandbox.calls import SyntheticCalls
 from airflow_provider_callreport.sandbox.faults import Fault
@@ -46,8 +46,12 @@ BYTES_A_SECOND, PIECE = 1_500_000, 8192
 #: Size of a part where the export goes in parts; S3 itself wants 5 MiB at least.
 PART_BYTES = 40_000
 
+#: The environment variable that tells `crash_warm_up` where the servers are.
+SITE_VARIABLE = "CALLREPORT_CRASH_SITE"
+
 #: A process that takes longer than this hangs.
 PATIENCE = 60
+
 
 class Terminated(BaseException):
     """What a task's ``SIGTERM`` handler raises: as Airflow's ``AirflowTaskTerminated``, no `Exception`."""
@@ -113,20 +117,18 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class Site:
-    """The servers, and how a process reaches them.
+    """The servers.
 
     Attributes:
+        s3, smtp: two of them.
+        environment: Airflow's ``AIRFLOW_CONN_*`` variables, by which a process reaches them all.
         forks: makes the processes.
-        s3, smtp: the servers themselves.
-        api_url: the vendor's base URL.
-        connections: Airflow's ``AIRFLOW_CONN_*`` variables.
     """
 
-    forks: ForkServerContext
     s3: SandboxS3
     smtp: SandboxSmtp
-    api_url: str
-    connections: Mapping[str, str]
+    environment: Mapping[str, str]
+    forks: ForkServerContext
 
     def object(self, key: str) -> bytes | None:
         """What is at a key, or None."""
@@ -157,14 +159,14 @@ def slow_site() -> Iterator[Site]:
         smtp = running.enter_context(SandboxSmtp())
         s3_line = running.enter_context(SlowLine(s3.host, s3.port))
         smtp_line = running.enter_context(SlowLine(smtp.host, smtp.port))
-        connections = {
+        environment = {
             "AIRFLOW_CONN_CALLREPORT_DEFAULT": api.connection_json(page_size=PAGE),
             "AIRFLOW_CONN_AWS_DEFAULT": s3.connection_json(endpoint_url=f"http://{s3_line.host}:{s3_line.port}"),
             "AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(
                 {**json.loads(smtp.connection_json()), "host": smtp_line.host, "port": smtp_line.port}
             ),
         }
-        yield Site(running.enter_context(fork_server()), s3, smtp, api_url(api), connections)
+        yield Site(s3, smtp, environment, fork_server(environment))
 
 
 @dataclass
@@ -181,71 +183,84 @@ class Run:
 
     def kill_after(self, seconds: float, number: signal.Signals) -> None:
         """Send a signal at a moment after the export has begun, and wait for the end."""
-        assert self.said.recv() == "began"
+        self._hear()
         self.process.join(seconds)
         with suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
-        self.process.join(PATIENCE)
-        assert not self.process.is_alive(), f"{number.name} does not end it"
+        self._join()
 
-    def end(self) -> str:
-        """Wait for the end of an undisturbed export; what it said last."""
-        assert self.said.recv() == "began"
-        assert self.said.poll(PATIENCE), "it hangs"
+    def end(self) -> tuple[str, float]:
+        """Wait for the end of an undisturbed export; what it said last, and how many seconds it took."""
+        self._hear()
+        began = time.monotonic()
+        word = self._hear()
+        seconds = time.monotonic() - began
+        self._join()
+        return word, seconds
+
+    def _hear(self) -> str:
+        assert self.said.poll(PATIENCE), "the export hangs"
         word: str = self.said.recv()
-        self.process.join(PATIENCE)
         return word
 
+    def _join(self) -> None:
+        self.process.join(PATIENCE)
+        assert not self.process.is_alive(), "the process does not end"
 
-@contextmanager
-def fork_server() -> Iterator[ForkServerContext]:
-    """The process that all exports are forked from."""
+
+def fork_server(environment: Mapping[str, str]) -> ForkServerContext:
+    """Start the process that all exports are forked from."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["crash_warm_up"])
     with pytest.MonkeyPatch.context() as patch:
         # Python 3.11's fork server imports with the sys.path that it starts with.
         patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+        patch.setenv(SITE_VARIABLE, json.dumps(environment))
         forkserver.ensure_running()
-    yield context
+    return context
 
 
 def start(site: Site, export: Export) -> Run:
     """Start a try of an export."""
-    context = site.forks
     export.temp.mkdir(parents=True, exist_ok=True)
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_export, args=(export, site.api_url, dict(site.connections), theirs), daemon=True)
+    ours, theirs = site.forks.Pipe(duplex=False)
+    process = site.forks.Process(target=_try, args=(export, dict(site.environment), theirs), daemon=True)
     process.start()
     theirs.close()
     return Run(process, ours)
 
 
-def _export(export: Export, url: str, connections: Mapping[str, str], tell: Connection) -> None:
-    """The process: what an operator does, without Airflow's two seconds around it."""
-    _silence(export.folder / "log")
-    os.environ.update(connections, TMPDIR=str(export.temp))
-    tempfile.tempdir = None
-
-    from airflow_provider_callreport.api.client import CallReportClient
+def export(what: Export, environment: Mapping[str, str]) -> None:
+    """Export: what an operator does, without Airflow around it."""
     from airflow_provider_callreport.delivery.email import EmailDestination
     from airflow_provider_callreport.delivery.s3 import S3Destination
     from airflow_provider_callreport.export import ExportRequest, export_report
+    from airflow_provider_callreport.hooks.callreport import CallReportHook
     from airflow_provider_callreport.report import RunIdentity
 
-    if export.in_parts:
+    os.environ.update(environment)
+    if what.in_parts:
         S3Destination.part_bytes = PART_BYTES
+    with CallReportHook().get_conn() as client:
+        export_report(
+            client,
+            ExportRequest("calls", DAY, file_format=what.file_format),
+            run=RunIdentity("crash", "export", what.name),
+            s3=S3Destination("reports", what.key, if_exists=what.if_exists),
+            email=EmailDestination(to=what.recipient),
+            send_record=what.record,
+        )
+
+
+def _try(what: Export, environment: Mapping[str, str], tell: Connection) -> None:
+    """The process."""
+    _silence(what.folder / "log")
+    os.environ["TMPDIR"] = str(what.temp)
+    tempfile.tempdir = None
     signal.signal(signal.SIGTERM, _terminate)
     tell.send("began")
     try:
-        with CallReportClient(client_settings(url, page_size=PAGE)) as client:
-            export_report(
-                client,
-                ExportRequest("calls", DAY, file_format=export.file_format),
-                run=RunIdentity("crash", "export", export.name),
-                s3=S3Destination("reports", export.key, if_exists=export.if_exists),
-                email=EmailDestination(to=export.recipient),
-                send_record=export.record,
-            )
+        export(what, environment)
     except Terminated:
         sys.exit(128 + signal.SIGTERM)
     except Exception as error:

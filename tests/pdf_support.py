@@ -57,6 +57,30 @@ FIGURES = Figures(
     talk_calls=70,
 )
 
+#: Text in every script that the shipped fonts draw, with conjuncts, joined letters, marks and sequences.
+SCRIPTS = {
+    "Latin": "José Łukasz Şişli “quoted” – € ₹500",
+    "Vietnamese": "Tiếng Việt",
+    "Greek": "Αθήνα",
+    "Cyrillic": "Русский",
+    "Devanagari": "क्षत्रिय श्रीमती कृष्णा द्वितीय",
+    "Bengali": "ক্ষমা বন্দ্যোপাধ্যায় চট্টগ্রাম",
+    "Gurmukhi": "ਗੁਰਪ੍ਰੀਤ ਸਿੰਘ",
+    "Gujarati": "ક્ષત્રિય શ્રી પટેલ",
+    "Odia": "ଓଡ଼ିଆ ପଟ୍ଟନାୟକ",
+    "Tamil": "தமிழ்ச்செல்வி ஸ்ரீ",
+    "Telugu": "శ్రీనివాస్ లక్ష్మి",
+    "Kannada": "ಶ್ರೀಕೃಷ್ಣ ಕ್ಷಮಾ",
+    "Malayalam": "കൃഷ്ണൻ ശ്രീലക്ഷ്മി",
+    "Sinhala": "ශ්‍රී ලංකා",
+    "Thai": "กรุงเทพ",
+    "Arabic": "محمد السلام خان",
+    "Urdu": "ٹیلیفون گفتگو",
+    "Hebrew": "עולם",
+    "emoji": "😀 👩‍👩‍👧 🇮🇳 👍🏽",
+    "symbols": "done ✓ phone ☎",
+}
+
 
 def calls(count: int) -> list[Row]:
     """Calls in order of time, each with an id of its own in "Details"."""

@@ -73,6 +73,7 @@ def test_an_export_that_is_killed_leaves_nothing_half_visible(site: Site, tmp_pa
             assert truths[file_format, False].sha256 == truths[file_format, True].sha256, "D1: the same bytes"
         points = [point(tmp_path, number, variants, shuffle) for number in range(POINTS)]
         traces = list(pool.map(lambda one: killed(site, one, truths[one.variant]), points))
+    print({v: t.seconds for v,t in truths.items()})
     print(f"\n{POINTS} kill points, seed {SEED}: {table(traces)}")
     seen = Counter(trace.stage for trace in traces)
     assert seen["nothing delivered"] >= POINTS // 5, "the points are spread over the export"
@@ -103,10 +104,8 @@ def undisturbed(site: Site, folder: Path, file_format: str, in_parts: bool) -> T
     """Run an export to its end; what it makes, and in how much time."""
     name = f"undisturbed-{file_format}-{'parts' if in_parts else 'whole'}"
     export = Export(name, folder / name, file_format, in_parts, "fail")
-    run = start(site, export)
-    began = time.monotonic()
-    assert run.end() == "done"
-    seconds = time.monotonic() - began
+    word, seconds = start(site, export).end()
+    assert word == "done"
     content = site.object(export.key)
     assert content
     assert list(map(attachment_sha256, site.mails(export.recipient))) == [sha256(content)]
@@ -141,11 +140,11 @@ def killed(site: Site, one: Point, truth: Truth) -> Trace:
         os.utime(directory, (time.time() - 120,) * 2)
 
     state = (export.record.get() or {}).get("state")
-    word = start(site, export).end()
+    word, _ = start(site, export).end()
     after = site.mails(export.recipient)
     if state == "intent":
         assert word == "MailMaybeSentError", one
-        assert len(after) == len(mails)
+        assert len(after) <= 1
     else:
         assert word == "done", one
         assert len(after) == 1

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import warnings
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def bag() -> DagBag:
 
 def rendered(task: Any, run_time: str) -> dict[str, Any]:
     """The task's templates as Airflow would render them at a run whose data interval ends at ``run_time``."""
-    context = {"data_interval_end": pendulum.parse(run_time).in_timezone("UTC")}
+    context = {"data_interval_end": pendulum.instance(datetime.fromisoformat(run_time)).in_timezone("UTC")}
     names = ("window_start", "window_end", "s3_key")
     return {name: task.render_template(getattr(task, name), context) for name in names}
 
@@ -51,8 +52,9 @@ def test_they_are_fit_for_daily_use(bag: DagBag) -> None:
     for dag in bag.dags.values():
         assert str(dag.timezone) == "Asia/Kolkata", dag.dag_id
         assert dag.catchup is False, dag.dag_id
-        assert all(task.retries >= 2 for task in dag.tasks), dag.dag_id
-        assert all(task.redact["Caller Number"] == "last4" for task in dag.tasks), dag.dag_id
+        tasks: list[Any] = list(dag.tasks)
+        assert all(task.retries >= 2 for task in tasks), dag.dag_id
+        assert all(task.redact["Caller Number"] == "last4" for task in tasks), dag.dag_id
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,9 @@ def test_the_demo_delivers_what_it_says(tmp_path: Path) -> None:
     assert table == [[run.dag_id, "success"] for run in RUNS]
 
     results = json.loads((tmp_path / "summaries.json").read_text())
-    delivered = {hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.glob("[sm]*/**/*") if path.is_file()}
+    delivered = {
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.glob("[sm]*/**/*") if path.is_file()
+    }
     for result in results.values():
         (task,) = result["tasks"]
         (file,) = task["xcom"]["files"]

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from pdf_support import COLUMNS, INFO, calls, make, outcome, pages, run, words
+from pdf_support import COLUMNS, INFO, SCRIPTS, calls, make, outcome, pages, run, words
 
 from airflow_provider_callreport.formats.pdf import PdfOptions, PdfTooManyRowsError, PdfWriter
 from airflow_provider_callreport.report import Column, ColumnKind, ReportOutcome, Row
@@ -104,6 +104,17 @@ def test_first_column_is_on_every_panel(tmp_path: Path) -> None:
             row = word.text.split("-")[2]
             assert abs(line[word.page, f"call-{row}"] - word.top) < 1
     assert len({word.page for word in found if word.text == "call-0"}) > 2
+    assert {f"value-of-{row}-{i}" for row in range(5) for i in range(60)} <= {word.text for word in found}
+
+
+@pytest.mark.parametrize("count", [10, 14, 18, 22, 26])
+def test_narrow_columns_do_not_break_words(tmp_path: Path, count: int) -> None:
+    """F4: a table is narrowed only as far as its words go; then its columns are parted."""
+    columns = [Column(f"Name{i}") for i in range(count)]
+    rows = [[f"{row}lengthy{i} {row}wording{i} {row}forever{i}" for i in range(count)] for row in range(3)]
+    text = {word.text for word in words(make(tmp_path / "r.pdf", rows, columns))}
+    whole = {f"{row}{word}{i}" for word in ("lengthy", "wording", "forever") for row in range(3) for i in range(count)}
+    assert whole <= text
 
 
 def test_cells_of_a_row_do_not_overlap(tmp_path: Path) -> None:
@@ -218,11 +229,11 @@ def test_data_becomes_text_only(tmp_path: Path) -> None:
 
 def test_equal_bytes_in_another_process(tmp_path: Path) -> None:
     """F5: another hash seed, locale, time zone and moment change nothing."""
-    names = ["आशा वर्मा", "محمد خان", "José 😀", "王小明", "ক্ষমা বন্দ্যোপাধ্যায়", "ශ්‍රී ලංකා", "Łukasz"]
+    names = [f"{one} {other}" for one in SCRIPTS.values() for other in SCRIPTS.values()]
     script = (
         "import sys; from pathlib import Path; from pdf_support import make, calls, COLUMNS\n"
         f"names = {names!r}\n"
-        "rows = [[*row[:4], names[i % 7] + names[i % 5] * 3, *row[5:]] for i, row in enumerate(calls(300))]\n"
+        "rows = [[*row[:4], names[i % len(names)], *row[5:]] for i, row in enumerate(calls(300))]\n"
         "make(Path(sys.argv[1]), rows)\n"
     )
     files = []

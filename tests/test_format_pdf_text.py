@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pdf_support import make, pages, picture, run, words
+from pdf_support import SCRIPTS, make, pages, picture, run, words
 
 from airflow_provider_callreport.formats import _pdf_fonts
 from airflow_provider_callreport.formats._pdf_bidi import visual_runs
@@ -16,29 +16,6 @@ from airflow_provider_callreport.formats._pdf_fonts import FontBook, FontError
 from airflow_provider_callreport.formats._pdf_text import ELLIPSIS, Line, TextStyle
 from airflow_provider_callreport.formats.pdf import PdfWriter
 from airflow_provider_callreport.report import Column
-
-SCRIPTS = {
-    "Latin": "José Łukasz Şişli “quoted” – € ₹500",
-    "Vietnamese": "Tiếng Việt",
-    "Greek": "Αθήνα",
-    "Cyrillic": "Русский",
-    "Devanagari": "क्षत्रिय श्रीमती कृष्णा द्वितीय",
-    "Bengali": "ক্ষমা বন্দ্যোপাধ্যায় চট্টগ্রাম",
-    "Gurmukhi": "ਗੁਰਪ੍ਰੀਤ ਸਿੰਘ",
-    "Gujarati": "ક્ષત્રિય શ્રી પટેલ",
-    "Odia": "ଓଡ଼ିଆ ପଟ୍ଟନାୟକ",
-    "Tamil": "தமிழ்ச்செல்வி ஸ்ரீ",
-    "Telugu": "శ్రీనివాస్ లక్ష్మి",
-    "Kannada": "ಶ್ರೀಕೃಷ್ಣ ಕ್ಷಮಾ",
-    "Malayalam": "കൃഷ്ണൻ ശ്രീലക്ഷ്മി",
-    "Sinhala": "ශ්‍රී ලංකා",
-    "Thai": "กรุงเทพ",
-    "Arabic": "محمد السلام خان",
-    "Urdu": "ٹیلیفون گفتگو",
-    "Hebrew": "עולם",
-    "emoji": "😀 👩‍👩‍👧 🇮🇳 👍🏽",
-    "symbols": "done ✓ phone ☎",
-}
 
 
 def style(size: float = 7) -> TextStyle:
@@ -177,6 +154,16 @@ def test_wide_text_of_every_script_stays_in_its_cell(tmp_path: Path) -> None:
     assert all(word.right < min(edges) for word in words(path) if word.page > 1 and word.top < 540 and word.left < 200)
 
 
+@pytest.mark.parametrize("script", [name for name in SCRIPTS if name not in ("Arabic", "Urdu", "Hebrew")])
+def test_text_is_as_wide_as_it_measures(tmp_path: Path, script: str) -> None:
+    """F4: kerning, marks and conjuncts are placed where the shaper puts them, so the last word ends where it should."""
+    text = f"{SCRIPTS[script]} e\u0301 END"
+    found = words(make(tmp_path / "r.pdf", [[text]], [Column("Agents")]))
+    right = next(word.right for word in found if word.text == "END")
+    left = next(word.left for word in found if word.text == "Agents")
+    assert right - left == pytest.approx(style(8).line(text).width, abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("text", "drawn"),
     [
@@ -204,6 +191,10 @@ def test_a_wrapped_paragraph_keeps_its_direction() -> None:
     text = "محمد abc"
     assert [rtl for *_, rtl in visual_runs(text)] == [False, True]
     assert [rtl for *_, rtl in visual_runs(text, rtl=False)] == [True, False]
+    latin = style()
+    _, last = latin.fit(f"forwarded {text}", latin.width("forwarded"), 2)[0]
+    assert last == latin.line(text, rtl=False)
+    assert last != latin.line(text)
 
 
 def test_writer_takes_the_contract_arguments(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from typing import Any
 
 import pytest
-from airflow_support import Evidence, TaskEvidence
+from airflow_support import AIRFLOW, Evidence, TaskEvidence
 from openpyxl import load_workbook
 from operators_support import CALLS, MASKED_CALLS, TAKEN, WIDE_LABELS, operators_run
 
@@ -131,9 +131,22 @@ def test_filters_reach_the_api_and_stay_out_of_the_rendered_fields(run: Evidence
     filters = [request.body["filter"] for request in run.requests["callreport_default"] if request.body]
     assert {one["cNum"] for one in filters if "agent" in one} == {"919876501202"}
     assert {one["remark"] for one in filters if "remark" in one} == {"asked for +91 98765 01234"}
-    assert run.task("exports", "columns_renamed").rendered["filters"] == {"cNum": "***", "agent": ["Asha Rao"]}
+    # Airflow 2 keeps an object of ours as text.
+    shown = str if AIRFLOW < (3, 0) else dict
+    assert run.task("exports", "columns_renamed").rendered["filters"] == shown({"cNum": "***", "agent": ["Asha Rao"]})
     for index in (0, 1):
-        assert run.task("exports", "mapped", index).rendered["filters"] == {"remark": "asked for ***"}
+        assert run.task("exports", "mapped", index).rendered["filters"] == shown({"remark": "asked for ***"})
+
+
+def test_groups_get_a_file_each(run: Evidence) -> None:
+    """``group_by``: one object per status, together the whole report, each with its own line in the summary."""
+    xcom = run.task("exports", "grouped").xcom
+    assert [file["uri"] for file in xcom["files"]] == [
+        f"s3://reports/grouped/{status}.csv" for status in ("Answered", "Busy", "Missed")
+    ]
+    numbers = [row["Caller Number"] for file in xcom["files"] for row in csv_rows(run, key_of(file))]
+    assert sorted(numbers) == sorted(call.number for call in CALLS)
+    assert sum(file["rows"] for file in xcom["files"]) == xcom["rows"] == xcom["reported_total"] == len(CALLS)
 
 
 @pytest.mark.parametrize(("policy", "state"), [("write", "success"), ("skip", "skipped"), ("fail", "failed")])
@@ -193,7 +206,7 @@ def test_incomplete_report_is_delivered_with_a_warning(run: Evidence) -> None:
     task = run.task("exports", "incomplete_warn")
     assert task.state == "success"
     assert (task.xcom["rows"], task.xcom["reported_total"]) == (len(CALLS), len(CALLS) - 2)
-    assert any("warning" in line and str(len(CALLS) - 2) in line for line in task.log.splitlines())
+    assert any("warning" in line.lower() and str(len(CALLS) - 2) in line for line in task.log.splitlines())
     assert run.objects["incomplete/warn.csv"].metadata["complete"] == "no"
     assert mail_to(run, "warned@example.com").message["Subject"].startswith("INCOMPLETE: ")
 
@@ -213,6 +226,7 @@ def test_transient_error_is_left_to_airflow(run: Evidence) -> None:
     assert len(csv_rows(run, "transient.csv")) == len(CALLS)
 
 
+@pytest.mark.skipif(AIRFLOW < (3, 3), reason="Airflow has no task state store before 3.3")
 def test_retried_and_cleared_task_mails_once(run: Evidence) -> None:
     """D4: a task that died after its mail, was tried again and was then cleared has sent one mail (Airflow 3.3)."""
     task = run.task("exports", "mailed_once")
@@ -249,6 +263,7 @@ def test_shared_defaults_do_not_make_the_mask_list_operator_mail(run: Evidence) 
     assert not any("everybody@example.com" in mail.recipients for mail in run.mails["smtp_default"])
 
 
+@pytest.mark.skipif(AIRFLOW < (3, 0), reason="every run of Airflow 2 has a data interval")
 @pytest.mark.parametrize(("task_id", "map_index"), [("no_window", -1), ("no_window_mapped", 0)])
 def test_run_without_data_interval_fails_at_once(run: Evidence, task_id: str, map_index: int) -> None:
     """T1: a run started by hand exports nothing rather than everything, says what to set, and is not tried again."""
@@ -266,6 +281,7 @@ def test_run_without_data_interval_takes_a_written_window(run: Evidence) -> None
     assert len(csv_rows(run, "by_hand/with_window.csv")) == len(CALLS)
 
 
+@pytest.mark.skipif(AIRFLOW < (3, 0), reason="a cron schedule of Airflow 2 has data intervals")
 def test_empty_data_interval_fails_and_names_the_timetable(run: Evidence) -> None:
     """T1: Airflow 3 gives ``schedule="@daily"`` an interval without length; the sentence says what to write instead."""
     task = run.task("no_interval", "empty_interval")
@@ -292,6 +308,7 @@ def test_summary_fits_into_airflows_database(run: Evidence) -> None:
     wide = run.task("exports", "wide").xcom
     assert len(wide["columns"]) + wide["columns_omitted"] == len(WIDE_LABELS)
     assert wide["columns"] == list(WIDE_LABELS[: len(wide["columns"])])
+    assert len(wide["columns"]) > 50
 
 
 def test_delivered_bytes_are_the_summarys(run: Evidence) -> None:
@@ -301,7 +318,7 @@ def test_delivered_bytes_are_the_summarys(run: Evidence) -> None:
         for file in task.xcom["files"]:
             if "uri" not in file or "status" in file:
                 continue
-            stored = run.objects[file["uri"].removeprefix("s3://reports/")]
+            stored = run.objects[key_of(file)]
             assert file["sha256"] == sha256(stored.body) == stored.metadata["sha256"], task_id
             assert file["bytes"] == len(stored.body)
             assert str(file["rows"]) == stored.metadata["rows"]
@@ -326,6 +343,12 @@ def exports(run: Evidence) -> Mapping[tuple[str, str, int], TaskEvidence]:
     found = {key: task for key, task in run.tasks.items() if task.state == "success" and key[1] != "wanted"}
     assert len(found) >= 20
     return found
+
+
+def key_of(file: Mapping[str, Any]) -> str:
+    """The key of a file of the summary."""
+    uri: str = file["uri"]
+    return uri.removeprefix("s3://reports/")
 
 
 def csv_rows(run: Evidence, key: str) -> list[dict[str, str]]:

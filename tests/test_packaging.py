@@ -44,6 +44,27 @@ BROUGHT_BY = {
 }
 
 
+#: Run beside an unpacked wheel, which then comes first on the path.
+LOOK_AT_INSTALLED = """
+from importlib.metadata import distributions
+from importlib.resources import files
+from pathlib import Path
+
+here = Path(__file__).parent
+(found,) = distributions(path=[str(here)])
+(entry,) = found.entry_points.select(group="apache_airflow_provider")
+info = entry.load()()
+assert info["package-name"] == found.metadata["Name"] == "airflow-provider-callreport"
+
+import airflow_provider_callreport
+from airflow_provider_callreport.formats._pdf_fonts import FontBook, font_files
+
+assert Path(airflow_provider_callreport.__file__).is_relative_to(here)
+assert "<html" in files("airflow_provider_callreport.delivery").joinpath("templates/report.html").read_text("utf-8")
+assert FontBook(font_files(()))
+"""
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel and the sdist, built from the tree as it is, without a network."""
@@ -77,7 +98,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     """Item 1: typed, with templates, fonts and their licence, and sandbox; no tests, tools or compiled leftovers."""
     names = wheel_names(wheel)
     tops = {name.split("/")[0] for name in names}
-    assert tops == {PACKAGE, f"{PACKAGE.replace('airflow_', 'airflow_')}-{airflow_provider_callreport.__version__}.dist-info"}
+    assert tops == {PACKAGE, f"{PACKAGE}-{airflow_provider_callreport.__version__}.dist-info"}
     source = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / PACKAGE).rglob("*")
@@ -134,22 +155,10 @@ def test_the_installed_wheel_finds_its_data(wheel: Path, tmp_path: Path) -> None
     """A1: unpacked elsewhere, the package is found by its entry point, and so are templates and fonts."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    code = f"""
-import sys
-sys.path.insert(0, {str(tmp_path)!r})
-from importlib.metadata import distribution
-from importlib.resources import files
-distribution = next(d for d in __import__("importlib.metadata").metadata.distributions(path=[{str(tmp_path)!r}]))
-(entry,) = distribution.entry_points.select(group="apache_airflow_provider")
-info = entry.load()()
-import {PACKAGE}
-assert {PACKAGE}.__file__.startswith({str(tmp_path)!r}), {PACKAGE}.__file__
-assert info["package-name"] == distribution.metadata["Name"] == "airflow-provider-callreport"
-assert "<html" in files("{PACKAGE}.delivery").joinpath("templates/report.html").read_text("utf-8")
-from {PACKAGE}.formats._pdf_fonts import font_files
-assert font_files(())
-"""
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    script = tmp_path / "look.py"
+    script.write_text(LOOK_AT_INSTALLED, encoding="utf-8")
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def imported_modules() -> Iterator[tuple[Path, str]]:
@@ -177,7 +186,7 @@ def test_every_import_has_a_dependency() -> None:
         top = module.split(".")[0]
         if top in sys.stdlib_module_names or top == PACKAGE:
             continue
-        owners = {canonicalize_name(name) for name in providers.get(top, [top.replace("_", "-")])}
+        owners: set[str] = {canonicalize_name(name) for name in providers.get(top, [top.replace("_", "-")])}
         if top == "airflow":
             # One namespace for many distributions: the provider is in the module's name.
             found = re.match(r"airflow\.providers\.(amazon|smtp|common\.compat)", module)

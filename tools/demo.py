@@ -95,7 +95,9 @@ class Delivered:
     """
 
     def __init__(self, s3: SandboxS3, smtp: SandboxSmtp, folder: Path) -> None:
-        self._objects = {f"s3://{bucket}/{key}": s3.read(key, bucket) for bucket in s3.buckets for key in s3.keys(bucket)}
+        self._objects = {
+            f"s3://{bucket}/{key}": s3.read(key, bucket) for bucket in s3.buckets for key in s3.keys(bucket)
+        }
         self._mails = {frozenset(mail.recipients): mail for mail in smtp.messages}
         for uri, content in self._objects.items():
             _save(folder / "s3" / uri.removeprefix("s3://"), content)
@@ -215,7 +217,9 @@ def _problems(
     for summary in summaries:
         expected = run.calls(settings)
         if not summary["rows"] == summary["reported_total"] == expected:
-            found.append(f"{summary['rows']} rows and a total of {summary['reported_total']} where there are {expected}")
+            found.append(
+                f"{summary['rows']} rows and a total of {summary['reported_total']} where there are {expected}"
+            )
         found += delivered.problems(summary)
     return found
 
@@ -247,7 +251,12 @@ def _name(file: Mapping[str, Any]) -> str:
 
 
 def _attachments(mail: ReceivedMail) -> dict[str, bytes]:
-    return {part.get_filename() or "": part.get_payload(decode=True) for part in mail.message.iter_attachments()}
+    found = {}
+    for part in mail.message.iter_attachments():
+        content = part.get_payload(decode=True)
+        assert isinstance(content, bytes)  # it is no multipart
+        found[part.get_filename() or ""] = content
+    return found
 
 
 def _save_mail(folder: Path, mail: ReceivedMail) -> None:

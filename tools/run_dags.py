@@ -1,8 +1,8 @@
 """Runs Dags once each, one after the other, in this process: ``run_dags.py RESULTS DAG_ID=LOGICAL_DATE...``.
 
 The Dags are those of Airflow's own Dags folder. What they did goes to the file RESULTS as JSON: for each Dag its state,
-what was raised in it and, for each task, state and XCom return value. `demo.py` starts this in a process of its own, with an Airflow home of
-its own.
+what was raised in it and, for each task, state and XCom return value. `demo.py` starts this in a process of its own,
+with an Airflow home of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pendulum
 try:
     from airflow.dag_processing.dagbag import DagBag
 except ImportError:  # before Airflow 3.2
-    from airflow.models.dagbag import DagBag
+    from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
 
 
 def main(arguments: list[str]) -> int:

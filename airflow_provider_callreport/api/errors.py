@@ -266,7 +266,8 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     A secret is found as it is and as servers echo it: escaped for JSON, HTML or a URL.
     """
     for secret in filter(None, secrets):
-        for form in {secret, json.dumps(secret)[1:-1], html.escape(secret), quote(secret), quote(secret, safe="")}:
+        in_json = (json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
+        for form in (secret, *in_json, html.escape(secret), quote(secret), quote(secret, safe="")):
             text = text.replace(form, "***")
     text = _NUMBER_LIKE.sub("***", text)
     text = "".join(character if character.isprintable() else " " for character in text)

@@ -54,7 +54,7 @@ def numbers(cells: Sequence[Any]) -> list[Value]:
 
 def durations(cells: Sequence[Any]) -> list[Value]:
     """Durations in seconds, from numbers, numerals, ``MM:SS`` or ``HH:MM:SS``; ``"-"`` is None."""
-    if set(map(type, cells)) <= {int, _NONE}:
+    if set(map(type, cells)) <= {int, _NONE} and max(map(abs, filter(None, cells)), default=0) < _MAX_WHOLE:
         return list(cells)
     return [_duration(cell) for cell in cells]
 

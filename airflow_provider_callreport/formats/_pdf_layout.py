@@ -17,6 +17,8 @@ HEADER_LINES = 3
 
 #: A column asks for no more than this, in font sizes; longer cells are wrapped.
 _WIDEST = 24.0
+#: Characters of a cell that are measured; more do not fit into the widest column.
+_MEASURED = 100
 #: No column is narrower than this, in font sizes: a later cell may need it.
 _LEAST = 2.5
 #: A text column is not made narrower than its longest word, nor than this if the word is longer, in font sizes.
@@ -98,7 +100,8 @@ def _measure(
     least: list[float] = []
     for column, cells in zip(columns, sample, strict=True):
         label = _label_width(column.label, header)
-        texts = dict.fromkeys(cells)  # not a set: the order in which text is measured decides over the bytes
+        # Not a set: the order in which text is measured decides over the bytes.
+        texts = dict.fromkeys(text[:_MEASURED] for text in cells)
         widest = min(max(map(style.width, texts), default=0.0), _WIDEST)
         word = widest
         if column.kind is ColumnKind.TEXT:

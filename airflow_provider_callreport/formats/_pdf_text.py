@@ -30,6 +30,9 @@ _SHAPING = frozenset((0x200C, 0x200D, *range(0xFE00, 0xFE10), *range(0xE0020, 0x
 #: Format characters that are drawn: the Arabic signs that enclose a number.
 _VISIBLE_FORMAT = frozenset((*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2))
 _VIRAMAS = frozenset("\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca\u200d")
+#: Characters around a piece of text that the shaper sees, HarfBuzz's own limit.
+_CONTEXT = 5
+_CLUSTER_LEVEL = hb.BufferClusterLevel.MONOTONE_CHARACTERS
 #: Codepoints that one character takes at most: an emoji family of four with skin tones has 11.
 _LONGEST_CHARACTER = 24
 #: Lines of the Unicode road that are remembered: names of agents and campaigns come again and again.
@@ -48,6 +51,28 @@ class Line(NamedTuple):
     operators: str
     width: float
     replaced: int = 0
+
+
+class _Word:
+    """What is drawn for a piece of text, and whether its glyphs alone tell the text to a reader."""
+
+    def __init__(self) -> None:
+        self._operators: list[str] = []
+        self._text: list[str] = []
+        self._tells = True
+
+    def add(self, operators: str, text: str, *, tells: bool) -> None:
+        self._operators.append(operators)
+        self._text.append(text)
+        self._tells = self._tells and tells
+
+    def operators(self) -> str:
+        """The operators, within a span that says what they stand for if need be (ISO 32000-1, 14.9.4)."""
+        operators = "".join(self._operators)
+        if self._tells:
+            return operators
+        text = "".join(self._text).encode("utf-16-be", "replace").hex()
+        return f"/Span<</ActualText<feff{text}>>>BDC {operators}EMC "
 
 
 class TextStyle:
@@ -93,18 +118,19 @@ class TextStyle:
         Returns:
             The lines, and whether the text was cut.
         """
-        whole = self.line(text)
-        if whole.width <= width:
-            return [whole], False
-        texts, cut = self._break(text, width, lines)
-        rtl = is_rtl(text)
-        return [self.line(part, rtl=rtl) for part in texts], cut
-
-    def _break(self, text: str, width: float, lines: int) -> tuple[list[str], bool]:
-        """The lines of `fit` as strings."""
         # No line has four characters a point, so this bounds the work on a text of megabytes.
         bound = int(width * lines * 4) + 4
-        words = text[:bound].split()
+        if len(text) <= bound:
+            whole = self.line(text)
+            if whole.width <= width:
+                return [whole], False
+        texts, cut = self._break(text[:bound], width, lines, more=len(text) > bound)
+        rtl = is_rtl(text[:bound])
+        return [self.line(part, rtl=rtl) for part in texts], cut
+
+    def _break(self, text: str, width: float, lines: int, *, more: bool = False) -> tuple[list[str], bool]:
+        """The lines of `fit` as strings; ``more`` says that there is text behind ``text``, which does not fit."""
+        words = text.split()
         done: list[str] = []
         line = ""
         while words:
@@ -122,9 +148,7 @@ class TextStyle:
                 head = self._shrink(word, self._prefix(word, width), width)
                 done.append(word[:head])
                 words.insert(0, word[head:])
-        if len(text) > bound:
-            return [*done, self._cut(line, width)], True
-        return [*done, line], False
+        return [*done, self._cut(line, width) if more else line], more
 
     def _cut(self, text: str, width: float) -> str:
         """The longest beginning of ``text`` that fits with an ellipsis behind it."""
@@ -209,34 +233,38 @@ class TextStyle:
     def _shape(self, font: EmbeddedFont, drawn: str, kept: str, start: int, end: int, rtl: bool) -> Line:
         """Set ``drawn[start:end]``, which stands for ``kept[start:end]``, with one font in one direction."""
         buffer = hb.Buffer()
-        # The whole text is given as context: Arabic letters join across a change of font or weight.
-        buffer.cluster_level = hb.BufferClusterLevel.MONOTONE_CHARACTERS
-        buffer.add_codepoints([ord(c) for c in drawn], start, end - start)
+        buffer.cluster_level = _CLUSTER_LEVEL
+        # With what stands around it: Arabic letters join across a change of font.
+        first = max(start - _CONTEXT, 0)
+        buffer.add_codepoints([ord(c) for c in drawn[first : end + _CONTEXT]], start - first, end - start)
         buffer.guess_segment_properties()
         buffer.direction = "rtl" if rtl else "ltr"
         buffer.language = "en"  # else the process's locale chooses glyphs
         hb.shape(font.file.font, buffer)
         glyphs = list(zip(buffer.glyph_infos, buffer.glyph_positions, strict=True))
-        clusters = sorted({info.cluster for info, _ in glyphs})
+        clusters = sorted({info.cluster + first for info, _ in glyphs})
         ends = dict(pairwise((*clusters, end)))
         width = sum(position.x_advance for _, position in glyphs) * font.file.scale * self.size / 1000
         parts: list[str] = []
-        # Readers part a sign that stands on a letter from it, so a text with signs is told as a whole.
-        all_tell = all(at.x_advance and not (at.x_offset or at.y_offset) for _, at in glyphs)
-        for cluster, group in groupby(glyphs, lambda glyph: glyph[0].cluster):
+        word = _Word()
+        for cluster, group in groupby(glyphs, lambda glyph: int(glyph[0].cluster) + first):
             shown, text = drawn[cluster : ends[cluster]], kept[cluster : ends[cluster]]
             if rtl:
                 # Readers (poppler, pdfium, MuPDF) take right-to-left characters as they stand on the page and turn
                 # them round, those of one ligature as well.
                 shown, text = shown[::-1], text[::-1]
-            part, tells = self._draw_cluster(font, list(group), shown)
-            tells = tells and shown == text
-            all_tell = all_tell and tells
-            parts.append(part if tells or not rtl else _with_actual_text(part, text))
-        operators = "".join(parts).replace("]TJ [", " ")
-        if not (all_tell or rtl):
-            operators = _with_actual_text(operators, kept[start:end])
-        return Line(operators, width)
+            operators, tells = self._draw_cluster(font, list(group), shown)
+            if text == " ":
+                parts.append(word.operators())
+                word = _Word()
+            word.add(operators, text, tells=tells and shown == text)
+            # They also part a sign from the letter that it stands on, so a word with signs is told as a whole;
+            # right to left they would turn it round once more, so there each cluster is told by itself.
+            if rtl or text == " ":
+                parts.append(word.operators())
+                word = _Word()
+        parts.append(word.operators())
+        return Line("".join(parts).replace("]TJ [", " "), width)
 
     def _draw_cluster(self, font: EmbeddedFont, glyphs: list[tuple[Any, Any]], text: str) -> tuple[str, bool]:
         """Draw the glyphs that stand for ``text`` together.
@@ -245,7 +273,7 @@ class TextStyle:
             The operators, and whether the glyphs alone tell the text to a reader.
         """
         scale = font.file.scale
-        tells = len(glyphs) == 1
+        tells = len(glyphs) == 1 and glyphs[0][1].x_advance > 0
         out: list[str] = []
         for i, (info, position) in enumerate(glyphs):
             glyph = info.codepoint
@@ -253,20 +281,17 @@ class TextStyle:
             # TJ moves by thousandths of the font size, to the left; Ts raises by points.
             before = position.x_offset * scale
             after = font.file.advance(glyph) - position.x_advance * scale + before
-            array = (
-                f"{pdf_number(-before) if before else ''}<{glyph:04x}>{pdf_number(after) if abs(after) > 0.01 else ''}"
-            )
+            array = f"<{glyph:04x}>"
+            if before:
+                array = pdf_number(-before) + array
+            if abs(after) > 0.01:
+                array += pdf_number(after)
             if position.y_offset:
                 rise = position.y_offset * scale * self.size / 1000
                 out.append(f"{pdf_number(rise)} Ts [{array}]TJ 0 Ts ")
             else:
                 out.append(f"[{array}]TJ ")
         return "".join(out), tells
-
-
-def _with_actual_text(operators: str, text: str) -> str:
-    """Mark what ``operators`` draw as standing for ``text`` (ISO 32000-1, 14.9.4)."""
-    return f"/Span<</ActualText<feff{text.encode('utf-16-be', 'replace').hex()}>>>BDC {operators}EMC "
 
 
 def win_ansi(text: str) -> bytes | None:

@@ -62,6 +62,7 @@ with DAG(
         format_options={"delimiter": ";"},
         filters={"cNum": "{{ '9198' ~ '76501202' }}", "agent": ["Asha Rao"]},
     )
+    CallReportExportOperator(task_id="grouped", s3_key="grouped/[[ group ]].csv", group_by="Status")
     # Empty reports.
     for policy in ("write", "skip", "fail"):
         CallReportExportOperator(

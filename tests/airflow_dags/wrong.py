@@ -99,6 +99,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"format_options": {"delimiter": "{{ '::' }}"}},
         "option 'delimiter' of file_format \"csv\" is '::', but must be one of ',', ';'",
     ),
+    "group_by": (
+        {"group_by": "{{ 'Campaigns' }}", "s3_key": "wrong/[[ group ]].csv"},
+        "group_by names 'Campaigns', which is no column of the file; it has Caller Number, Time,",
+    ),
+    "group_by_without_place": (
+        {"group_by": "{{ 'Campaign' }}"},
+        "group_by is set and s3_key has no [[ group ]], so that all files would have one name; add it",
+    ),
     "s3_extra_args": (
         {"s3_extra_args": "{{ 'ACL=private' }}"},
         "s3_extra_args is 'ACL=private'; allowed is an object of S3 arguments",

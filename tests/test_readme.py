@@ -1,0 +1,267 @@
+"""The README is true: its tables name what the code has, and its examples run."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from airflow.providers.common.compat.sdk import Connection
+from readme_support import README, code_blocks, codes, section, table
+
+from airflow_provider_callreport.api.errors import CODE_TABLE, ApiError
+from airflow_provider_callreport.api.settings import settings_from_connection
+from airflow_provider_callreport.delivery.mail_body import mail_context
+from airflow_provider_callreport.formats import FORMATS
+from airflow_provider_callreport.operators.arguments import CHOICES
+from airflow_provider_callreport.operators.callreport import CallReportExportOperator, MaskListToS3Operator
+from airflow_provider_callreport.provider_info import (
+    CONNECTION_FIELDS,
+    DEFAULT_HOST,
+    FURTHER_EXTRAS,
+    HOOK_NAME,
+    RELABELING,
+)
+from airflow_provider_callreport.redaction import MODES, international, last4, pseudonym
+from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome
+from airflow_provider_callreport.sandbox.__main__ import _parser as sandbox_parser
+from airflow_provider_callreport.sandbox.servers import SandboxServer
+from airflow_provider_callreport.summary import ExportSummary, FileSummary
+
+ROOT = Path(__file__).parent.parent
+
+ARGUMENTS = {row[0].strip("`"): row for row in table(section("Arguments"), "Argument")}
+PARAMETERS = {
+    name: parameter
+    for name, parameter in inspect.signature(CallReportExportOperator.__init__).parameters.items()
+    if name not in ("self", "kwargs")
+}
+INFO = ReportInfo("calls", "Calls", datetime(2026, 10, 15, tzinfo=UTC), datetime(2026, 10, 16, tzinfo=UTC), "UTC")
+OUTCOME = ReportOutcome(rows=1, reported_total=1, complete=True, note="Complete.")
+FILE = ExportedFile(Path("calls.csv"), "calls.csv", "text/csv", rows=1, bytes=10, sha256="0" * 64)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
+    """The stand-in API, as Airflow's default connection."""
+    with SandboxServer() as server:
+        monkeypatch.setenv("AIRFLOW_CONN_CALLREPORT_DEFAULT", server.connection_json())
+        yield server
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_argument_is_in_the_table() -> None:
+    """Item 8: the table has each constructor argument of the operators, in the constructor's order, and no other."""
+    assert list(ARGUMENTS) == list(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", [name for name, p in PARAMETERS.items() if p.default is not None])
+def test_defaults_are_those_of_the_code(name: str) -> None:
+    """Item 8: each default that is not None is the first code in its cell."""
+    assert ast.literal_eval(codes(ARGUMENTS[name][2])[0]) == PARAMETERS[name].default
+
+
+@pytest.mark.parametrize("name", sorted(CHOICES))
+def test_policies_are_named_with_all_values(name: str) -> None:
+    """Item 8: every value that an argument takes is in its row."""
+    text = " ".join(ARGUMENTS[name][1:3])
+    assert all(f'`"{value}"`' in text for value in CHOICES[name])
+
+
+@pytest.mark.parametrize("name", list(PARAMETERS))
+def test_the_table_says_what_the_masked_operator_takes(name: str) -> None:
+    """Item 8: the column of `MaskListToS3Operator` is what its constructor does."""
+    parameter = inspect.signature(MaskListToS3Operator.__init__).parameters.get(name)
+    if parameter is not None and parameter.default is inspect.Parameter.empty:
+        assert ARGUMENTS[name][3] == "required"
+        return
+    given = {"task_id": "t", "s3_bucket": "bucket", "s3_key": "key", name: PARAMETERS[name].default}
+    refusal = ""
+    try:
+        MaskListToS3Operator(**given)
+    except ValueError as error:
+        refusal = str(error)
+    expected = f"MaskListToS3Operator has no argument {name}" if ARGUMENTS[name][3] == "no" else ""
+    assert refusal.partition(";")[0] == expected
+    assert ARGUMENTS[name][3] in ("yes", "no")
+
+
+def test_every_connection_field_is_in_the_table() -> None:
+    """Item 8: each field with the form's label, its key and its default; the extras beside the form are named too."""
+    rows = {row[1]: row for row in table(section("The connection"), "Field")}
+    assert list(rows)[:4] == ["`host`", "`port`", "`login`", "`password`"]
+    assert rows["`host`"][3] == f"`{DEFAULT_HOST}`"
+    assert (rows["`login`"][0], rows["`password`"][0]) == (RELABELING["login"], RELABELING["password"])
+    assert list(rows)[4:] == [f"extra `{field.name}`" for field in CONNECTION_FIELDS]
+    for field in CONNECTION_FIELDS:
+        row = rows[f"extra `{field.name}`"]
+        assert row[0] == field.label
+        if field.default is not None:
+            assert codes(row[3]) == [str(field.default).lower() if field.type == "boolean" else str(field.default)]
+        assert ("kept secret" in row[2]) is field.secret
+    assert all(f"`{name}`" in section("The connection") for name in FURTHER_EXTRAS)
+    assert HOOK_NAME in section("The connection")
+
+
+def test_every_format_and_option_is_in_the_table() -> None:
+    """Item 8: formats in the registry's order, each with its options and their values."""
+    rows = table(section("Formats"), "`file_format`")
+    assert [row[0].strip("`") for row in rows] == list(FORMATS)
+    for row, file_format in zip(rows, FORMATS.values(), strict=True):
+        named = codes(row[2])
+        for option in file_format.options:
+            position = named.index(option.name)
+            values = [ast.literal_eval(text.replace("\\t", "\t")) for text in named[position + 1 :] if is_literal(text)]
+            assert values[0] == (list(option.default) if isinstance(option.default, tuple) else option.default)
+        assert bool(file_format.options) is (row[2] != "none")
+        assert (file_format.extra is not None) is ("Needs the extra" in row[1])
+
+
+def is_literal(text: str) -> bool:
+    """Whether a piece of code is a value rather than a name."""
+    return re.match(r"[\"'\[\d]|True|False", text) is not None
+
+
+def test_every_placeholder_of_the_mail_is_in_the_table() -> None:
+    """Item 8: the variables that a mail template can use are exactly those of the table."""
+    named = [name for row in table(section("The mail"), "Placeholder") for name in codes(row[0])]
+    assert sorted(named) == sorted(mail_context(INFO, OUTCOME, [FILE], []))
+
+
+def test_the_returned_object_has_the_keys_that_are_shown() -> None:
+    """A4: the XCom example is complete, and proved whole by its own numbers."""
+    (shown,) = [json.loads(block) for block in code_blocks("json") if '"reported_total"' in block]
+    summary = ExportSummary(INFO, OUTCOME, "csv", ["Time"], 1, 0, files=[FileSummary(FILE, "s3://b/k", "written")])
+    value = summary.to_xcom()
+    assert list(shown) == list(value)
+    assert list(shown["window"]) == list(value["window"])
+    assert list(shown["files"][0]) == list(value["files"][0])
+    assert shown["rows"] == shown["reported_total"]
+
+
+def test_redaction_examples_are_what_the_code_does() -> None:
+    """P2: modes and examples of the table and the list."""
+    rows = table(section("Redaction"), "Mode")
+    assert [ast.literal_eval(row[0].strip("`")) for row in rows] == list(MODES)
+    assert last4("919876543210") == codes(rows[0][1])[0]
+    assert re.fullmatch(r"p_[a-z2-7]{16}", pseudonym("919876543210", "k" * 16))
+    spellings = codes(re.search(r"- For `hmac`,(.*?) are one number", section("Redaction"), re.DOTALL)[1])  # type: ignore[index]
+    assert len(spellings) == 4
+    assert {international(text) for text in spellings} == {"919876543210"}
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+ERRORS = table(section("When something goes wrong"), "What the task says")
+
+
+def numbers(text: str) -> set[int]:
+    """Vendor codes in a cell, with ranges spelled out."""
+    found: set[int] = set()
+    for first, last in re.findall(r"\b(1\d{3})(?: to (1\d{3}))?\b", text):
+        found.update(range(int(first), int(last or first) + 1))
+    return found
+
+
+def test_every_vendor_code_is_in_the_table() -> None:
+    """E1: each known code stands in one row, beside those of its kind, and the row says whether it is retried."""
+    rows = [(numbers(row[0]), row[3]) for row in ERRORS if row[0].startswith("code")]
+    assert sorted(code for codes_of_row, _ in rows for code in codes_of_row) == sorted(CODE_TABLE)
+    for codes_of_row, retried in rows:
+        (kind,) = {CODE_TABLE[code] for code in codes_of_row}
+        assert kind.retryable is (retried == "yes")
+    (other,) = [row for row in ERRORS if row[0] == "any other code"]
+    assert ApiError.retryable is (other[3] == "yes")
+
+
+def messages() -> list[str]:
+    """Every text in the package's source, with ``...`` where a value is put in."""
+    found = []
+    for path in (ROOT / "airflow_provider_callreport").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = [str(part.value) if isinstance(part, ast.Constant) else "..." for part in node.values]
+                found.append("".join(parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+def test_quoted_messages_are_messages_of_the_code() -> None:
+    """Item 8: a user who searches the README for what the log says finds it."""
+    known = messages()
+    quoted = [text for row in ERRORS for text in codes(row[0])]
+    assert len(quoted) > 20
+    for text in quoted:
+        for piece in text.replace(": ", "...").split("..."):
+            piece = piece.strip(" /()")
+            assert any(piece in message for message in known), f"no message has {piece!r}"
+
+
+# --- examples --------------------------------------------------------------------------------------------------------
+
+
+def test_the_connection_example_can_be_used() -> None:
+    """Item 8: the value of the environment variable makes a connection without a warning."""
+    (block,) = [block for block in code_blocks("console") if "AIRFLOW_CONN" in block]
+    (assignment,) = [word for word in shlex.split(block) if word.startswith("AIRFLOW_CONN_CALLREPORT_DEFAULT=")]
+    connection = Connection.from_json(assignment.partition("=")[2])
+    settings, unknown = settings_from_connection(
+        host=connection.host,
+        port=connection.port,
+        scheme=connection.schema,
+        login=connection.login,
+        password=connection.password,
+        extra=connection.extra_dejson,
+    )
+    assert unknown == ()
+    assert connection.conn_type == "callreport"
+    assert settings.credentials.user_id == "my-user-id"
+
+
+def test_python_examples_run(api: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Item 8: every Python block runs as it stands: Dags are made, the hook reads the stand-in API, tests pass."""
+    blocks = code_blocks("python")
+    assert len(blocks) == 6
+    for number, block in enumerate(blocks):
+        if "\ndef test_" in block:
+            path = tmp_path / "test_example.py"
+            path.write_text(block, encoding="utf-8")
+            command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", str(path)]
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout
+            assert "2 passed" in done.stdout
+        else:
+            exec(compile(block, f"README.md, Python block {number}", "exec"), {"__name__": "readme"})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "2000"
+    assert all(line.startswith("2026-10-15 ") for line in lines[1:])
+    assert len(lines) > 100
+
+
+def test_commands_exist() -> None:
+    """Item 8: `make` targets are in the Makefile, options of the sandbox are options of the sandbox."""
+    targets = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"^make ([a-z]+)", README, re.MULTILINE)) | {"demo", "test"} <= targets
+    (command,) = re.findall(r"^python -m airflow_provider_callreport.sandbox (.*)$", README, re.MULTILINE)
+    sandbox_parser().parse_args(shlex.split(command))
+    sandbox_parser().parse_args(codes(README[README.index("`--fault error_on_page") :])[0].split())
+
+
+def test_links_lead_somewhere() -> None:
+    """Item 8: each link within the README has its heading."""
+    headings = re.findall(r"^##+ (.*)$", README, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= anchors
+    assert re.findall(r"\]\((?!#)", README) == []

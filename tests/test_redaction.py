@@ -1,0 +1,263 @@
+"""What may not leave in full does not leave in full (P2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from api_support import NOON, behave, listed, read_report, sandbox
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_callreport.api.errors import SettingsError, TableError
+from airflow_provider_callreport.redaction import HIDDEN, Redactor, check_redact, international, last4, pseudonym
+from airflow_provider_callreport.report import Column, ColumnKind
+from airflow_provider_callreport.sandbox.calls import Call, SyntheticCalls
+from airflow_provider_callreport.sandbox.servers import SandboxServer
+
+KEY = "a key of 16 or more"
+NUMBER = "919876543210"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SandboxServer]:
+    with sandbox() as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("919876543210", "********3210"),
+        ("+919876543210", "+********3210"),
+        ("+91 98765-43210", "+** *****-*3210"),
+        ("(0)11 4567 8901", "(*)** **** 8901"),
+        ("12345678", "****5678"),
+        (" 919876543210 ", "********3210"),
+        ("1234567", HIDDEN),
+        ("4321", HIDDEN),
+        ("91XXXXXX3210", HIDDEN),
+        ("anonymous", HIDDEN),
+        ("mask_10042", HIDDEN),
+        ("mask_1004212345", HIDDEN),
+        ("919876543210, 918012345678", HIDDEN),
+        ("Asha 919876543210", HIDDEN),
+        ("919876543210@example.com", HIDDEN),
+        ("e3b0c44298fc1c149afbf4c8996fb924", HIDDEN),
+        ("", HIDDEN),
+    ],
+)
+def test_last4(number: str, shown: str) -> None:
+    """P2: all digits but the last four; hidden whole when it is no phone number of at least eight digits."""
+    assert last4(number) == shown
+
+
+@given(st.text())
+def test_last4_never_shows_more_than_four_digits(text: str) -> None:
+    """P2: it fails closed for any text."""
+    shown = last4(text)
+    assert sum(character.isdigit() for character in shown) <= 4
+    assert shown == HIDDEN or not any(character.isalpha() for character in shown.replace("x", "").replace("X", ""))
+
+
+SAME = [
+    "919876543210",
+    "+919876543210",
+    "00919876543210",
+    "09876543210",
+    "9876543210",
+    "+91 98765 43210",
+    "0091-98765-43210",
+    "(+91) 98765.43210",
+]
+
+
+@pytest.mark.parametrize("number", SAME)
+def test_one_number_has_one_pseudonym(number: str) -> None:
+    """P2: however it is written, +91, 0091, 0 or nothing in front."""
+    assert international(number) == NUMBER
+    assert pseudonym(number, KEY) == pseudonym(NUMBER, KEY)
+
+
+def test_a_pseudonym_is_keyed_and_stable() -> None:
+    """P2: other keys and numbers have others; one key has the same for ever, so that files of years can be joined."""
+    # printf 919876543210 | openssl dgst -sha256 -hmac "$KEY" -binary | head -c 10 | base32 | tr A-Z a-z
+    assert pseudonym(NUMBER, KEY) == "p_yhjqbhcz52unhqgb"
+    assert pseudonym(NUMBER, KEY + "!") != pseudonym(NUMBER, KEY)
+    assert len({pseudonym(str(919876543210 + step), KEY) for step in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "",
+        "anonymous",
+        "1234567",
+        "91XXXXXX3210",
+        "+0919876543210",
+        "0000000000",
+        "1" * 16,
+        "919876543210x12",
+        "٩١٩٨٧٦٥٤٣٢١٠",
+        "mask_10042",
+    ],
+)
+def test_what_is_no_number_has_no_pseudonym(number: str) -> None:
+    """P2: it is hidden whole: a pseudonym of a name or a masked number would look like one of a number."""
+    assert international(number) is None
+    assert pseudonym(number, KEY) == HIDDEN
+
+
+def _redactor(redact: dict[str, str], *labels: str, **options: Any) -> Redactor:
+    return Redactor(redact, labels, [Column(label) for label in labels], KEY, **options)
+
+
+def test_each_mode() -> None:
+    """P2: last4 and hmac keep the column, drop removes it; empty cells stay empty."""
+    redact = {"A": "last4", "B": "hmac", "C": "drop"}
+    redactor = _redactor(redact, "A", "B", "C", "D")
+    assert [column.label for column in redactor.columns] == ["A", "B", "D"]
+    row = ("919876543210", "918012345678", "secret name", "kept")
+    assert redactor.rows([row, (None, None, None, None)]) == [
+        ["********3210", pseudonym("918012345678", KEY), "kept"],
+        [None, None, None],
+    ]
+
+
+ELSEWHERE = [
+    ("rec_919876543210_1.mp3", "rec_***_1.mp3"),
+    ("called +91 98765-43210 back", "called *** back"),
+    ("0091 9876543210", "***"),
+    ("9876543210 and 09876543210", "*** and ***"),
+    ("(98765) 43210", "(***"),
+    ('{"from":"919876543210"}', '{"from":"***"}'),
+    ("98765432109", "***9"),
+    ("9876543211", "9876543211"),
+    ("43210", "43210"),
+]
+
+
+@pytest.mark.parametrize("mode", ["last4", "hmac", "drop"])
+@pytest.mark.parametrize(("cell", "left"), ELSEWHERE)
+def test_the_number_is_hidden_in_other_cells_too(mode: str, cell: str, left: str) -> None:
+    """P2: recordings and details carry the caller's number, spelled in their own way."""
+    rows = _redactor({"A": mode}, "A", "B").rows([("919876543210", cell)])
+    assert rows[0][-1] == left
+
+
+def test_every_number_of_a_cell_is_hidden_elsewhere() -> None:
+    """P2: a cell with two numbers hides both in the other cells."""
+    (row,) = _redactor({"A": "last4"}, "A", "B").rows([("919876543210, 918012345678", "8012345678 then 9876543210")])
+    assert row == [HIDDEN, "*** then ***"]
+
+
+def test_a_hidden_text_is_hidden_elsewhere() -> None:
+    """P2: so is a text that is no number, when it is long enough to be told from others."""
+    (row,) = _redactor({"A": "drop"}, "A", "B").rows([("mask_10042", "via mask_10042")])
+    assert row == ["via ***"]
+
+
+def test_stray_text_in_a_column_of_another_kind_is_searched_too() -> None:
+    """P2: what could not be read as a number stands in the column as text, and may hold the phone number."""
+    columns = [Column("A"), Column("Amount", ColumnKind.NUMBER), Column("Time", ColumnKind.DATETIME)]
+    redactor = Redactor({"A": "last4"}, ["A", "Amount", "Time"], columns)
+    assert redactor.rows([(NUMBER, f"for {NUMBER}", NOON)]) == [["********3210", "for ***", NOON]]
+
+
+def test_columns_that_are_only_there_to_be_hidden_do_not_leave() -> None:
+    """P2: a redacted column that nobody chose is read, so that its number can be hidden in the chosen ones."""
+    redactor = _redactor({"A": "last4"}, "B", "A", keep=1)
+    assert [column.label for column in redactor.columns] == ["B"]
+    assert redactor.rows([("rec_9876543210", NUMBER)]) == [["rec_***"]]
+
+
+@pytest.mark.parametrize("redact", [{"Agents": "drop"}, {"Agents": "last4"}])
+def test_a_label_that_columns_share_means_all_of_them(redact: dict[str, str]) -> None:
+    """P2: the API prints one label twice, we call the second "Agents (2)"; neither may slip through."""
+    redactor = _redactor(redact, "Agents", "Status", "Agents (2)")
+    (row,) = redactor.rows([("919876543210", "x", "918012345678")])
+    assert "918012345678" not in row
+    assert "919876543210" not in row
+    only_second = _redactor({"Agents (2)": "drop"}, "Agents", "Status", "Agents (2)")
+    assert [column.label for column in only_second.columns] == ["Agents", "Status"]
+
+
+def test_a_column_that_is_not_there_is_an_error(server: SandboxServer) -> None:
+    """P2: a renamed column must not slip through, so nothing is exported; rename by columns= does not matter."""
+    behave(server, calls=SyntheticCalls(5))
+    with pytest.raises(TableError, match="redact names 'Phone', which the report does not have; it has Caller Number"):
+        read_report(server, columns={"Caller Number": "Phone"}, redact={"Phone": "last4"})
+    reading = read_report(server, columns={"Caller Number": "Phone"}, redact={"Caller Number": "last4"})
+    assert reading.header == ["Phone"]
+    assert all(row[0].startswith("********") for row in reading.rows)
+
+
+@pytest.mark.parametrize(
+    ("redact", "error", "sentence"),
+    [
+        ({"Time": "last4"}, SettingsError, "redact has 'last4' for 'Time', a datetime column; allowed is drop"),
+        ({"Amount": "hmac"}, SettingsError, "redact has 'hmac' for 'Amount', a number column; allowed is drop"),
+        (
+            {"A": "drop", "Time": "drop", "Amount": "drop"},
+            SettingsError,
+            "redact drops every column; keep at least one",
+        ),
+        (
+            {"B": "drop"},
+            TableError,
+            "redact names 'B', which the report does not have; it has A, Time, Amount. Nothing was",
+        ),
+    ],
+)
+def test_a_rule_that_cannot_hold_is_one_sentence(redact: dict[str, str], error: type[Exception], sentence: str) -> None:
+    """P2: the sentence names label and mode, and what is allowed."""
+    columns = [Column("A"), Column("Time", ColumnKind.DATETIME), Column("Amount", ColumnKind.NUMBER)]
+    with pytest.raises(error) as failed:
+        Redactor(redact, ["A", "Time", "Amount"], columns, KEY)
+    assert str(failed.value).startswith(sentence)
+
+
+def test_a_pseudonym_needs_a_key() -> None:
+    """P2: without one anybody could try out all numbers."""
+    with pytest.raises(SettingsError, match="redact uses hmac, and the connection has no hmac_secret; set that extra"):
+        Redactor({"A": "hmac"}, ["A"], [Column("A")], None)
+
+
+@pytest.mark.parametrize(
+    ("redact", "sentence"),
+    [
+        ("last4", 'redact must be an object of label to mode, such as {"Caller Number": "last4"}, not str'),
+        (["Caller Number"], 'redact must be an object of label to mode, such as {"Caller Number": "last4"}, not list'),
+        ({"Caller Number": "mask"}, "redact has 'mask' for 'Caller Number'; allowed are last4, drop, hmac"),
+        ({"Caller Number": None}, "redact has None for 'Caller Number'; allowed are last4, drop, hmac"),
+        ({"Caller Number": ["drop"]}, "redact has ['drop'] for 'Caller Number'; allowed are last4, drop, hmac"),
+        ({"": "drop"}, "redact has the label ''; a label must be text that is not empty"),
+        ({5: "drop"}, "redact has the label 5; a label must be text that is not empty"),
+    ],
+)
+def test_a_wrong_rule_is_one_sentence(redact: Any, sentence: str) -> None:
+    """P2: the sentence names the argument, what it was and what is allowed."""
+    with pytest.raises(SettingsError) as failed:
+        check_redact(redact)
+    assert str(failed.value) == sentence
+
+
+@pytest.mark.parametrize("mode", ["last4", "drop", "hmac"])
+@pytest.mark.parametrize("number_shape", ["text", "integer", "plus"])
+@pytest.mark.parametrize("row_shape", ["position", "array", "label"])
+@pytest.mark.parametrize("columns", [None, ["Details", "Rec.", "Status"]], ids=["all columns", "others only"])
+def test_no_number_is_in_the_file(
+    server: SandboxServer, mode: str, number_shape: str, row_shape: str, columns: list[str] | None
+) -> None:
+    """P1: 0 bytes of a redacted number in the file, in any shape, whether its column was chosen or not."""
+    cells = {"Details": f"callback to +91 98765 43210 for {NUMBER}", "Rec.": f"tok*mp3*{NUMBER}.mp3"}
+    calls = [Call(NOON, number=NUMBER, cells=cells, call_id=f"call-{step}") for step in range(12)]
+    behave(server, calls=listed(*calls), number_shape=number_shape, row_shape=row_shape)
+    reading = read_report(
+        server, redact={"Caller Number": mode}, columns=columns, client={"hmac_secret": KEY}, page_size=5
+    )
+    text = repr(reading)
+    assert len(reading.rows) == 12
+    assert "98765" not in text
+    assert "*** for ***" in text
