@@ -72,6 +72,7 @@ class ExportRequest:
         empty: ``"write"``, ``"skip"`` or ``"fail"``.
         on_incomplete: ``"fail"`` or ``"warn"``.
         page_size: calls per request, or None for the connection's.
+        concurrency: pages under way at once, where the API is read by page number.
         rounds_wait: seconds before each further look when the API's answers end short of its total.
     """
 
@@ -88,6 +89,7 @@ class ExportRequest:
     empty: str = "write"
     on_incomplete: str = "fail"
     page_size: int | None = None
+    concurrency: int = 1
     rounds_wait: tuple[float, ...] = ROUNDS_WAIT
 
     def info(self) -> ReportInfo:
@@ -215,6 +217,7 @@ def _read_once(
         allow_incomplete=request.on_incomplete == "warn",
         drop_alike=drop_alike,
         rounds_wait=request.rounds_wait,
+        concurrency=request.concurrency,
     )
     table = Table(request.window.zone, request.columns, also=request.redact)
     rows_written = 0

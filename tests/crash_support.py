@@ -19,10 +19,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
-from email import message_from_bytes, policy
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from email.message import EmailMessage
+from enum import StrEnum
+from itertools import pairwise
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -38,16 +39,19 @@ from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer
 from airflow_provider_callreport.sandbox.settings import SandboxSettings
 
 #: Calls in the report, calls a page, and seconds that the vendor takes for each page.
-CALLS, PAGE, PAGE_SECONDS = 1200, 100, 0.02
+CALLS, PAGE, PAGE_SECONDS = 600, 50, 0.02
 
 #: How fast S3 and SMTP take bytes, and how many go at a time.
-BYTES_A_SECOND, PIECE = 1_500_000, 8192
+BYTES_A_SECOND, PIECE = 750_000, 8192
 
 #: Size of a part where the export goes in parts; S3 itself wants 5 MiB at least.
-PART_BYTES = 40_000
+PART_BYTES = 20_000
 
 #: The environment variable that tells `crash_warm_up` where the servers are.
 SITE_VARIABLE = "CALLREPORT_CRASH_SITE"
+
+#: Instead of the SHA-256 of what is not there.
+NOTHING = "nothing"
 
 #: A process that takes longer than this hangs.
 PATIENCE = 60
@@ -120,14 +124,13 @@ class Site:
     """The servers.
 
     Attributes:
-        s3, smtp: two of them.
-        environment: Airflow's ``AIRFLOW_CONN_*`` variables, by which a process reaches them all.
+        api, s3, smtp: them.
         forks: makes the processes.
     """
 
+    api: SandboxServer
     s3: SandboxS3
     smtp: SandboxSmtp
-    environment: Mapping[str, str]
     forks: ForkServerContext
 
     def object(self, key: str) -> bytes | None:
@@ -136,8 +139,7 @@ class Site:
 
     def mails(self, recipient: str) -> list[EmailMessage]:
         """The mails to a recipient."""
-        found = [mail for mail in self.smtp.messages if mail.recipients == (recipient,)]
-        return [cast(EmailMessage, message_from_bytes(mail.content, policy=policy.default)) for mail in found]
+        return [mail.message for mail in self.smtp.messages if mail.recipients == (recipient,)]
 
     def uploads(self, key: str) -> list[int]:
         """Multipart uploads to a key that were begun and neither completed nor aborted: their numbers of parts."""
@@ -153,59 +155,99 @@ class Site:
 def slow_site() -> Iterator[Site]:
     """Servers that take their time."""
     settings = SandboxSettings(calls=SyntheticCalls(CALLS), faults=[Fault("delay", seconds=PAGE_SECONDS)])
-    with ExitStack() as running:
-        api = running.enter_context(SandboxServer(settings))
-        s3 = running.enter_context(SandboxS3(["reports"]))
-        smtp = running.enter_context(SandboxSmtp())
-        s3_line = running.enter_context(SlowLine(s3.host, s3.port))
-        smtp_line = running.enter_context(SlowLine(smtp.host, smtp.port))
-        environment = {
-            "AIRFLOW_CONN_CALLREPORT_DEFAULT": api.connection_json(page_size=PAGE),
-            "AIRFLOW_CONN_AWS_DEFAULT": s3.connection_json(endpoint_url=f"http://{s3_line.host}:{s3_line.port}"),
-            "AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(
-                {**json.loads(smtp.connection_json()), "host": smtp_line.host, "port": smtp_line.port}
-            ),
-        }
-        yield Site(s3, smtp, environment, fork_server(environment))
+    with (
+        SandboxServer(settings) as api,
+        SandboxS3(["reports"]) as s3,
+        SandboxSmtp() as smtp,
+        SlowLine(s3.host, s3.port) as s3_line,
+        SlowLine(smtp.host, smtp.port) as smtp_line,
+    ):
+        environment = connections(api, s3, smtp, s3_line, smtp_line)
+        yield Site(api, s3, smtp, fork_server(environment))
+
+
+def connections(
+    api: SandboxServer, s3: SandboxS3, smtp: SandboxSmtp, s3_line: SlowLine, smtp_line: SlowLine
+) -> dict[str, str]:
+    """Airflow's variables for the servers, S3 and SMTP over slow lines."""
+    return {
+        "AIRFLOW_CONN_CALLREPORT_DEFAULT": api.connection_json(page_size=PAGE),
+        "AIRFLOW_CONN_AWS_DEFAULT": s3.connection_json(endpoint_url=f"http://{s3_line.host}:{s3_line.port}"),
+        "AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(
+            {**json.loads(smtp.connection_json()), "host": smtp_line.host, "port": smtp_line.port}
+        ),
+    }
+
+
+class Stage(StrEnum):
+    """What an export is about, as it is seen from outside."""
+
+    READING = "reading"
+    """From the beginning to the first byte for S3."""
+    S3 = "S3"
+    """From there to the first byte for SMTP."""
+    MAIL = "mail"
+    """From there to the end."""
 
 
 @dataclass
 class Run:
-    """A process that exports.
+    """A process that exports, over lines of its own.
 
     Attributes:
         process: it.
         said: what it tells: ``"began"``, and at its end ``"done"`` or the name of the error.
+        lines: by the stage that begins when they are used.
     """
 
     process: Any
     said: Connection
+    lines: Mapping[Stage, SlowLine]
 
-    def kill_after(self, seconds: float, number: signal.Signals) -> None:
-        """Send a signal at a moment after the export has begun, and wait for the end."""
-        self._hear()
+    def kill(self, stage: Stage, seconds: float, number: signal.Signals) -> int:
+        """Send a signal at a moment after a stage has begun, and wait until all is quiet; the exit code."""
+        self._wait_for(stage)
         self.process.join(seconds)
         with suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
-        self._join()
+        self._end()
+        code: int = self.process.exitcode
+        return code
 
-    def end(self) -> tuple[str, float]:
-        """Wait for the end of an undisturbed export; what it said last, and how many seconds it took."""
-        self._hear()
-        began = time.monotonic()
+    def watch(self) -> tuple[str, dict[Stage, float]]:
+        """Wait for the end of an undisturbed export; what it said last, and the seconds of each stage."""
+        moments = []
+        for stage in Stage:
+            self._wait_for(stage)
+            moments.append(time.monotonic())
         word = self._hear()
-        seconds = time.monotonic() - began
-        self._join()
-        return word, seconds
+        moments.append(time.monotonic())
+        self._end()
+        return word, {stage: end - start for stage, (start, end) in zip(Stage, pairwise(moments), strict=True)}
+
+    def end(self) -> str:
+        """Wait for the end of an undisturbed export; what it said last."""
+        self._wait_for(Stage.READING)
+        word = self._hear()
+        self._end()
+        return word
+
+    def _wait_for(self, stage: Stage) -> None:
+        if stage is Stage.READING:
+            self._hear()
+        elif not self.lines[stage].used.wait(PATIENCE):
+            raise AssertionError(f"the stage {stage} never begins")
 
     def _hear(self) -> str:
         assert self.said.poll(PATIENCE), "the export hangs"
         word: str = self.said.recv()
         return word
 
-    def _join(self) -> None:
+    def _end(self) -> None:
         self.process.join(PATIENCE)
         assert not self.process.is_alive(), "the process does not end"
+        for line in self.lines.values():
+            line.close()
 
 
 def fork_server(environment: Mapping[str, str]) -> ForkServerContext:
@@ -220,14 +262,16 @@ def fork_server(environment: Mapping[str, str]) -> ForkServerContext:
     return context
 
 
-def start(site: Site, export: Export) -> Run:
+def start(site: Site, what: Export) -> Run:
     """Start a try of an export."""
-    export.temp.mkdir(parents=True, exist_ok=True)
+    what.temp.mkdir(parents=True, exist_ok=True)
+    s3_line, smtp_line = SlowLine(site.s3.host, site.s3.port), SlowLine(site.smtp.host, site.smtp.port)
+    environment = connections(site.api, site.s3, site.smtp, s3_line, smtp_line)
     ours, theirs = site.forks.Pipe(duplex=False)
-    process = site.forks.Process(target=_try, args=(export, dict(site.environment), theirs), daemon=True)
+    process = site.forks.Process(target=_try, args=(what, environment, theirs), daemon=True)
     process.start()
     theirs.close()
-    return Run(process, ours)
+    return Run(process, ours, {Stage.S3: s3_line, Stage.MAIL: smtp_line})
 
 
 def export(what: Export, environment: Mapping[str, str]) -> None:
@@ -254,7 +298,7 @@ def export(what: Export, environment: Mapping[str, str]) -> None:
 
 def _try(what: Export, environment: Mapping[str, str], tell: Connection) -> None:
     """The process."""
-    _silence(what.folder / "log")
+    silence(what.folder / "log")
     os.environ["TMPDIR"] = str(what.temp)
     tempfile.tempdir = None
     signal.signal(signal.SIGTERM, _terminate)
@@ -273,7 +317,7 @@ def _terminate(number: int, frame: object) -> None:
     raise Terminated
 
 
-def _silence(log: Path) -> None:
+def silence(log: Path) -> None:
     """Put the process's output into a file: a killed process must not write into the test's."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(descriptor, 1)
@@ -282,8 +326,8 @@ def _silence(log: Path) -> None:
 
 
 def sha256(content: bytes | None) -> str:
-    """Its SHA-256, or ``"nothing"``."""
-    return "nothing" if content is None else hashlib.sha256(content).hexdigest()
+    """Its SHA-256, or `NOTHING`."""
+    return NOTHING if content is None else hashlib.sha256(content).hexdigest()
 
 
 def attachment_sha256(mail: EmailMessage) -> str:
@@ -292,46 +336,56 @@ def attachment_sha256(mail: EmailMessage) -> str:
     return sha256(cast(bytes, part.get_payload(decode=True)))
 
 
-@dataclass
 class SlowLine:
     """A TCP line to a server that takes bytes no faster than `BYTES_A_SECOND`, without a buffer to speak of.
 
     So a large request is under way for as long as it would be on a real line, and whoever is killed meanwhile has sent
     a part of it.
+
+    Attributes:
+        host, port: where it begins.
+        used: set by the first connection.
     """
 
-    target_host: str
-    target_port: int
-    host: str = "127.0.0.1"
-    port: int = 0
-    _door: socket.socket = field(init=False, repr=False)
-
-    def __enter__(self) -> SlowLine:
+    def __init__(self, target_host: str, target_port: int) -> None:
+        self.used = threading.Event()
+        self._target = (target_host, target_port)
+        self._pumps: list[threading.Thread] = []
         self._door = socket.socket()
         # Before listen(), so that connections have it from their first byte on (tcp(7)).
         self._door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)
-        self._door.bind((self.host, 0))
+        self._door.bind(("127.0.0.1", 0))
         self._door.listen()
-        self.port = self._door.getsockname()[1]
+        self.host, self.port = self._door.getsockname()
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more connections, and wait until those that there are have ended."""
+        with suppress(OSError):
+            self._door.shutdown(socket.SHUT_RDWR)  # wakes accept(); close() alone does not
+        self._door.close()
+        for pump in self._pumps:
+            pump.join(PATIENCE)
+
+    def __enter__(self) -> SlowLine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # shutdown() wakes accept(); close() alone does not.
-        self._door.shutdown(socket.SHUT_RDWR)
-        self._door.close()
+        self.close()
 
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._door.accept()
-                server = socket.create_connection((self.target_host, self.target_port))
+                self.used.set()
+                server = socket.create_connection(self._target)
                 for source, sink, pace in ((client, server, PIECE / BYTES_A_SECOND), (server, client, 0.0)):
-                    threading.Thread(target=_pump, args=(source, sink, pace), daemon=True).start()
+                    self._pumps.append(threading.Thread(target=_pump, args=(source, sink, pace), daemon=True))
+                    self._pumps[-1].start()
 
 
 def _pump(source: socket.socket, sink: socket.socket, pace: float) -> None:
-    """Move bytes until either side ends, then end both."""
+    """Move bytes until the source ends, then end both sides."""
     with suppress(OSError):
         while data := source.recv(PIECE):
             time.sleep(pace * len(data) / PIECE)

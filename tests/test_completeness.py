@@ -297,6 +297,14 @@ def test_a_page_of_known_calls_in_a_report_that_moves_is_read_again(server: Sand
     assert len(reading.rows) == SIZE + 1
 
 
+def test_a_call_that_a_new_one_pushes_onto_the_next_page_is_not_written_twice(server: SandboxServer) -> None:
+    """C5: without ids, one row more and one call more make equal numbers; while the total grows they prove nothing."""
+    calls = [Call(NOON + timedelta(minutes=minute), number=f"9198{minute:08}") for minute in range(SIZE + 50)]
+    source = _GrowsInFront(calls, Call(NOON - timedelta(minutes=1)))
+    behave(server, calls=source, ids=False)
+    assert read_report(server).rows == truth(source)
+
+
 class _GrowsInFront(ListedCalls):
     """A call that began earlier than all others appears after the first request."""
 
@@ -638,6 +646,13 @@ def test_a_sort_key_that_calls_share_does_not_swallow_them(server: SandboxServer
     behave(server, calls=listed(*calls), ids=False, cnt="missing", report_count="missing")
     reading = read_report(server, page_size=10, client={"use_cursor": False})
     assert sorted(row[0] for row in reading.rows) == [call.number for call in calls]
+
+
+def test_calls_that_share_a_sort_key_and_look_alike_are_kept_where_the_total_says_so(server: SandboxServer) -> None:
+    """C5: an equal sort in one answer is no identity, so calls that are alike in that too are counted by the total."""
+    calls = [Call(NOON, extra={"sort": [1773383400000]}) for _ in range(25)]
+    behave(server, calls=listed(*calls), ids=False)
+    assert len(read_report(server, page_size=10, client={"use_cursor": False}).rows) == 25
 
 
 def test_an_id_that_rows_share_does_not_swallow_them(server: SandboxServer) -> None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import uharfbuzz as hb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pdf_support import SCRIPTS, make, pages, picture, run, words
@@ -49,6 +50,41 @@ def test_conjuncts_and_joining_are_shaped() -> None:
         assert style().width(text) < 0.9 * sum(style().width(c) for c in text)
     alone = set().union(*(glyphs(style().line(c)) for c in "محمد"))
     assert not glyphs(style().line("محم")) & alone - glyphs(style().line("م"))
+
+
+@pytest.mark.parametrize("text", ["क्षत्रिय्किँ", "שָׁלוֹם", "مُحَمَّد", "e\u0301\u0323x\u0351", "ශ්‍රී"])
+def test_glyphs_stand_where_harfbuzz_puts_them(text: str) -> None:
+    """F4: the operators move the pen so that each letter and mark is at HarfBuzz's own place."""
+    book = FontBook()
+    font = book.find(ord(text[0]), book.regular)
+    assert font is not None
+    buffer = hb.Buffer()
+    buffer.cluster_level = hb.BufferClusterLevel.MONOTONE_CHARACTERS
+    buffer.add_str(text)
+    buffer.guess_segment_properties()
+    buffer.language = "en"
+    hb.shape(font.file.font, buffer)
+    expected, pen = [], 0
+    for info, at in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
+        expected.append((info.codepoint, pen + at.x_offset, at.y_offset))
+        pen += at.x_advance
+
+    drawn, pen_now, rise, numbers = [], 0.0, 0.0, 0.0
+    operators = re.sub(r"/Span<<.*?>>BDC", "", TextStyle(book, 1000).line(text).operators)
+    for glyph, operator, number in re.findall(r"<([0-9a-f]{4})>|(?<!/)(TJ|Ts|Tf)\b|(?<![/G\d])(-?[\d.]+)", operators):
+        if glyph or operator == "TJ":
+            pen_now -= numbers
+            numbers = 0.0
+        if glyph:
+            drawn.append((int(glyph, 16), round(pen_now), round(rise)))
+            pen_now += font.file.advance(int(glyph, 16))
+        elif number:
+            numbers += float(number)
+        elif operator == "Ts":
+            rise, numbers = numbers, 0.0
+        elif operator == "Tf":
+            numbers = 0.0
+    assert drawn == expected
 
 
 @pytest.mark.parametrize("text", ["王小明", "አማርኛ", "\x01", "\ud83d", "\ue000", "\U000e0fff", "𒀀"])

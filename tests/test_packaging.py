@@ -211,7 +211,7 @@ def test_locks_are_exact_and_name_no_host(name: str) -> None:
     text = (LOCKS / name).read_text(encoding="utf-8")
     assert not re.search(r"://|pypi|pythonhosted|--(extra-)?index-url|--find-links|--trusted-host", text)
     entries = [entry for entry in re.sub(r"\\\n", " ", text).splitlines() if entry and not entry.startswith("#")]
-    assert len(entries) == len([entry for entry in entries if re.match(r"[\w.-]+==[\w.!+]+( ;| )", entry)]) > 0
+    assert len(entries) == len(re.findall(r"^[\w.-]+==[\w.!+]+(?: ;| )", text, re.MULTILINE)) > 0
     assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", entry) for entry in entries)
 
 

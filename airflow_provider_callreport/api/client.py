@@ -85,6 +85,7 @@ class CallReportClient:
         raw_fields: Mapping[str, str] | None = None,
         page: int | None = None,
         max_retry_time: float | None = None,
+        on_retry: Callable[[CallReportError], None] | None = None,
     ) -> T:
         """Make one reading request and return what ``parse`` makes of its answer.
 
@@ -97,6 +98,7 @@ class CallReportClient:
             raw_fields: further keys of the body whose values are JSON text, sent as they are.
             page: number of the request within a report, for error messages.
             max_retry_time: seconds; None for the connection's setting.
+            on_retry: told of each error after which the request is tried again.
 
         Raises:
             CallReportError: one of the tree in `errors`.
@@ -113,7 +115,7 @@ class CallReportClient:
         return call_with_retries(
             attempt,
             max_retry_time=self.settings.max_retry_time if max_retry_time is None else max_retry_time,
-            before_sleep=self._log_retry(endpoint, page),
+            before_sleep=self._log_retry(endpoint, page, on_retry),
         )
 
     def count(self, fields: Mapping[str, Any], *, max_retry_time: float | None = None) -> int:
@@ -224,9 +226,13 @@ class CallReportClient:
             return SettingsError(f"Host gives the address {settings.base_url}, which is no usable URL")
         return TransportError(f"{where}: {_reason(error)}")
 
-    def _log_retry(self, endpoint: str, page: int | None) -> Callable[[RetryCallState], None]:
+    def _log_retry(
+        self, endpoint: str, page: int | None, on_retry: Callable[[CallReportError], None] | None
+    ) -> Callable[[RetryCallState], None]:
         def log_retry(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome is not None else None
+            if on_retry is not None and isinstance(error, CallReportError):
+                on_retry(error)
             wait = state.next_action.sleep if state.next_action is not None else 0.0
             log.warning(
                 "%s%s failed at try %d (%s); trying again in %.1f s",

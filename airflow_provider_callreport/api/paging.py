@@ -8,10 +8,14 @@ calls equals the API's own total. The rules are in the section "The total, the e
 from __future__ import annotations
 
 import logging
+import math
+import re
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 from airflow_provider_callreport.api.answer import Answer, Record, parse_answer
@@ -26,6 +30,7 @@ from airflow_provider_callreport.api.errors import (
 )
 from airflow_provider_callreport.api.filters import REPORTS, Window, build_filter
 from airflow_provider_callreport.api.ledger import Ledger
+from airflow_provider_callreport.api.lookahead import Lookahead
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +43,10 @@ ROUNDS_WAIT = (0.5, 1.0, 2.0)
 
 #: No report has more pages than this; a server that never stops is stopped.
 MAX_PAGES = 1_000_000
+
+#: Code 1000 says that something in the request is wrong. Only a message about the size lets us ask for fewer calls.
+_ABOUT_SIZE = re.compile(r"\b(sz|size|limit)\b", re.IGNORECASE)
+_MIN_PAGE_SIZE = 10
 
 #: `reportCount` is a second witness, not a condition: it gets little patience.
 _WITNESS_RETRY_TIME = 10.0
@@ -97,6 +106,7 @@ class ReportReader:
             the total. Errors on the way there are raised all the same.
         drop_alike: see `ledger.Ledger`.
         rounds_wait: seconds before each further look when the end is short of the total.
+        concurrency: pages under way at once where pages are read by number; 1 reads in turn.
 
     Attributes:
         requests: answers received so far.
@@ -115,6 +125,7 @@ class ReportReader:
         allow_incomplete: bool = False,
         drop_alike: bool = False,
         rounds_wait: tuple[float, ...] = ROUNDS_WAIT,
+        concurrency: int = 1,
     ) -> None:
         self.client = client
         self.report = report
@@ -123,6 +134,7 @@ class ReportReader:
         self.page_size = page_size or client.settings.page_size
         self.allow_incomplete = allow_incomplete
         self.rounds_wait = rounds_wait
+        self.concurrency = concurrency
         self.ledger = Ledger(drop_alike=drop_alike)
         self.requests = 0
         self.page = -1
@@ -149,44 +161,62 @@ class ReportReader:
             self.ledger.close()
 
     def _read(self, window: Window) -> Generator[Page, None, _Verdict]:
-        """Read one window; in halves when it reaches beyond what can be counted or read by page number."""
+        """Read one window; in parts when it reaches beyond what can be counted or read by page number."""
         api_filter = build_filter(self.filters, window)
         if api_filter is None:
             return _Verdict(None, None, "The window lies in an hour that clocks repeat; its calls are in the next one.")
         scan = _Scan(self, api_filter)
         first = scan.ask_first()
         by_page = first.cursor is None or not self.client.settings.use_cursor
-        parts = _halves(window) if by_page and first.count is not None and first.count >= TOTAL_CAP else []
+        count = first.count or 0
+        parts = _parts(window, 2 * count // TOTAL_CAP) if by_page and count >= TOTAL_CAP else []
         if not parts:
-            yield from scan.pages(first)
+            with closing(scan):
+                yield from scan.pages(first)
             return scan.verdict()
-        log.info("%s: %d calls or more and no cursor; the window is read in halves", self.report, TOTAL_CAP)
+        log.info(
+            "%s: %d calls or more and no cursor; the window is read in %d parts", self.report, TOTAL_CAP, len(parts)
+        )
         verdict = _Verdict(0, True)
         for part in parts:
             verdict = verdict.joined((yield from self._read(part)))
-        if verdict.total is not None and first.count is not None and verdict.total < first.count:
+        if verdict.total is not None and verdict.total < count:
             raise self.incomplete(
-                ReportChangedError,
-                f"the halves of a window hold {verdict.total} calls and the whole {first.count}",
-                first.count,
+                ReportChangedError, f"the parts of a window hold {verdict.total} calls and the whole {count}", count
             )
         return verdict
 
-    def ask(self, fields: Mapping[str, Any], cursor: str | None, promised: int | None) -> Answer:
-        """Make the next request. An error on a later page says how far the report had come."""
+    def fetch(
+        self,
+        fields: Mapping[str, Any],
+        cursor: str | None,
+        page: int,
+        on_retry: Callable[[CallReportError], None] | None = None,
+    ) -> Answer:
+        """Make one request; touches nothing of the reader, so that several may be under way."""
+        raw_fields = {"sAftr": cursor or "[]"}
+        return self.client.call(
+            REPORTS[self.report], fields, parse_answer, raw_fields=raw_fields, page=page, on_retry=on_retry
+        )
+
+    def receive(self, fetch: Callable[[], Answer], promised: int | None, *, deep: bool) -> Answer:
+        """Take the next answer. An error on a later page says how far the report had come.
+
+        Args:
+            fetch: brings the answer.
+            promised: the total, as far as it is known.
+            deep: whether the page is one that search engines refuse to reach by number.
+        """
         if self.requests >= MAX_PAGES:
             raise self.incomplete(IncompleteReportError, f"the API still answers after {MAX_PAGES} requests", promised)
         try:
-            answer = self.client.call(
-                REPORTS[self.report], fields, parse_answer, raw_fields={"sAftr": cursor or "[]"}, page=self.page
-            )
+            answer = fetch()
         except CallReportError as error:
             if self.requests == 0:
                 raise
-            far = cursor is None and (fields["page"] + 1) * fields["sz"] > TOTAL_CAP
             advice = f" (many servers answer no page beyond {TOTAL_CAP} rows: make the window shorter)"
             raise IncompleteReportError(
-                str(error) + (advice if far and isinstance(error, RequestRejectedError) else ""),
+                str(error) + (advice if deep and isinstance(error, RequestRejectedError) else ""),
                 page=self.page,
                 rows=self.ledger.unique,
                 promised=promised,
@@ -296,10 +326,20 @@ class _Scan:
         self._cursors: set[int] = set()
         self._digests: set[int] = set()
         self._tail: list[Record] = []
+        self._lookahead: Lookahead | None = None
 
     def ask_first(self) -> Answer:
-        self._reader.page += 1
-        return self._ask()
+        """Ask for the first page; with half the page size, again and again, while the API says that it is too large."""
+        reader = self._reader
+        reader.page += 1
+        while True:
+            try:
+                return self._ask()
+            except RequestRejectedError as error:
+                if reader.page_size <= _MIN_PAGE_SIZE or not _ABOUT_SIZE.search(error.vendor_message):
+                    raise
+                reader.page_size //= 2
+                log.warning("%s; asking for %d calls a page", error, reader.page_size)
 
     def pages(self, answer: Answer) -> Iterator[Page]:
         rounds = iter(self._reader.rounds_wait)
@@ -353,9 +393,31 @@ class _Scan:
             raise reader.incomplete(ReportChangedError, "the API's total changed while the report was read", total)
         raise reader.incomplete(IncompleteReportError, "the calls that came do not equal the API's total", total)
 
+    def close(self) -> None:
+        if self._lookahead is not None:
+            self._lookahead.close()
+
     def _ask(self) -> Answer:
-        fields = {"filter": self._filter, "sz": self._reader.page_size, "page": self._page}
-        return self._reader.ask(fields, self._cursor, self._totals.usable())
+        reader, total = self._reader, self._totals.usable()
+        deep = self._cursor is None and (self._page + 1) * reader.page_size > TOTAL_CAP
+        if self._cursor is None and total is not None and self._longest and reader.concurrency > 1:
+            return reader.receive(lambda: self._ask_ahead(math.ceil(total / self._longest) - 1), total, deep=deep)
+        return reader.receive(
+            lambda: reader.fetch(self._fields(self._page), self._cursor, reader.page), total, deep=deep
+        )
+
+    def _ask_ahead(self, last: int) -> Answer:
+        """The present page by number, with others up to the page ``last`` under way."""
+        if self._lookahead is None:
+            reader, before = self._reader, self._reader.page - self._page
+            self._lookahead = Lookahead(
+                lambda page, on_retry: reader.fetch(self._fields(page), None, before + page, on_retry),
+                reader.concurrency,
+            )
+        return self._lookahead.answer(self._page, max(last, self._page))
+
+    def _fields(self, page: int) -> dict[str, Any]:
+        return {"filter": self._filter, "sz": self._reader.page_size, "page": page}
 
     def _accept(self, answer: Answer, skip: int = 0) -> list[Record]:
         """Enter an answer into the ledger and return the rows that are new; the first ``skip`` have been entered.
@@ -443,14 +505,21 @@ class _Scan:
         return answer, self._accept(answer, skip=len(tail) if repeats_tail else 0)
 
 
-def _halves(window: Window) -> list[Window]:
-    """The window in halves on a whole second, without one that holds no wall time; none for a single second."""
+def _parts(window: Window, number: int) -> list[Window]:
+    """The window in some equal parts on whole seconds, without those that hold no wall time; none for a single second.
+
+    Args:
+        window: the window.
+        number: how many parts; two at least, and no more than there are seconds.
+    """
     span = window.wall_times()
-    if span is None or span[1] - span[0] < timedelta(seconds=2) or window.end - window.start < timedelta(seconds=2):
+    seconds = (window.end - window.start) // timedelta(seconds=1)
+    if span is None or span[1] - span[0] < timedelta(seconds=2) or seconds < 2:
         return []
-    middle = window.start + timedelta(seconds=(window.end - window.start) // timedelta(seconds=2))
-    halves = Window(window.start, middle, window.zone), Window(middle, window.end, window.zone)
-    return [half for half in halves if half.wall_times()]
+    number = min(max(2, number), seconds)
+    edges = [window.start + timedelta(seconds=seconds * part // number) for part in range(number)] + [window.end]
+    parts = [Window(start, end, window.zone) for start, end in pairwise(edges)]
+    return [part for part in parts if part.wall_times()]
 
 
 def _note(verdict: _Verdict, rows: int) -> str:

@@ -108,7 +108,7 @@ class DeadlineAdapter(HTTPAdapter):
         return manager
 
 
-def make_session(base_url: str, *, verify: bool | str, pool_size: int = 4) -> requests.Session:
+def make_session(base_url: str, *, verify: bool | str, pool_size: int = 32) -> requests.Session:
     """One session for one host: a connection pool, environment proxies and CA bundle read once, no redirects.
 
     ``trust_env`` is off because with it ``requests`` reads ``.netrc`` and the environment anew for each request, and a

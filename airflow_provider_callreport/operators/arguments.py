@@ -41,6 +41,9 @@ class ArgumentError(AirflowFailException, ValueError):
     """
 
 
+#: More requests at once than this are an attack on the vendor.
+MAX_CONCURRENCY = 16
+
 _JINJA = ("{{", "{%", "{#")
 
 
@@ -162,6 +165,9 @@ def _check_numbers(settled: Mapping[str, Any]) -> None:
         isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 1 <= seconds <= 604_800
     ):
         raise ValueError(f"link_expires_in is {seconds!r}; allowed are seconds from 1 to 604800 (seven days)")
+    concurrency = settled.get("concurrency", 1)
+    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or not 1 <= concurrency <= MAX_CONCURRENCY:
+        raise ValueError(f"concurrency is {concurrency!r}; allowed is a whole number from 1 to {MAX_CONCURRENCY}")
     resend = settled.get("resend_if_unsure", False)
     if not isinstance(resend, bool):
         raise ValueError(f"resend_if_unsure is {resend!r}; allowed are True and False")

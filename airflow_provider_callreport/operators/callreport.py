@@ -77,6 +77,8 @@ class CallReportExportOperator(BaseOperator):
         empty: ``"write"`` delivers a report without calls, ``"skip"`` skips the task, ``"fail"`` fails it.
         on_incomplete: ``"fail"``, or ``"warn"`` to deliver although the calls do not equal the API's total; the file,
             the mail, the log and the summary then say so.
+        concurrency: requests under way at once, 1 to 16, where the API is read by page number. The connection's
+            ``requests_per_second`` holds all the same.
         callreport_conn_id: connection to the API.
 
     Returns:
@@ -155,6 +157,7 @@ class CallReportExportOperator(BaseOperator):
         link_expires_in: float | None = None,
         empty: str = "write",
         on_incomplete: str = "fail",
+        concurrency: int = 1,
         callreport_conn_id: str = "callreport_default",
         **kwargs: Any,
     ) -> None:
@@ -188,6 +191,7 @@ class CallReportExportOperator(BaseOperator):
         self.link_expires_in = link_expires_in
         self.empty = empty
         self.on_incomplete = on_incomplete
+        self.concurrency = concurrency
         self.callreport_conn_id = callreport_conn_id
         try:
             check_arguments(self._arguments())
@@ -254,7 +258,7 @@ class CallReportExportOperator(BaseOperator):
         return summary.to_xcom()
 
     def _arguments(self) -> dict[str, Any]:
-        names = (*self.template_fields, "max_attachment_bytes", "link_expires_in", "resend_if_unsure")
+        names = (*self.template_fields, "max_attachment_bytes", "link_expires_in", "resend_if_unsure", "concurrency")
         return {name: getattr(self, name) for name in names}
 
     def _request(self, settings: ClientSettings) -> ExportRequest:
@@ -274,6 +278,7 @@ class CallReportExportOperator(BaseOperator):
             group_by=self.group_by,
             empty=self.empty,
             on_incomplete=self.on_incomplete,
+            concurrency=self.concurrency,
         )
 
     def _window(self, zone: ZoneInfo) -> Window:

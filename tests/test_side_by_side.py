@@ -1,0 +1,133 @@
+"""Pages side by side (`concurrency`): the same report, no request more, and faster."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from api_support import DAY, client_of
+
+from airflow_provider_callreport.api.answer import Answer
+from airflow_provider_callreport.api.errors import (
+    CallReportError,
+    IncompleteReportError,
+    RateLimitedError,
+    RequestRejectedError,
+)
+from airflow_provider_callreport.api.lookahead import Lookahead
+from airflow_provider_callreport.api.paging import ReportReader
+from airflow_provider_callreport.sandbox.calls import SyntheticCalls
+from airflow_provider_callreport.sandbox.faults import Fault
+from airflow_provider_callreport.sandbox.servers import SandboxServer
+from airflow_provider_callreport.sandbox.settings import SandboxSettings
+
+
+def ids(reader: ReportReader) -> list[Any]:
+    return [record["callId"] for page in reader.pages() for record in page.records if isinstance(record, dict)]
+
+
+@pytest.mark.parametrize("calls", [0, 1, 49, 50, 51, 500, 730])
+@pytest.mark.parametrize("concurrency", [2, 4, 8])
+def test_same_calls_in_the_same_order_with_no_request_more(calls: int, concurrency: int) -> None:
+    """C4: at every concurrency the requests are at most ceil(total / size) + 2, and the report is the same."""
+    with SandboxServer(SandboxSettings(calls=SyntheticCalls(calls))) as server, client_of(server) as caller:
+        in_turn = ids(ReportReader(caller, "calls", {}, DAY, page_size=50))
+        requests_in_turn = len(server.requests)
+        server.requests.clear()
+        reader = ReportReader(caller, "calls", {}, DAY, page_size=50, concurrency=concurrency)
+        assert ids(reader) == in_turn
+        assert len(in_turn) == calls
+        assert len(server.requests) == requests_in_turn <= -(-calls // 50) + 2
+        assert reader.proof is not None
+        assert reader.proof.complete is True
+
+
+def test_pages_are_really_under_way_together() -> None:
+    """K3: four pages are asked for before the first has come; none beyond the last that is promised."""
+    asked: list[int] = []
+    all_asked = threading.Event()
+
+    def ask(page: int, _: Callable[[CallReportError], None]) -> Answer:
+        asked.append(page)
+        if len(asked) == 3:
+            all_asked.set()
+        assert all_asked.wait(5), "the pages are asked for one after another"
+        return Answer([], page, None, None)
+
+    lookahead = Lookahead(ask, 4)
+    assert lookahead.answer(0, 2).count == 0
+    lookahead.close()
+    assert sorted(asked) == [0, 1, 2]
+
+
+def test_an_error_on_a_page_is_told_for_that_page() -> None:
+    """C1: what goes wrong ahead waits for its turn, and the error names the page, not the last one asked for."""
+    settings = SandboxSettings(calls=SyntheticCalls(500), faults=[Fault("error_on_page", page=3, code=1015)])
+    with SandboxServer(settings) as server, client_of(server) as caller:
+        reader = ReportReader(caller, "calls", {}, DAY, page_size=50, concurrency=4)
+        with pytest.raises(IncompleteReportError) as caught:
+            ids(reader)
+    assert (caught.value.page, caught.value.rows, caught.value.promised, caught.value.code) == (3, 150, 500, 1015)
+
+
+def test_cursor_and_unknown_total_are_read_in_turn() -> None:
+    """A cursor is known when its page has come, and without a total nobody knows what to ask for."""
+    for change in ({"cursor": "top"}, {"cnt": "missing"}):
+        with SandboxServer(SandboxSettings(calls=SyntheticCalls(300), **change)) as server, client_of(server) as caller:
+            reader = ReportReader(caller, "calls", {}, DAY, page_size=50, concurrency=4)
+            assert len(ids(reader)) == 300
+            lists = [request for request in server.requests if request.endpoint == "list"]
+            assert len(lists) <= 300 // 50 + 2
+
+
+def test_a_refused_page_size_is_halved() -> None:
+    """A server that refuses the page size is asked for fewer calls, from the same place."""
+    settings = SandboxSettings(calls=SyntheticCalls(130), max_page_size=30, page_size_policy="refuse")
+    with SandboxServer(settings) as server, client_of(server) as caller:
+        reader = ReportReader(caller, "calls", {}, DAY, page_size=100)
+        assert len(ids(reader)) == 130
+        assert reader.page_size == 25
+
+
+def test_other_refusals_cost_one_request() -> None:
+    """E1: code 1000 that is not about the size is fatal at once."""
+    settings = SandboxSettings(faults=[Fault("error_on_page", page=0, code=1000)])
+    with SandboxServer(settings) as server, client_of(server) as caller:
+        with pytest.raises(RequestRejectedError):
+            ids(ReportReader(caller, "calls", {}, DAY))
+        assert len(server.requests) == 1
+
+
+def test_the_width_halves_on_trouble_and_recovers() -> None:
+    """HTTP 429 makes room at the server; twenty calm answers take one place back."""
+    under_way, most = 0, 0
+    lock = threading.Lock()
+    trouble = RateLimitedError(code=None, vendor_message="", http_status=429, endpoint="list")
+    complain: list[CallReportError] = [trouble]
+
+    def ask(page: int, on_retry: Callable[[CallReportError], None]) -> Answer:
+        nonlocal under_way, most
+        if complain:
+            on_retry(complain.pop())
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.005)
+        with lock:
+            under_way -= 1
+        return Answer([], page, None, None)
+
+    lookahead = Lookahead(ask, 4)
+    assert [lookahead.answer(page, 60).count for page in range(4)] == [0, 1, 2, 3]
+    with lock:
+        most = 0
+    assert [lookahead.answer(page, 60).count for page in range(4, 14)] == list(range(4, 14))
+    assert most <= 2
+    most = 0
+    for page in range(14, 61):
+        lookahead.answer(page, 60)
+    lookahead.close()
+    assert 3 <= most <= 4
