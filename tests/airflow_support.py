@@ -125,11 +125,12 @@ def once_a_session(tmp_path_factory: pytest.TempPathFactory, name: str, make: Ca
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
-    made = root / f"{name}.pickle"
+    made, directory = root / f"{name}.pickle", root / name
     with (root / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
-            directory = root / name
+            if directory.exists():
+                pytest.fail(f"{name} failed for an earlier test")
             directory.mkdir()
             made.write_bytes(pickle.dumps(make(directory)))
     result: T = pickle.loads(made.read_bytes())

@@ -4,74 +4,117 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from crash_support import silence
+from airflow_runner import _load
+from crash_support import Run, Site, Stage, start, wait_until
 
 DAG_ID, TASK_ID = "crash", "export"
 
 
-def first_try(
-    folder: Path, environment: Mapping[str, str], dag_file: Path, logical_date: datetime, tell: Connection
+@dataclass(frozen=True)
+class Deployment:
+    """An Airflow whose workers are killed.
+
+    Attributes:
+        environment: its ``AIRFLOW_HOME`` and so on.
+        dag_file: its only Dag file.
+        folder: a directory for the workers' output and their temporary directory.
+    """
+
+    environment: Mapping[str, str]
+    dag_file: Path
+    folder: Path
+
+    @property
+    def temp(self) -> Path:
+        """The workers' temporary directory."""
+        return self.folder / "tmp"
+
+
+class TaskRun(Run):
+    """A process of a worker. Long before the operator begins, it says that Airflow has begun."""
+
+    _asked_before = 0
+
+    def _wait_for(self, stage: Stage) -> None:
+        if stage is Stage.READING:
+            self._asked_before = len(self.site.api.requests)
+            super()._wait_for(stage)
+            wait_until(lambda: len(self.site.api.requests) > self._asked_before)
+        else:
+            super()._wait_for(stage)
+
+
+def start_first_try(site: Site, deployment: Deployment, logical_date: datetime) -> Run:
+    """Start the first try of the task in a new Dag run."""
+    return start(site, deployment.folder, _first_try, deployment, logical_date, kind=TaskRun)
+
+
+def start_next_tries(site: Site, deployment: Deployment, logical_dates: Sequence[datetime]) -> Run:
+    """Start the next tries in these Dag runs, one after the other; it says their states, separated by commas."""
+    return start(site, deployment.folder, _next_tries, deployment, logical_dates)
+
+
+def _first_try(
+    deployment: Deployment, logical_date: datetime, *, environment: Mapping[str, str], tell: Connection
 ) -> None:
-    """The first try: ``dag.test()``, which runs the task with Airflow's own task runner and its signal handlers."""
-    dag = _airflow(folder, environment, dag_file)
+    """``dag.test()`` runs a task with Airflow's own task runner and its signal handlers."""
+    dag = _join(deployment, environment)
     tell.send("began")
     dag.test(logical_date=logical_date)
-    tell.send(_state(logical_date))
+    tell.send(_with_instance(logical_date, lambda session, instance: str(instance.state)))
 
 
-def next_try(
-    folder: Path, environment: Mapping[str, str], dag_file: Path, logical_date: datetime, tell: Connection
+def _next_tries(
+    deployment: Deployment, logical_dates: Sequence[datetime], *, environment: Mapping[str, str], tell: Connection
 ) -> None:
-    """The next try in the same Dag run: what the scheduler makes of a task whose process is gone."""
-    dag = _airflow(folder, environment, dag_file)
-
+    """What the scheduler makes of a task whose process is gone: the same Dag run, the next try."""
     from airflow.models.taskinstance import clear_task_instances
     from airflow.sdk.definitions.dag import _run_task
-    from airflow.utils.session import create_session
     from airflow.utils.state import TaskInstanceState
 
-    tell.send("began")
-    with create_session() as session:
-        instance = _instance(session, logical_date)
+    dag = _join(deployment, environment)
+
+    def run(session: Any, instance: Any) -> str:
         clear_task_instances([instance], session)
         instance.try_number += 1
         instance.state = TaskInstanceState.SCHEDULED
         session.commit()
         _run_task(ti=instance, task=dag.task_dict[TASK_ID])
-    tell.send(_state(logical_date))
+        return str(instance.state)
+
+    tell.send("began")
+    tell.send(",".join(_with_instance(date, run) for date in logical_dates))
 
 
-def _airflow(folder: Path, environment: Mapping[str, str], dag_file: Path) -> Any:
-    """Make this process one of the deployment that the environment describes; the Dag."""
-    silence(folder / "log")
+def _join(deployment: Deployment, environment: Mapping[str, str]) -> Any:
+    """Make this process one of the deployment's; the Dag."""
     os.environ.update(environment)
+    os.environ.update(deployment.environment)
+    os.environ["TMPDIR"] = str(deployment.temp)
     tempfile.tempdir = None
 
     from airflow import settings
-    from airflow_runner import _load
 
     settings.configure_vars()
     settings.configure_orm()
-    return _load(dag_file)[DAG_ID]
+    return _load(deployment.dag_file)[DAG_ID]
 
 
-def _instance(session: Any, logical_date: datetime) -> Any:
+def _with_instance(logical_date: datetime, use: Callable[[Any, Any], str]) -> str:
+    """What ``use`` makes of the database session and the task instance."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
     from sqlalchemy import select
 
     query = select(TaskInstance).join(DagRun, DagRun.run_id == TaskInstance.run_id)
-    return session.scalars(query.where(DagRun.dag_id == DAG_ID, DagRun.logical_date == logical_date)).one()
-
-
-def _state(logical_date: datetime) -> str:
-    from airflow.utils.session import create_session
-
     with create_session() as session:
-        return str(_instance(session, logical_date).state)
+        instance = session.scalars(query.where(DagRun.dag_id == DAG_ID, DagRun.logical_date == logical_date)).one()
+        return use(session, instance)

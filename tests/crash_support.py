@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -195,11 +195,13 @@ class Run:
     """A process that exports, over lines of its own.
 
     Attributes:
+        site: the servers.
         process: it.
         said: what it tells: ``"began"``, and at its end ``"done"`` or the name of the error.
         lines: by the stage that begins when they are used.
     """
 
+    site: Site
     process: Any
     said: Connection
     lines: Mapping[Stage, SlowLine]
@@ -262,16 +264,35 @@ def fork_server(environment: Mapping[str, str]) -> ForkServerContext:
     return context
 
 
-def start(site: Site, what: Export) -> Run:
-    """Start a try of an export."""
-    what.temp.mkdir(parents=True, exist_ok=True)
+def start(site: Site, folder: Path, work: Callable[..., None], *arguments: object, kind: type[Run] = Run) -> Run:
+    """Start a process.
+
+    Args:
+        site: the servers.
+        folder: where its output goes.
+        work: what it does; a function of a module, with the keyword arguments ``environment`` (how Airflow finds the
+            servers) and ``tell`` (where it says ``"began"``, and how it ended).
+        arguments: further arguments of ``work``.
+        kind: what is returned.
+    """
     s3_line, smtp_line = SlowLine(site.s3.host, site.s3.port), SlowLine(site.smtp.host, site.smtp.port)
     environment = connections(site.api, site.s3, site.smtp, s3_line, smtp_line)
     ours, theirs = site.forks.Pipe(duplex=False)
-    process = site.forks.Process(target=_try, args=(what, environment, theirs), daemon=True)
+    process = site.forks.Process(
+        target=_work,
+        args=(folder / "log", work, *arguments),
+        kwargs={"environment": environment, "tell": theirs},
+        daemon=True,
+    )
     process.start()
     theirs.close()
-    return Run(process, ours, {Stage.S3: s3_line, Stage.MAIL: smtp_line})
+    return kind(site, process, ours, {Stage.S3: s3_line, Stage.MAIL: smtp_line})
+
+
+def start_export(site: Site, what: Export) -> Run:
+    """Start a try of an export."""
+    what.temp.mkdir(parents=True, exist_ok=True)
+    return start(site, what.folder, _try, what)
 
 
 def export(what: Export, environment: Mapping[str, str]) -> None:
@@ -296,9 +317,7 @@ def export(what: Export, environment: Mapping[str, str]) -> None:
         )
 
 
-def _try(what: Export, environment: Mapping[str, str], tell: Connection) -> None:
-    """The process."""
-    silence(what.folder / "log")
+def _try(what: Export, *, environment: Mapping[str, str], tell: Connection) -> None:
     os.environ["TMPDIR"] = str(what.temp)
     tempfile.tempdir = None
     signal.signal(signal.SIGTERM, _terminate)
@@ -317,12 +336,21 @@ def _terminate(number: int, frame: object) -> None:
     raise Terminated
 
 
-def silence(log: Path) -> None:
-    """Put the process's output into a file: a killed process must not write into the test's."""
+def _work(log: Path, work: Callable[..., None], *arguments: object, **keywords: object) -> None:
+    """The process. Its output goes to a file: what is killed must not write into the test's."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
+    work(*arguments, **keywords)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Look every few milliseconds."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(0.005)
 
 
 def sha256(content: bytes | None) -> str:

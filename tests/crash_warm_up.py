@@ -10,10 +10,19 @@ import gc
 import json
 import os
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 from crash_support import SITE_VARIABLE, Export, export
 
+for _module in (
+    "airflow.api_fastapi.execution_api.app",
+    "airflow.dag_processing.dagbag",
+    "airflow.models.dagrun",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow_provider_callreport.operators.callreport",
+):
+    import_module(_module)
 _site = json.loads(os.environ[SITE_VARIABLE])
 with tempfile.TemporaryDirectory() as _folder:
     for _format in ("csv", "jsonl", "parquet", "xlsx", "pdf"):

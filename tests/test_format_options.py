@@ -70,7 +70,7 @@ def test_checking_options_imports_no_file_library() -> None:
         "import sys\n"
         "from airflow_provider_callreport.formats import FORMATS\n"
         "for format in FORMATS.values(): format.check_options({})\n"
-        "print(sorted({'openpyxl', 'pyarrow', 'reportlab', 'airflow', 'requests'} & set(sys.modules)))\n"
+        "print(sorted({'openpyxl', 'pyarrow', 'uharfbuzz', 'airflow', 'requests'} & set(sys.modules)))\n"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 

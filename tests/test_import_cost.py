@@ -23,7 +23,7 @@ HEAVY = (
     "pandas",
     "phonenumbers",
     "pyarrow",
-    "reportlab",
+    "uharfbuzz",
     "requests",
     "starlette",
     "uvicorn",

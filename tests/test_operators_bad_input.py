@@ -118,6 +118,10 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
         {"group_by": "Campaign", "s3_key": "[[ group ]].csv", "filename": "calls.csv"},
         "group_by is set and filename has no [[ group ]], so that all files would have one name; add it",
     ),
+    ({"concurrency": 0}, "concurrency is 0; allowed is a whole number from 1 to 16"),
+    ({"concurrency": 17}, "concurrency is 17; allowed is a whole number from 1 to 16"),
+    ({"concurrency": "4"}, "concurrency is '4'; allowed is a whole number from 1 to 16"),
+    ({"concurrency": True}, "concurrency is True; allowed is a whole number from 1 to 16"),
     # S3.
     (
         {"s3_bucket": "s3://reports"},
@@ -251,7 +255,7 @@ def test_wrong_input_makes_no_request(run: Evidence) -> None:
         {"callreport_conn_id": "{{ var.value.account }}"},
         {"email_html": lambda context, jinja_env: "<p>made at run time</p>", **MAIL},
     ],
-    ids=str,
+    ids=lambda arguments: next(iter(arguments)),
 )
 def test_template_is_not_judged_before_it_is_rendered(arguments: Mapping[str, Any]) -> None:
     """What may become right is let through when the Dag is parsed."""

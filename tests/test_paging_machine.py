@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from airflow_provider_callreport.api.errors import IncompleteReportError
+from airflow_provider_callreport.api.errors import CallReportError, IncompleteReportError
 from airflow_provider_callreport.api.paging import Page, ReportReader
 
 T = TypeVar("T")
@@ -93,6 +93,7 @@ class LiveVendor:
         *,
         raw_fields: Mapping[str, str],
         page: int,
+        on_retry: Callable[[CallReportError], None] | None = None,
     ) -> T:
         """Answer a page, as JSON that is decoded again."""
         ordered = sorted(self.calls.values(), key=_key)

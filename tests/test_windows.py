@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,7 @@ from airflow_provider_callreport.sandbox.calls import Call, SyntheticCalls
 from airflow_provider_callreport.sandbox.servers import SandboxServer
 
 HOUR = timedelta(hours=1)
+SECOND = timedelta(seconds=1)
 
 #: Zone, day, and the hours that it has.
 DAYS = [
@@ -54,38 +56,46 @@ def _day(name: str, day: datetime) -> tuple[ZoneInfo, datetime, datetime]:
     return zone, start, end
 
 
-def _hourly(start: datetime, end: datetime, zone: ZoneInfo) -> list[Window]:
-    """The hourly runs of a day, as Airflow makes them: an hour of real time each, the last one shorter if need be."""
-    edges = []
-    while start < end:
-        edges.append(start)
-        start += HOUR
-    return [Window(one, other, zone) for one, other in zip(edges, [*edges[1:], end], strict=True)]
+def _hourly(start: datetime, end: datetime, zone: ZoneInfo, first: timedelta) -> list[Window]:
+    """The hourly runs of a day, as Airflow makes them: an hour of real time each, cut off at both ends of the day."""
+    edges, edge = [start], start + first
+    while edge < end:
+        edges.append(edge)
+        edge += HOUR
+    return [Window(one, other, zone) for one, other in pairwise([*edges, end])]
 
 
+@pytest.mark.parametrize("first", [HOUR, HOUR / 2], ids=["at :00", "at :30"])
 @pytest.mark.parametrize(("name", "day", "hours"), DAYS)
-def test_hourly_runs_partition_the_day(server: SandboxServer, name: str, day: datetime, hours: float) -> None:
-    """T1: 23, 24 or 25 hourly runs over a day on which clocks change: every call is in exactly one of them."""
+def test_hourly_runs_partition_the_day(
+    server: SandboxServer, name: str, day: datetime, hours: float, first: timedelta
+) -> None:
+    """T1: 23, 24 or 25 hourly runs over a day on which clocks change: every call is in exactly one of them.
+
+    Each run happens at the end of its window and sees the calls that have happened by then, and no later one.
+    """
     zone, start, end = _day(name, day)
     assert (end - start) / HOUR == hours
-    instants = [start + timedelta(minutes=4 * step) for step in range(int((end - start) / timedelta(minutes=4)))]
-    # The last second of the day, and the seconds on either side of the changes.
-    instants += [start + second for second in (end - start - timedelta(seconds=1), HOUR, HOUR - timedelta(seconds=1))]
-    calls = [
-        Call(moment.astimezone(zone).replace(tzinfo=None), call_id=f"call-{number}", number=f"9198{number:08}")
-        for number, moment in enumerate(instants)
-    ]
-    behave(server, calls=listed(*calls, timezone=name))
-    windows = _hourly(start, end, zone)
+    instants = [start + timedelta(minutes=6 * step) for step in range(int((end - start) / timedelta(minutes=6)))]
+    # The last second of the day, and the seconds on either side of a border of windows.
+    instants += [start + second for second in (end - start - SECOND, first, first - SECOND)]
+    calls = {
+        moment: Call(moment.astimezone(zone).replace(tzinfo=None), call_id=f"call-{number}", number=f"9198{number:08}")
+        for number, moment in enumerate(sorted(set(instants)))
+    }
+    source = listed(timezone=name)
+    behave(server, calls=source)
+    windows = _hourly(start, end, zone, first)
     got: Counter[str] = Counter()
     with client_of(server) as client:
         for window in windows:
+            source.calls = [call for moment, call in calls.items() if moment < window.end]
             reader = ReportReader(client, "calls", {}, window, rounds_wait=())
             got.update(record["1"] for page in reader.pages() for record in page.records)  # type: ignore[call-overload]
             assert reader.proof is not None
             assert reader.proof.complete is (None if window.api_filter() is None else True)
-    assert got == Counter(call.number for call in calls)
-    assert len(windows) == -(-hours // 1)
+    assert got == Counter(call.number for call in calls.values())
+    assert len(windows) in (ceil(hours), ceil(hours) + 1)
 
 
 @pytest.mark.parametrize(("name", "day", "hours"), DAYS)
@@ -130,20 +140,24 @@ def test_a_window_without_wall_time_is_an_empty_report_that_says_why(server: San
 ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC", "Asia/Kathmandu"]
 
 
+#: Hours around the changes of the clocks, and any others.
+STARTS = st.sampled_from([_day(name, day)[1] for name, day, _ in DAYS]) | st.datetimes(
+    datetime(2025, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)
+)
+
+
 @given(
     zone=st.sampled_from(ZONES).map(ZoneInfo),
-    start=st.datetimes(datetime(2025, 1, 1), datetime(2027, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC)),
-    cuts=st.lists(st.integers(1, 40_000_000), min_size=1, max_size=6, unique=True),
+    start=STARTS,
+    cuts=st.lists(st.integers(1, 30_000_000), min_size=1, max_size=6, unique=True),
 )
 def test_adjacent_windows_leave_no_gap_and_no_overlap(zone: ZoneInfo, start: datetime, cuts: list[int]) -> None:
     """T1: whatever the edges, fractions of a second included, one window ends a second before the next begins."""
     edges = [start, *(start + timedelta(milliseconds=cut) for cut in sorted(cuts))]
-    spans = [
-        span for one, other in itertools.pairwise(edges) if (span := Window(one, other, zone).wall_times()) is not None
-    ]
+    spans = [span for one, other in pairwise(edges) if (span := Window(one, other, zone).wall_times()) is not None]
     whole = Window(edges[0], edges[-1], zone).wall_times()
     assert (whole is None) == (not spans)
-    assert all(one[1] == other[0] for one, other in itertools.pairwise(spans))
+    assert all(one[1] == other[0] for one, other in pairwise(spans))
     assert not spans or whole == (spans[0][0], spans[-1][1])
 
 
@@ -194,6 +208,20 @@ def test_an_unreadable_time_is_one_sentence(value: Any) -> None:
     """T1: the sentence names the argument, what it was and what is allowed."""
     with pytest.raises(WindowError, match=rf"window_end is '{value}', which is no time; allowed is ISO 8601, such as"):
         parse_time(value, "window_end", KOLKATA)
+
+
+def test_fractions_of_a_second_are_rounded_up() -> None:
+    """T1: the API's whole second 12:00:00 is before 12:00:00.5, so it belongs to the window that ends there."""
+    half = timedelta(milliseconds=500)
+    noon = DAY.start + 12 * HOUR
+    assert Window(noon - HOUR, noon + half, KOLKATA).api_filter() == {
+        "dtGte": "2026-03-13 11:00:00",
+        "dtLte": "2026-03-13 12:00:00",
+    }
+    assert Window(noon + half, noon + HOUR, KOLKATA).api_filter() == {
+        "dtGte": "2026-03-13 12:00:01",
+        "dtLte": "2026-03-13 12:59:59",
+    }
 
 
 def test_an_empty_or_turned_window_is_refused() -> None:

@@ -131,6 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         faults = parse_faults(options.fault)
     except ValueError as error:
         parser.error(str(error))
+    _keep_to_this_machine()
     # So that a terminated demo stops its servers and Airflow as an interrupted one does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     output = _fresh_folder(options.output)
@@ -177,16 +178,12 @@ def run_in_airflow(runs: Sequence[DemoRun], connections: Mapping[str, str], outp
     home, logs, results = output / "airflow", output / "logs", output / "airflow" / "results.json"
     home.mkdir()
     logs.mkdir()
-    foreign = ("AIRFLOW", "AWS_")  # settings of the caller's shell, which are not meant for this
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
+        **os.environ,
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(logs),
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "NO_PROXY": "*",
-        "no_proxy": "*",
         **connections,
     }
     wanted = [f"{run.dag_id}={run.logical_date}" for run in runs]
@@ -202,6 +199,13 @@ def run_in_airflow(runs: Sequence[DemoRun], connections: Mapping[str, str], outp
     if not results.exists():
         return {}
     return {result["dag_id"]: result for result in json.loads(results.read_text("utf-8"))}
+
+
+def _keep_to_this_machine() -> None:
+    """Drop settings of the caller's shell that are not meant for the demo: Airflow's, AWS's, proxies."""
+    for name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_"))]:
+        del os.environ[name]
+    os.environ |= {"AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "*", "no_proxy": "*"}
 
 
 def _problems(

@@ -10,21 +10,28 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import requests
 from tenacity import RetryCallState
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from airflow_provider_callreport.api.body import CHUNK, ENCODINGS, SavedBody, decode_saved, save_body
 from airflow_provider_callreport.api.errors import (
     EMPTY_CODE,
     AnswerError,
     AnswerTooLargeError,
     ApiError,
     CallReportError,
+    MaybeAcceptedError,
+    RateLimitedError,
     RedirectError,
     RequestRejectedError,
+    ServiceError,
     SettingsError,
     TimeoutExceededError,
     TransportError,
@@ -40,13 +47,23 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-#: Read at a time. gzip unpacks to a thousand times its size at most, and not every urllib3 stops before the whole
-#: piece is unpacked, so this bounds what a hostile answer costs beyond ``max_response_bytes``.
-_CHUNK = 16 * 1024
-#: Those two only: others pack better than 1:1000, and several of them multiply.
-_ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 _ERROR_WORDS = frozenset({"error", "fail", "failed", "failure", "false"})
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "gzip"}
+
+
+@dataclass(frozen=True, slots=True)
+class SavedAnswer:
+    """A checked answer that may be a file.
+
+    Attributes:
+        body: the answer's body on disk.
+        is_json: whether it is JSON rather than a file.
+        payload: the decoded JSON; None for a file.
+    """
+
+    body: SavedBody
+    is_json: bool
+    payload: Any = field(repr=False)
 
 
 class CallReportClient:
@@ -128,7 +145,71 @@ class CallReportClient:
         """
         return self.call("reportCount", fields, lambda payload, _: read_count(payload), max_retry_time=max_retry_time)
 
+    def save(
+        self, endpoint: str, fields: Mapping[str, Any], path: Path, *, max_bytes: int, changes_state: bool
+    ) -> SavedAnswer:
+        """Make one request whose answer may be a file, and write the answer's body to ``path``.
+
+        Args:
+            endpoint: ``exportCsv``, ``exportCsvBulk``, ``changeTitle`` or ``downloadPdf``.
+            fields: the body without credentials.
+            path: where the body goes; overwritten.
+            max_bytes: the largest body.
+            changes_state: the request must not be made twice. It is tried again only where it is certain that nothing
+                of it had left: no name, no connection.
+
+        Raises:
+            MaybeAcceptedError: ``changes_state``, and no answer says whether the request was accepted.
+            CallReportError: one of the tree in `errors`.
+        """
+        body = json.dumps({**self.settings.credentials.body(), **fields}).encode()
+
+        def attempt() -> SavedAnswer:
+            try:
+                return self._save_once(endpoint, body, path, max_bytes)
+            except (AnswerError, AnswerTooLargeError, RateLimitedError, RedirectError, ServiceError) as error:
+                failure: CallReportError = error
+            except TransportError as error:
+                if not error.sent:
+                    raise
+                failure = error
+            if not changes_state:
+                raise failure
+            raise MaybeAcceptedError(
+                f"{endpoint} may or may not have been accepted, so it is not sent again: {failure}. Look into the "
+                "account's list of exports before you ask once more"
+            ) from failure
+
+        return call_with_retries(
+            attempt, max_retry_time=self.settings.max_retry_time, before_sleep=self._log_retry(endpoint, None, None)
+        )
+
+    def wait_for_turn(self) -> None:
+        """Wait until the pace of this client (``requests_per_second``) allows one more request to its host."""
+        self._pace.wait()
+
+    def _save_once(self, endpoint: str, body: bytes, path: Path, max_bytes: int) -> SavedAnswer:
+        def read(response: requests.Response) -> SavedBody:
+            return save_body(response, path, max_bytes, endpoint)
+
+        response, saved = self._exchange(endpoint, body, read)
+        is_json, payload = decode_saved(saved, decode)
+        if is_json or response.status_code >= 400:
+            error = self._vendor_error(endpoint, response, payload)
+            if error is not None:
+                raise error
+        elif (fault := saved.fault) is not None:
+            raise AnswerError(f"{endpoint} answered HTTP {response.status_code} with {fault}")
+        return SavedAnswer(saved, is_json, payload)
+
     def _attempt(self, endpoint: str, body: bytes, page: int | None) -> tuple[Any, bytes]:
+        response, raw = self._exchange(endpoint, body, lambda response: self._read(response, endpoint))
+        return self._check(endpoint, response, raw, page), raw
+
+    def _exchange(
+        self, endpoint: str, body: bytes, read: Callable[[requests.Response], T]
+    ) -> tuple[requests.Response, T]:
+        """One request and what ``read`` makes of its answer's body, all inside the deadline."""
         self._pace.wait()
         self.requests_made += 1
         name = self.settings.endpoints.get(endpoint, endpoint)
@@ -150,11 +231,9 @@ class CallReportClient:
                         f"{endpoint} answered HTTP {response.status_code}, a redirect; it is not followed because the "
                         "request carries credentials. Set Host to the address that the API really has."
                     )
-                raw = self._read(response, endpoint)
+                return response, read(response)
         except requests.exceptions.RequestException as error:
             failure = self._transport_error(endpoint, error)
-        else:
-            return self._check(endpoint, response, raw, page), raw
         # Outside the handler, so that the new error does not carry the original as its context: that one holds the
         # prepared request, and with it the credentials.
         raise failure
@@ -162,11 +241,11 @@ class CallReportClient:
     def _read(self, response: requests.Response, endpoint: str) -> bytes:
         limit = self.settings.max_response_bytes
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
-        if encoding not in _ENCODINGS:
+        if encoding not in ENCODINGS:
             raise AnswerError(f"{endpoint} answered with the Content-Encoding {scrub(encoding)!r}; gzip was asked for")
         chunks: list[bytes] = []
         size = 0
-        for chunk in response.iter_content(_CHUNK):
+        for chunk in response.iter_content(CHUNK):
             size += len(chunk)
             if size > limit:
                 raise AnswerTooLargeError(
@@ -179,52 +258,32 @@ class CallReportClient:
     def _check(self, endpoint: str, response: requests.Response, raw: bytes, page: int | None) -> Any:
         status = response.status_code
         try:
-            payload = _decode(raw)
-        except AnswerError as error:
+            payload = decode(raw)
+        except AnswerError as fault:
             if status < 400:
-                raise AnswerError(f"{endpoint} answered HTTP {status} with {error}") from None
-            payload, message = None, str(error)
+                raise AnswerError(f"{endpoint} answered HTTP {status} with {fault}") from None
+            payload, message = None, str(fault)
         else:
             message = ""
-        code, is_error = None, status >= 400
-        if isinstance(payload, dict):
-            code, code_says_error = _vendor_code(payload.get("code"))
-            is_error = is_error or code_says_error or _says_error(payload)
-            message = _vendor_message(payload)
-        if not is_error:
+        error = self._vendor_error(endpoint, response, payload, page, message)
+        if error is None:
             return payload
-        if code == EMPTY_CODE and error_class(status, None) in (ApiError, RequestRejectedError) and _is_empty(payload):
+        if (
+            error.code == EMPTY_CODE
+            and error_class(status, None) in (ApiError, RequestRejectedError)
+            and _is_empty(payload)
+        ):
             return {"data": [], "cnt": 0}
-        raise error_class(status, code)(
-            code=code,
-            vendor_message=scrub(message, (*self.settings.secrets(), self.settings.credentials.user_id or "")),
-            http_status=status,
-            endpoint=endpoint,
-            page=page,
-            retry_after=retry_after_seconds(response.headers.get("Retry-After")),
-        )
+        raise error
+
+    def _vendor_error(
+        self, endpoint: str, response: requests.Response, payload: Any, page: int | None = None, message: str = ""
+    ) -> ApiError | None:
+        secrets = (*self.settings.secrets(), self.settings.credentials.user_id or "")
+        return vendor_error(endpoint, response, payload, page=page, message=message, secrets=secrets)
 
     def _transport_error(self, endpoint: str, error: requests.exceptions.RequestException) -> CallReportError:
-        settings = self.settings
-        where = f"{endpoint} at {settings.base_url}"
-        text = str(error)
-        if isinstance(error, requests.exceptions.ConnectTimeout):
-            return TimeoutExceededError(f"{where}: no connection within {settings.connect_timeout:g} s")
-        if isinstance(error, requests.exceptions.Timeout) or "timed out" in text or "deadline passed" in text:
-            return TimeoutExceededError(
-                f"{where}: no whole answer within the timeout of {settings.timeout:g} s of silence and "
-                f"{settings.deadline:g} s in all"
-            )
-        if isinstance(error, requests.exceptions.SSLError):
-            failure = TransportError(
-                f"{where}: the TLS certificate was not accepted or TLS failed ({_reason(error)}); "
-                "check Host, or set the extra field verify to your CA bundle"
-            )
-            failure.retryable = "certificate verify failed" not in text.lower()
-            return failure
-        if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
-            return SettingsError(f"Host gives the address {settings.base_url}, which is no usable URL")
-        return TransportError(f"{where}: {_reason(error)}")
+        return transport_error(f"{endpoint} at {self.settings.base_url}", error, self.settings)
 
     def _log_retry(
         self, endpoint: str, page: int | None, on_retry: Callable[[CallReportError], None] | None
@@ -286,7 +345,93 @@ def read_count(payload: Any) -> int:
     return number
 
 
-def _decode(raw: bytes) -> Any:
+def vendor_error(
+    endpoint: str,
+    response: requests.Response,
+    payload: Any,
+    *,
+    page: int | None = None,
+    message: str = "",
+    secrets: Iterable[str] = (),
+) -> ApiError | None:
+    """The error that an answer is, by its HTTP status and what its JSON says; None when it is no error.
+
+    Args:
+        endpoint: what was asked for, for the message.
+        response: the answer.
+        payload: its decoded JSON, or None when it had none.
+        page: number of the request within a report, or None.
+        message: what to say when the JSON says nothing.
+        secrets: what may not be repeated from the vendor's message.
+    """
+    status = response.status_code
+    code, is_error = None, status >= 400
+    if isinstance(payload, dict):
+        code, code_says_error = _vendor_code(payload.get("code"))
+        is_error = is_error or code_says_error or _says_error(payload)
+        message = _vendor_message(payload)
+    if not is_error:
+        return None
+    return error_class(status, code)(
+        code=code,
+        vendor_message=scrub(message, secrets),
+        http_status=status,
+        endpoint=endpoint,
+        page=page,
+        retry_after=retry_after_seconds(response.headers.get("Retry-After")),
+    )
+
+
+def transport_error(
+    where: str, error: requests.exceptions.RequestException, settings: ClientSettings, deadline: float | None = None
+) -> CallReportError:
+    """What a ``requests`` exception means, without the request that it holds.
+
+    Args:
+        where: what was asked for, and where.
+        error: the exception.
+        settings: its timeouts are named in the message.
+        deadline: the deadline that was in force, if not that of the settings.
+    """
+    text = str(error)
+    failure: TransportError
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        failure = TimeoutExceededError(f"{where}: no connection within {settings.connect_timeout:g} s")
+        failure.sent = False
+        return failure
+    if isinstance(error, requests.exceptions.Timeout) or "timed out" in text or "deadline passed" in text:
+        return TimeoutExceededError(
+            f"{where}: no whole answer within the timeout of {settings.timeout:g} s of silence and "
+            f"{settings.deadline if deadline is None else deadline:g} s in all"
+        )
+    if isinstance(error, requests.exceptions.SSLError):
+        failure = TransportError(
+            f"{where}: the TLS certificate was not accepted or TLS failed ({reason(error)}); "
+            "check Host, or set the extra field verify to your CA bundle"
+        )
+        failure.retryable = "certificate verify failed" not in text.lower()
+        failure.sent = failure.retryable
+        return failure
+    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
+        return SettingsError(f"Host gives the address {settings.base_url}, which is no usable URL")
+    failure = TransportError(f"{where}: {reason(error)}")
+    failure.sent = not _is_unsent(error)
+    return failure
+
+
+def _is_unsent(error: requests.exceptions.RequestException) -> bool:
+    """Whether no connection was made, so that not one byte of the request had left."""
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    # urllib3 wraps what came up while connecting, and only that, in these (NameResolutionError is one of them).
+    return isinstance(cause, (NewConnectionError, ConnectTimeoutError))
+
+
+def decode(raw: bytes) -> Any:
+    """Decode JSON.
+
+    Raises:
+        AnswerError: it is none; the message says what it is instead.
+    """
     if not raw.strip():
         raise AnswerError("an empty body")
     try:
@@ -335,7 +480,7 @@ def _vendor_message(payload: Mapping[str, Any]) -> str:
     return ""
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The plain cause of a ``requests`` exception, without its object addresses."""
     text = str(error)
     for words, reason in (

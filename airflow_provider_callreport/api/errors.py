@@ -18,6 +18,13 @@
     ├── AnswerTooLargeError              more bytes than ``max_response_bytes``
     ├── RedirectError                    3xx: not followed, the body carries credentials
     ├── TableError                       rows or columns of a shape that cannot be read
+    ├── FileError                        a file that the API's server made or keeps could not be taken
+    │   ├── AddressRefusedError          its address is one that we do not go to; nothing was sent
+    │   └── WrongFileError               what came is no such file: HTML, cut, another type        (retried)
+    ├── NotReadyError                    1004, 1012: the file is not made yet                      (retried)
+    ├── MaybeAcceptedError               nobody can tell whether a request that changes something was accepted
+    ├── DriftError                       a delivered report no longer has the calls that the API counts
+    ├── RecordingsMissingError           recordings of the report's calls could not be copied      (retried)
     └── IncompleteReportError            the report is provably not whole
         ├── RepeatedPageError            a page or a cursor came a second time
         └── ReportChangedError           the report moved while it was read; reading again may help (retried)
@@ -136,9 +143,14 @@ class ServiceError(ApiError):
 
 
 class TransportError(CallReportError):
-    """No whole answer arrived."""
+    """No whole answer arrived.
+
+    Attributes:
+        sent: False when it is certain that nothing of the request had left, so that the server cannot have acted on it.
+    """
 
     retryable = True
+    sent: bool = True
 
 
 class TimeoutExceededError(TransportError):
@@ -161,6 +173,40 @@ class RedirectError(CallReportError):
 
 class TableError(CallReportError):
     """Rows or columns have a shape that cannot be read without losing something."""
+
+
+class FileError(CallReportError):
+    """A file that the API's server made or keeps could not be taken."""
+
+
+class AddressRefusedError(FileError):
+    """A file's address breaks the rules of `download`: not https, or in a private network. Nothing was sent there."""
+
+
+class WrongFileError(FileError):
+    """What came is not the kind of file that was asked for, or not the whole of it."""
+
+    retryable = True
+
+
+class NotReadyError(CallReportError):
+    """The server has not made the file yet (codes 1004 and 1012). Asking again later may help."""
+
+    retryable = True
+
+
+class MaybeAcceptedError(CallReportError):
+    """A request that changes something was sent, and no answer says whether it was accepted; it is not sent again."""
+
+
+class DriftError(CallReportError):
+    """A delivered report does not have as many calls as the API counts now, or is not the file that was delivered."""
+
+
+class RecordingsMissingError(CallReportError):
+    """Some recordings of the report's calls could not be copied. Those that were are in place; a later try goes on."""
+
+    retryable = True
 
 
 class IncompleteReportError(CallReportError):

@@ -197,7 +197,7 @@ class Table:
             )
         if not self._told_extras and not layout.from_rows:
             self._told_extras = True
-            log.info("rows carry further fields, which columns= can name: %s", ", ".join(sorted(extras)[:20]))
+            log.info("rows carry further fields, which columns= can name: %s", scrub(", ".join(sorted(extras)[:20])))
 
 
 class _Layout:

@@ -49,12 +49,14 @@ def texts(cells: Sequence[Any]) -> list[Value]:
 
 def numbers(cells: Sequence[Any]) -> list[Value]:
     """Numbers: ``int`` or ``float`` of at most 15 significant digits, else text."""
+    if _whole(cells):
+        return list(cells)
     return [_number(cell) for cell in cells]
 
 
 def durations(cells: Sequence[Any]) -> list[Value]:
     """Durations in seconds, from numbers, numerals, ``MM:SS`` or ``HH:MM:SS``; ``"-"`` is None."""
-    if set(map(type, cells)) <= {int, _NONE} and max(map(abs, filter(None, cells)), default=0) < _MAX_WHOLE:
+    if _whole(cells):
         return list(cells)
     return [_duration(cell) for cell in cells]
 
@@ -80,6 +82,11 @@ def whole_number(value: Any) -> int | None:
     if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
         return int(value.strip())
     return None
+
+
+def _whole(cells: Sequence[Any]) -> bool:
+    """Whether all are whole numbers, or None, that are not too large."""
+    return set(map(type, cells)) <= {int, _NONE} and max(map(abs, filter(None, cells)), default=0) < _MAX_WHOLE
 
 
 def _is_plain_time(cell: object) -> bool:
@@ -122,7 +129,10 @@ def _number(cell: Any) -> Value:
 def _fits(number: int | float) -> bool:
     if isinstance(number, int):
         return abs(number) < _MAX_WHOLE
-    return math.isfinite(number) and float(f"{number:.{_MAX_DIGITS}g}") == number
+    # The first test is the usual case and quick: up to nine digits before the point and six behind it.
+    return (abs(number) < 1e9 and round(number, 6) == number) or (
+        math.isfinite(number) and float(f"{number:.{_MAX_DIGITS}g}") == number
+    )
 
 
 def _duration(cell: Any) -> Value:

@@ -20,7 +20,7 @@ from airflow_provider_callreport.formats._pdf_page import (
 )
 from airflow_provider_callreport.formats._pdf_text import TextStyle
 from airflow_provider_callreport.formats._pdf_values import duration_text
-from airflow_provider_callreport.report import Figures, ReportInfo, ReportOutcome, Tally
+from airflow_provider_callreport.report import Figures, ReportInfo, ReportOutcome
 
 _GAP = 16.0
 _TILE_HEIGHT = 44.0
@@ -121,23 +121,21 @@ def _draw_charts(page: Page, book: FontBook, figures: Figures, top: float) -> No
         page.text(heading, MARGIN, top - 10, "Calls by hour of day")
         draw_columns(page, book, figures.by_hour, MARGIN, top - height, CONTENT_WIDTH, height - 20)
         top -= height + _GAP
-    charts = [
-        (title, tallies)
-        for title, tallies in (
-            ("Calls by status", figures.by_status),
-            ("Calls by campaign", figures.by_campaign),
-            ("Calls and talk time by agent", figures.by_agent),
-        )
-        if tallies is not None
-    ]
+    has_talk = figures.talk_seconds is not None
+    charts = (
+        ("Calls by status", figures.by_status, False),
+        ("Calls by campaign", figures.by_campaign, False),
+        ("Calls and talk time by agent" if has_talk else "Calls by agent", figures.by_agent, has_talk),
+    )
     width = (CONTENT_WIDTH - 2 * _GAP) / 3
-    for i, (title, tallies) in enumerate(charts):
-        x = MARGIN + i * (width + _GAP)
+    x = MARGIN
+    for title, tallies, with_talk in charts:
+        if tallies is None:
+            continue
         page.text(heading, x, top - 10, title)
         page.rect(x, top - 15, width, 0.5, RULE)
-        bars = [_bar(tally, with_talk="talk" in title) for tally in tallies]
+        bars = [
+            Bar(tally.name, tally.calls, duration_text(tally.talk_seconds) if with_talk else "") for tally in tallies
+        ]
         draw_bars(page, book, bars, x, top - 18, width, top - 18 - MARGIN)
-
-
-def _bar(tally: Tally, *, with_talk: bool) -> Bar:
-    return Bar(tally.name, tally.calls, duration_text(tally.talk_seconds) if with_talk else "")
+        x += width + _GAP

@@ -67,12 +67,7 @@ class _Cell(NamedTuple):
 
 
 class CallTable:
-    """Draws rows as a table on the pages of a document, a bounded number of them in memory.
-
-    Attributes:
-        cut_cells: cells that were too long and end with an ellipsis.
-        replaced_cells: cells with characters that no font has.
-    """
+    """Draws rows as a table on the pages of a document, a bounded number of them in memory."""
 
     def __init__(self, document: Document, book: FontBook, columns: Sequence[Column]) -> None:
         """Start a table; its layout is decided when `SAMPLE_ROWS` rows have come, or at the end."""
@@ -94,6 +89,8 @@ class CallTable:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Draw rows below those that are there."""
+        if not self._columns:
+            return
         if self._body is not None:
             self._body.add(rows)
             return

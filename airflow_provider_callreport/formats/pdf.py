@@ -1,9 +1,17 @@
 """PDF: a summary page with charts, then every call in a landscape table.
 
-No PDF library is used. The text operators, the container and the fonts of a table need a few hundred lines
-(``_pdf_*.py``), and the measured choices could not meet the bars: reportlab's canvas writes half as fast, keeps the
-document in memory and loses Hindi on copying; see ``benchmarks/pdf_libraries.py``. HarfBuzz (``uharfbuzz``) does what
-is hard: shaping and subsetting fonts.
+``format_options``:
+
+* ``max_rows`` (50,000): the most rows that are drawn; an A4 page holds about 40.
+* ``over_max_rows`` (``"fail"``): what one row more does. ``"summary_only"`` makes a document of the summary page alone,
+  with the figures of all rows, that says so.
+* ``font_paths`` (none): font files, or folders of them, for scripts that the fonts in this package do not have, such as
+  Chinese, Japanese and Korean (``fonts/README.md``). Asked in this order before a character is shown as a box.
+
+No PDF library is used: what a table needs of the format is a few hundred lines (``_pdf_*.py``), and no library met the
+bars (``benchmarks/pdf_libraries.py``). reportlab's canvas takes four times as long without measuring a cell, and keeps
+all pages in memory; text that it or fpdf2 shapes cannot be copied in most Indian scripts or in Arabic. HarfBuzz
+(``uharfbuzz``) does what is hard: it shapes text, and cuts fonts down to the glyphs that are shown.
 
 Pages go to disk as they are full. The summary is written last and put first; the number of pages, known only then, is
 one shared object that every page shows.
@@ -12,78 +20,27 @@ one shared object that every page shows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.formats._pdf_fonts import FontBook, FontError, font_files
 from airflow_provider_callreport.formats._pdf_page import Document
 from airflow_provider_callreport.formats._pdf_summary import draw_summary, window_text
 from airflow_provider_callreport.formats._pdf_table import CallTable
 from airflow_provider_callreport.report import Column, ReportInfo, ReportOutcome, Row
 
-__all__ = ["FontError", "PdfOptions", "PdfTooManyRowsError", "PdfWriter"]
+__all__ = ["FontError", "PdfTooManyRowsError", "PdfWriter"]
 
 _CREATOR = "airflow-provider-callreport"
-#: Names of the format options, for the registry.
-OPTION_NAMES = ("max_rows", "over_max_rows", "font_paths")
-_POLICIES = ("fail", "summary_only")
 
 
 class PdfTooManyRowsError(ValueError):
     """The report has more rows than ``max_rows`` and ``over_max_rows`` is ``"fail"``."""
 
 
-@dataclass(frozen=True, slots=True)
-class PdfOptions:
-    """The ``format_options`` of a PDF.
-
-    Attributes:
-        max_rows: most rows that are drawn; a page holds about 40.
-        over_max_rows: what happens with one row more: ``"fail"``, or ``"summary_only"``, a document of the summary
-            page alone that says so.
-        font_paths: further font files, or folders of them, for scripts that the fonts in this package do not have,
-            such as Chinese, Japanese and Korean. Asked in this order, before a character is replaced by a box.
-    """
-
-    max_rows: int = 50_000
-    over_max_rows: str = "fail"
-    font_paths: tuple[str, ...] = ()
-
-    @classmethod
-    def parse(cls, options: Mapping[str, Any]) -> PdfOptions:
-        """Check what the user typed.
-
-        Raises:
-            ValueError: an unknown name or a value that is not allowed.
-        """
-        default = cls()
-        unknown = sorted(set(options) - set(OPTION_NAMES))
-        if unknown:
-            known = ", ".join(f'"{name}"' for name in OPTION_NAMES)
-            raise ValueError(f'format_options of "pdf": "{unknown[0]}" is not known; known are {known}')
-        max_rows = options.get("max_rows", default.max_rows)
-        if isinstance(max_rows, bool) or not isinstance(max_rows, int) or max_rows < 1:
-            raise ValueError(
-                f'format_options of "pdf": max_rows is {max_rows!r}; allowed is a whole number of 1 or more'
-            )
-        policy = options.get("over_max_rows", default.over_max_rows)
-        if policy not in _POLICIES:
-            raise ValueError(
-                f'format_options of "pdf": over_max_rows is {policy!r}; allowed are "fail", "summary_only"'
-            )
-        paths = options.get("font_paths", ())
-        if isinstance(paths, (str, Path)):
-            paths = (paths,)
-        if not isinstance(paths, Sequence) or not all(isinstance(path, (str, Path)) for path in paths):
-            raise ValueError(
-                f'format_options of "pdf": font_paths is {paths!r}; allowed is a list of file or folder names'
-            )
-        return cls(max_rows, policy, tuple(map(str, paths)))
-
-
 class PdfWriter:
-    """Writes one report as a PDF document; see `ReportWriter` for the contract."""
+    """Writes one report as a PDF document; see `ReportWriter` for the contract, the module for the options."""
 
     def __init__(self, path: Path, columns: Sequence[Column], info: ReportInfo, options: Mapping[str, Any]) -> None:
         """Start the document at ``path``.
@@ -92,13 +49,16 @@ class PdfWriter:
             path: the file to write.
             columns: the table's columns; all are drawn, over several pages side by side if they do not fit on one.
             info: the report.
-            options: see `PdfOptions`.
+            options: the ``format_options``.
 
         Raises:
-            ValueError: an option is not known or not allowed, or a font in ``font_paths`` cannot be used.
+            ValueError: an option is unknown or has a value that it does not take.
+            FontError: a font in ``font_paths`` cannot be used.
         """
-        self._options = PdfOptions.parse(options)
-        self._fonts = font_files(self._options.font_paths)
+        settings = FORMATS["pdf"].check_options(options)
+        self._max_rows: int = settings["max_rows"]
+        self._fails_over_max: bool = settings["over_max_rows"] == "fail"
+        self._fonts = font_files(settings["font_paths"])
         self._path = path
         self._columns = tuple(columns)
         self._info = info
@@ -119,17 +79,16 @@ class PdfWriter:
         self._rows += len(rows)
         if self._table is None:
             return
-        if self._rows > self._options.max_rows:
+        if self._rows > self._max_rows:
             self._leave_out_table()
         else:
             self._table.add(rows)
 
     def _leave_out_table(self) -> None:
-        limit = self._options.max_rows
-        if self._options.over_max_rows == "fail":
+        if self._fails_over_max:
             raise PdfTooManyRowsError(
-                f"a PDF of more than {limit:,} rows was refused (format_options max_rows): {self._rows:,} rows came so "
-                'far; raise max_rows, set over_max_rows to "summary_only", or choose file_format "xlsx" or "csv"'
+                f'format_options: "max_rows" of file_format "pdf" is {self._max_rows:,}, but {self._rows:,} rows came '
+                'so far; raise it, set "over_max_rows" to "summary_only", or choose file_format "xlsx" or "csv".'
             )
         self._document.close()
         self._start()  # empties the file
@@ -139,7 +98,7 @@ class PdfWriter:
         """Write the summary page, put it first, and finish the file."""
         remarks = []
         if self._table is None:
-            remarks.append(f"left out, because the report has more than {self._options.max_rows:,} rows (max_rows).")
+            remarks.append(f"left out, because the report has more than {self._max_rows:,} rows (max_rows).")
         else:
             self._table.finish()
             remarks.extend(_remarks(self._columns, self._table))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
     from airflow_provider_callreport.api.client import CallReportClient
+    from airflow_provider_callreport.api.detail import CallDetail
     from airflow_provider_callreport.api.filters import Window
     from airflow_provider_callreport.api.paging import Page
     from airflow_provider_callreport.api.settings import ClientSettings
@@ -220,6 +221,22 @@ class CallReportHook(BaseHook):
             return 0
         with self.get_conn() as client:
             return client.count({"filter": api_filter})
+
+    def get_call(self, call_id: str, parts: Sequence[str] = ("rcrd",)) -> CallDetail:
+        """One call, by the API's ``detail``: its recordings.
+
+        Args:
+            call_id: the call's id (``callId`` of a row).
+            parts: what to ask for; ``"rcrd"``, the recordings, is the only part that is known.
+
+        Raises:
+            SettingsError: an argument or the connection is wrong.
+            CallReportError: the API did not answer, or in a shape that cannot be read.
+        """
+        from airflow_provider_callreport.api.detail import fetch_detail
+
+        with self.get_conn() as client:
+            return fetch_detail(client, call_id, parts)
 
     def _connection(self) -> Connection:
         from airflow_provider_callreport.api.errors import SettingsError

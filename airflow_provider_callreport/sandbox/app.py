@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ from airflow_provider_callreport.sandbox.errors import VendorError, error_body
 from airflow_provider_callreport.sandbox.exports import ExportDesk
 from airflow_provider_callreport.sandbox.faults import Stage, striking
 from airflow_provider_callreport.sandbox.query import PageQuery, page_query, select
+from airflow_provider_callreport.sandbox.recordings import detail, stream
 from airflow_provider_callreport.sandbox.rows import encode_json
 from airflow_provider_callreport.sandbox.settings import SandboxSettings, parse_faults
 from airflow_provider_callreport.sandbox.wire import PAGE_HEADER
@@ -81,6 +82,11 @@ class SandboxApp:
         self._desk = ExportDesk()
         self.asgi = Starlette(
             routes=[
+                Route(
+                    "/api/v2/recording/directstream/{token}/mp3/{user}/{year}/{month}/{day}/{file}",
+                    self._stream,
+                    methods=["GET"],
+                ),
                 Route("/api/v2/{room}/{endpoint}", self._call, methods=["POST"]),
                 Route("/api/v2/{room}/{endpoint}/", self._call, methods=["POST"]),
                 Route("/sandbox/faults", self._faults, methods=["GET", "POST"]),
@@ -195,7 +201,33 @@ class SandboxApp:
         )
 
     async def _download(self, request: Request) -> Response:
-        return self._desk.download(request.path_params["export_id"], self.settings)
+        return await self._file(
+            request, "download", lambda: self._desk.download(request.path_params["export_id"], self.settings)
+        )
+
+    async def _stream(self, request: Request) -> Response:
+        part = request.path_params
+        recording = "*".join(
+            (part["token"], "mp3", part["user"], part["year"], part["month"], part["day"], part["file"])
+        )
+        return await self._file(request, "recording", lambda: stream(recording, self.settings))
+
+    async def _file(self, request: Request, name: str, make: Callable[[], Response]) -> Response:
+        """A file that is fetched with GET, without credentials; faults of the stage REQUEST strike it by ``name``."""
+        began = time.monotonic()
+        try:
+            for fault in striking(self.settings.faults, Stage.REQUEST, name, None):
+                response = await REQUEST_FAULTS[fault.name](fault, Struck(b"", self.settings))
+                if response is not None:
+                    break
+            else:
+                response = make()
+        except VendorError as error:
+            response = JSONResponse(error_body(error.code, error.message), self.settings.error_status)
+        assert response is not None
+        query = {key: "" for key in request.query_params if key in _CREDENTIALS}
+        self._remember(_Exchange(name, b"", query), began, response.status_code)
+        return response
 
 
 @dataclass
@@ -249,22 +281,6 @@ def report_count(count: int, shape: str, settings: SandboxSettings) -> Response:
             raise VendorError(1009)
         case _:
             return _cannot_post("/api/v2/CallReport/reportCount")
-
-
-def detail(body: Mapping[str, Any], settings: SandboxSettings) -> Response:
-    """The answer of ``detail``: the recordings of one call of either kind.
-
-    Raises:
-        VendorError: 1000 without a ``clId``, 1012 when no call has it.
-    """
-    call_id = body.get("clId")
-    if not isinstance(call_id, str) or not call_id:
-        raise VendorError(1000, "Invalid parameters: clId is required")
-    for source in (settings.calls, settings.masked_calls):
-        recording = source.recording(call_id)
-        if recording is not None:
-            return JSONResponse({"data": {"rcrdAr": [{"ndId": "n1", "rcrd": recording}] if recording else []}})
-    raise VendorError(1012)
 
 
 def _json_object(raw: bytes) -> dict[str, Any] | None:

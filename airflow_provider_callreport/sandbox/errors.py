@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-#: Messages of the codes that the vendor's page documents, and of 1012, which its sister pages use for "nothing found".
+#: Messages of the codes that the vendor's page documents, and of 1004 and 1012, which its sister pages use
+#: for "not there" and "nothing found".
 MESSAGES = {
     1000: "Invalid parameters",
+    1004: "Not found",
     1009: "Something went wrong",
     1010: "Error in DB connect",
     1012: "No data found",

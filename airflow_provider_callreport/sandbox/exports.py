@@ -47,13 +47,14 @@ class ExportDesk:
 
     def __init__(self) -> None:
         self._requests: dict[str, ExportRequest] = {}
+        self._asked: dict[str, int] = {}
 
     def export(self, body: Mapping[str, Any], settings: SandboxSettings) -> Response:
         """Note an export and answer in the form that the settings choose."""
         export_id = f"export{len(self._requests) + 1:06d}"
         request = ExportRequest(str(body.get("title", "")), select(body, settings.calls, settings))
         self._requests[export_id] = request
-        url = f"/sandbox/exports/{export_id}"
+        url = f"{settings.link_base}/sandbox/exports/{export_id}"
         match settings.export_answer:
             case "url":
                 return JSONResponse(url)
@@ -84,24 +85,44 @@ class ExportDesk:
         """Hand a PDF out in the form that the settings choose.
 
         Raises:
-            VendorError: 1012, when the settings say that it is not ready.
+            VendorError: 1004 or 1012, when the settings say that it is not ready.
         """
+        self._wait("downloadPdf", settings)
         match settings.pdf_answer:
             case "bytes":
                 return Response(_PDF, media_type="application/pdf")
             case "link":
-                return JSONResponse({"data": {"url": "/sandbox/exports/report.pdf"}})
+                return JSONResponse({"data": {"url": f"{settings.link_base}/sandbox/exports/report.pdf"}})
             case "base64":
                 return JSONResponse({"data": base64.b64encode(_PDF).decode()})
             case _:
                 raise VendorError(1012)
 
     def download(self, export_id: str, settings: SandboxSettings) -> Response:
-        """The file behind a link, or 404."""
+        """The file behind a link, or 404.
+
+        Raises:
+            VendorError: 1004 or 1012, when the settings say that it is not ready.
+        """
+        self._wait(export_id, settings)
+        match settings.download_answer:
+            case "missing":
+                return Response("no such export", 404)
+            case "html":
+                return Response("<html><body>Please sign in</body></html>", media_type="text/html")
+            case "redirect":
+                return Response(status_code=302, headers={"Location": "/sandbox/exports/report.pdf"})
+            case "wrong_type":
+                return Response(_PDF, media_type="image/png")
         if export_id == "report.pdf":
             return Response(_PDF, media_type="application/pdf")
         request = self._requests.get(export_id)
         return _file(request.selection, settings) if request else Response("no such export", 404)
+
+    def _wait(self, name: str, settings: SandboxSettings) -> None:
+        asked = self._asked[name] = self._asked.get(name, 0) + 1
+        if asked <= settings.not_ready_answers:
+            raise VendorError(settings.not_ready_code)
 
 
 def _file(selection: Selection, settings: SandboxSettings) -> Response:

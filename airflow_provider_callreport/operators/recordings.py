@@ -1,0 +1,158 @@
+"""The operator of recordings: the sound of the calls that a filter matches, in S3, with a manifest of every call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_callreport.delivery.s3 import S3Destination
+from airflow_provider_callreport.operators.arguments import CHOICES, check_choice
+from airflow_provider_callreport.operators.base import CallReportBaseOperator, check_whole_number, run_identity
+from airflow_provider_callreport.recording_keys import IF_EXISTS, MANIFEST_FORMATS, check_key
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+_CHOICES: dict[str, Sequence[str]] = {
+    "report": CHOICES["report"],
+    "on_incomplete": CHOICES["on_incomplete"],
+    "if_exists": IF_EXISTS,
+    "manifest_format": MANIFEST_FORMATS,
+}
+
+#: More streams at a time than this is no way to treat a telephony service.
+_MAX_CONCURRENCY = 32
+
+
+class CallRecordingsToS3Operator(CallReportBaseOperator):
+    """Copies the recordings of the calls of a window to S3, and writes a manifest that names every call.
+
+    The task is green when every recording is in place: those that the report promises and the API does not have (yet)
+    make it red, and a later try goes on where it was. A recording that is at its key already is not fetched again.
+
+    Args:
+        s3_bucket: bucket of the recordings and the manifest.
+        s3_key: key of a recording, with ``[[ call ]]`` and ``[[ part ]]`` where the ids of the call and of its part go,
+            such as ``"recordings/dt={{ ds }}/[[ call ]]_[[ part ]].mp3"``.
+        manifest_key: key of the manifest; a line a recording, and one for each call without.
+        manifest_format: ``"jsonl"`` or ``"csv"``.
+        report: ``"calls"`` or ``"masked_calls"``.
+        filters: API filter keys; see `airflow_provider_callreport.api.call_filter.CallReportFilter`.
+        window_start: first instant of the window, ISO 8601; default the start of the run's data interval.
+        window_end: first instant after the window; default the end of the run's data interval.
+        if_exists: ``"skip"`` leaves a recording that is at its key: written by this operator for the same call and
+            part, or of the stream's size. Something else at the key is an error. ``"replace"`` fetches all again.
+        on_incomplete: ``"fail"``, or ``"warn"`` to deliver a manifest in which some recordings are ``missing`` or
+            ``failed``.
+        concurrency: calls that are worked on at a time, 1 to 32. The connection's ``requests_per_second`` holds for all
+            of them together.
+        max_recording_bytes: the largest recording.
+        aws_conn_id: AWS connection; None lets boto3 look for credentials.
+        s3_extra_args: further arguments for S3, such as ``{"ServerSideEncryption": "aws:kms"}``.
+        callreport_conn_id: connection to the API.
+
+    Returns:
+        A dict under 1 KB: ``report``, ``window``, ``calls``, ``reported_total``, ``recordings``, ``bytes``, ``copied``,
+        ``already_there``, ``calls_stored``, ``calls_no_recording``, ``calls_missing``, ``calls_failed``, ``manifest``
+        {``uri``, ``rows``, ``bytes``, ``sha256``}. No address of a recording is in it: such an address is a secret.
+    """
+
+    template_fields: Sequence[str] = (
+        "s3_bucket",
+        "s3_key",
+        "manifest_key",
+        "manifest_format",
+        "report",
+        "filters",
+        "window_start",
+        "window_end",
+        "if_exists",
+        "on_incomplete",
+        "aws_conn_id",
+        "s3_extra_args",
+        "callreport_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json", "s3_extra_args": "json"}
+
+    def __init__(
+        self,
+        *,
+        s3_bucket: str,
+        s3_key: str,
+        manifest_key: str,
+        manifest_format: str = "jsonl",
+        report: str = "calls",
+        filters: Mapping[str, Any] | None = None,
+        window_start: datetime | str = "{{ data_interval_start }}",
+        window_end: datetime | str = "{{ data_interval_end }}",
+        if_exists: str = "skip",
+        on_incomplete: str = "fail",
+        concurrency: int = 4,
+        max_recording_bytes: int = 200_000_000,
+        aws_conn_id: str | None = "aws_default",
+        s3_extra_args: Mapping[str, Any] | None = None,
+        callreport_conn_id: str = "callreport_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.s3_bucket = s3_bucket
+        self.s3_key = s3_key
+        self.manifest_key = manifest_key
+        self.manifest_format = manifest_format
+        self.report = report
+        self.filters = filters
+        self.window_start = window_start
+        self.window_end = window_end
+        self.if_exists = if_exists
+        self.on_incomplete = on_incomplete
+        self.concurrency = concurrency
+        self.max_recording_bytes = max_recording_bytes
+        self.aws_conn_id = aws_conn_id
+        self.s3_extra_args = s3_extra_args
+        self.callreport_conn_id = callreport_conn_id
+        self.check_now("concurrency", "max_recording_bytes")
+
+    def check(self, settled: Mapping[str, Any]) -> None:
+        """Refuse wrong arguments."""
+        for name, allowed in _CHOICES.items():
+            if name in settled:
+                check_choice(name, settled[name], allowed)
+        check_whole_number("concurrency", settled.get("concurrency", 1), 1, _MAX_CONCURRENCY)
+        check_whole_number("max_recording_bytes", settled.get("max_recording_bytes", 1), 1)
+        extra_args = settled.get("s3_extra_args") or {}
+        if not isinstance(extra_args, Mapping):
+            raise ValueError(f"s3_extra_args is {extra_args!r}; allowed is an object of S3 arguments")
+        for name in ("s3_key", "manifest_key"):
+            if name in settled:
+                try:
+                    S3Destination(settled.get("s3_bucket", "bucket"), settled[name], extra_args=extra_args)
+                except ValueError as error:
+                    raise ValueError(str(error).replace("s3_key", name)) from None
+        if isinstance(settled.get("s3_key"), str):
+            check_key("s3_key", settled["s3_key"])
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """List the calls, copy their recordings, write the manifest."""
+        from airflow_provider_callreport.hooks.callreport import CallReportHook
+        from airflow_provider_callreport.recordings import RecordingsRequest, copy_recordings
+
+        with self.errors_for_airflow():
+            hook = CallReportHook(self.callreport_conn_id)
+            request = RecordingsRequest(
+                report=self.report,
+                window=self.window(hook.settings.timezone),
+                s3_bucket=self.s3_bucket,
+                s3_key=self.s3_key,
+                manifest_key=self.manifest_key,
+                filters=self.filters or {},
+                manifest_format=self.manifest_format,
+                aws_conn_id=self.aws_conn_id,
+                s3_extra_args=self.s3_extra_args or {},
+                if_exists=self.if_exists,
+                on_incomplete=self.on_incomplete,
+                concurrency=self.concurrency,
+                max_recording_bytes=self.max_recording_bytes,
+            )
+            with hook.get_conn() as client:
+                return copy_recordings(client, request, run=run_identity(context)).to_xcom()

@@ -1,0 +1,61 @@
+"""Where recordings go: keys made from the ids of a call and of its part, and from nothing else.
+
+Imported while a Dag is parsed, so nothing heavy is here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+#: What a user writes into ``s3_key`` where the ids of the call and of its part go.
+PLACEHOLDERS = ("[[ call ]]", "[[ part ]]")
+
+#: Values of ``if_exists``; the first one is the default.
+IF_EXISTS = ("skip", "replace")
+
+#: Formats of the manifest.
+MANIFEST_FORMATS = ("jsonl", "csv")
+
+_PLACEHOLDER = re.compile(r"\[\[\s*(call|part)\s*\]\]")
+_UNSAFE = re.compile(r"[^\w.\-]", re.ASCII)
+_NUMBER_LIKE = re.compile(r"\d{7}")
+
+
+def check_key(name: str, key: str) -> None:
+    """Refuse a key without a place for the ids: recordings would overwrite each other.
+
+    Raises:
+        ValueError: a placeholder is missing.
+    """
+    found = {match[1] for match in _PLACEHOLDER.finditer(key)}
+    missing = [placeholder for placeholder in PLACEHOLDERS if placeholder[3:-3] not in found]
+    if missing:
+        raise ValueError(
+            f"{name} is {key!r} and has no {missing[0]}; write a key such as recordings/[[ call ]]_[[ part ]].mp3"
+        )
+
+
+def fill_key(key: str, call: str, part: str) -> str:
+    """The key of one recording."""
+    return _PLACEHOLDER.sub(lambda match: _safe(call) if match[1] == "call" else _safe(part), key)
+
+
+def part_names(nodes: Sequence[str]) -> list[str]:
+    """A name for each recording of a call: the API's own id of the part, else its place in the list.
+
+    Args:
+        nodes: the API's ids of the parts, in order; ``""`` for none.
+    """
+    return [
+        # What looks like a phone number may be one, and may not come into a key.
+        node if node and nodes.count(node) == 1 and not _NUMBER_LIKE.search(node) else f"part{place}"
+        for place, node in enumerate(nodes, 1)
+    ]
+
+
+def _safe(text: str) -> str:
+    """An id as a part of a key: another id never becomes the same."""
+    return _UNSAFE.sub(lambda match: "".join(f"~{byte:02x}" for byte in match[0].encode()), text).replace(
+        "..", "~2e~2e"
+    )
