@@ -2,9 +2,9 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-# What `make test` runs, and how: make test TESTS=tests/test_table.py PYTEST=-x
+# What `make test` runs, and how: make test TESTS=tests/test_table.py PYTEST=-x. By default two processes share the files.
 TESTS ?= tests
-PYTEST ?=
+PYTEST ?= -n 2 --dist loadfile
 
 BIN := $(VENV)/bin
 SOURCES := airflow_provider_callreport example_dags tests tools benchmarks

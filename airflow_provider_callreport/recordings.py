@@ -243,8 +243,13 @@ def copy_recordings(client: CallReportClient, request: RecordingsRequest, *, run
         except BaseException:
             manifest.abort()
             raise
+        # The manifest's rows are recordings; how many calls were looked at is for the audit.
+        metadata = {**request.s3_extra_args.get("Metadata", {}), "calls": str(proof.rows)}
         place = S3Destination(
-            request.s3_bucket, request.manifest_key, request.aws_conn_id, extra_args=request.s3_extra_args
+            request.s3_bucket,
+            request.manifest_key,
+            request.aws_conn_id,
+            extra_args={**request.s3_extra_args, "Metadata": metadata},
         )
         delivered = place.deliver(file, info=request.info(), outcome=_outcome(proof), run=run)
     summary = RecordingsSummary(

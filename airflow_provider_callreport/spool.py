@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -29,15 +30,30 @@ def spool_directory() -> Iterator[Path]:
     """
     root = Path(tempfile.gettempdir())
     _remove_orphans(root)
-    new = Path(tempfile.mkdtemp(prefix=_UNLOCKED_PREFIX, dir=root))
-    lock = _locked(new)
-    path = new.rename(root / new.name.replace(_UNLOCKED_PREFIX, _PREFIX, 1))
+    name = secrets.token_hex(8)
+    new, path = root / f"{_UNLOCKED_PREFIX}{name}", root / f"{_PREFIX}{name}"
+    lock = None
     try:
+        # Not tempfile.mkdtemp: a signal's exception in it would leave a directory whose name nobody knows.
+        new.mkdir(mode=0o700)
+        lock = _locked(new)
+        new.rename(path)
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        _remove(new, path)
         if lock is not None:
             os.close(lock)
+
+
+def _remove(*paths: Path) -> None:
+    """Remove the directories that are there, to the end: a signal's exception that comes meanwhile has to wait."""
+    try:
+        for path in paths:
+            shutil.rmtree(path, ignore_errors=True)
+    except BaseException:
+        for path in paths:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def _remove_orphans(root: Path) -> None:

@@ -161,12 +161,12 @@ def pandas(servers: dict[str, str], file_format: str) -> Callable[[], int]:
             rows.extend(answer["data"])
         frame = pd.DataFrame(rows)[list(columns)].rename(columns=columns)
         with tempfile.TemporaryDirectory() as directory:
-            path = os.path.join(directory, f"calls.{file_format}")
+            path = Path(directory, f"calls.{file_format}")
             if file_format == "csv":
                 frame.to_csv(path, index=False)
             else:
                 frame.to_excel(path, index=False)
-            s3.upload_file(path, BUCKET, "pandas")
+            s3.upload_file(str(path), BUCKET, "pandas")
         return len(frame)
 
     return job
@@ -178,8 +178,8 @@ def bare(servers: dict[str, str], file_format: str) -> Callable[[], int]:
     def job() -> int:
         count = 0
         with tempfile.TemporaryDirectory() as directory:
-            path = os.path.join(directory, "calls.csv")
-            with open(path, "w", newline="") as file:
+            path = Path(directory, "calls.csv")
+            with path.open("w", newline="") as file:
                 writer = csv.writer(file)
                 for answer in _obvious_pages(servers):
                     columns = answer["columnArr"]
@@ -188,7 +188,7 @@ def bare(servers: dict[str, str], file_format: str) -> Callable[[], int]:
                     for row in answer["data"]:
                         writer.writerow([row[key] for key in columns])
                         count += 1
-            s3.upload_file(path, BUCKET, "bare")
+            s3.upload_file(str(path), BUCKET, "bare")
         return count
 
     return job

@@ -80,7 +80,8 @@ def memory(file_format: str, small: int, large: int, rounds: int) -> None:
         with servers(calls) as where:
             peaks[calls] = [run("export", file_format, where)["peak_mib"] for _ in range(rounds)]
     print(
-        f"  {file_format} peak: {min(peaks[small]):.1f} MiB at {small:,}, {min(peaks[large]):.1f} MiB at {large:,} calls"
+        f"  {file_format} peak: {min(peaks[small]):.1f} MiB at {small:,} calls, "
+        f"{min(peaks[large]):.1f} MiB at {large:,} calls"
     )
     pairs = list(zip(peaks[large], peaks[small], strict=True))
     say(f"{file_format} peak memory, {large:,} over {small:,} calls", "<= 1.10", ratio(pairs))

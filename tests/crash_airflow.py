@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def _first_try(
     dag = _join(deployment, environment)
     tell.send("began")
     dag.test(logical_date=logical_date)
-    tell.send(_with_instance(logical_date, lambda session, instance: str(instance.state)))
+    tell.send(_with_instance(logical_date, lambda session, instance: str(instance.state.value)))
 
 
 def _next_tries(
@@ -87,7 +88,7 @@ def _next_tries(
         instance.state = TaskInstanceState.SCHEDULED
         session.commit()
         _run_task(ti=instance, task=dag.task_dict[TASK_ID])
-        return str(instance.state)
+        return str(instance.state.value)
 
     tell.send("began")
     tell.send(",".join(_with_instance(date, run) for date in logical_dates))
@@ -100,8 +101,7 @@ def _join(deployment: Deployment, environment: Mapping[str, str]) -> Any:
     os.environ["TMPDIR"] = str(deployment.temp)
     tempfile.tempdir = None
 
-    from airflow import settings
-
+    settings: Any = import_module("airflow.settings")
     settings.configure_vars()
     settings.configure_orm()
     return _load(deployment.dag_file)[DAG_ID]

@@ -12,6 +12,8 @@ import hashlib
 import json
 import multiprocessing
 import os
+import random
+import shutil
 import signal
 import socket
 import sys
@@ -135,7 +137,8 @@ class Site:
 
     def object(self, key: str) -> bytes | None:
         """What is at a key, or None."""
-        return self.s3.read(key) if key in self.s3.keys() else None
+        keys = self.s3.keys()
+        return self.s3.read(key) if key in keys else None
 
     def mails(self, recipient: str) -> list[EmailMessage]:
         """The mails to a recipient."""
@@ -222,7 +225,7 @@ class Run:
         for stage in Stage:
             self._wait_for(stage)
             moments.append(time.monotonic())
-        word = self._hear()
+        word = self.hear()
         moments.append(time.monotonic())
         self._end()
         return word, {stage: end - start for stage, (start, end) in zip(Stage, pairwise(moments), strict=True)}
@@ -230,17 +233,18 @@ class Run:
     def end(self) -> str:
         """Wait for the end of an undisturbed export; what it said last."""
         self._wait_for(Stage.READING)
-        word = self._hear()
+        word = self.hear()
         self._end()
         return word
 
     def _wait_for(self, stage: Stage) -> None:
         if stage is Stage.READING:
-            self._hear()
+            self.hear()
         elif not self.lines[stage].used.wait(PATIENCE):
             raise AssertionError(f"the stage {stage} never begins")
 
-    def _hear(self) -> str:
+    def hear(self) -> str:
+        """What the process says next."""
         assert self.said.poll(PATIENCE), "the export hangs"
         word: str = self.said.recv()
         return word
@@ -343,6 +347,30 @@ def _work(log: Path, work: Callable[..., None], *arguments: object, **keywords: 
     os.dup2(descriptor, 2)
     os.close(descriptor)
     work(*arguments, **keywords)
+
+
+def interrupt_spools(temp: Path, times: int, *, environment: Mapping[str, str], tell: Connection) -> None:
+    """Make spool directories and terminate them at random moments; tell how often that was, and how many are left."""
+    from airflow_provider_callreport.spool import spool_directory
+
+    tempfile.tempdir = str(temp)
+    signal.signal(signal.SIGALRM, _terminate)
+    chance = random.Random(1)
+    terminated = left = 0
+    for _ in range(times):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, 3e-3))
+            with spool_directory() as directory:
+                for number in range(10):
+                    (directory / str(number)).touch()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except (Terminated, OSError):
+            # shutil.rmtree makes an OSError of what comes while it closes a descriptor.
+            terminated += 1
+        for directory in temp.iterdir():
+            left += 1
+            shutil.rmtree(directory)
+    tell.send(f"{terminated} {left}")
 
 
 def wait_until(true: Callable[[], bool]) -> None:

@@ -1,7 +1,7 @@
 """Imported once by the fork server of `crash_support`: what a process pays at its first export, paid before the fork.
 
-Importing Airflow takes seconds, and first uses of boto3, Jinja and pyarrow take one more; so each format is exported once
-here, undisturbed, to the servers that the environment names.
+Importing Airflow takes seconds, and first uses of boto3, Jinja and pyarrow take one more; so each format is exported
+once here, undisturbed, to the servers that the environment names.
 """
 
 from __future__ import annotations

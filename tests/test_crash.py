@@ -19,7 +19,18 @@ import pytest
 from airflow_support import _airflow_environment, _empty_home
 from api_support import SOAK
 from crash_airflow import Deployment, start_first_try, start_next_tries
-from crash_support import NOTHING, Export, Site, Stage, attachment_sha256, sha256, slow_site, start_export
+from crash_support import (
+    NOTHING,
+    Export,
+    Site,
+    Stage,
+    attachment_sha256,
+    interrupt_spools,
+    sha256,
+    slow_site,
+    start,
+    start_export,
+)
 
 AIRFLOW_VERSION = tuple(map(int, version("apache-airflow").split(".")[:2]))
 
@@ -114,6 +125,16 @@ def test_an_export_that_is_killed_leaves_nothing_half_visible(site: Site, tmp_pa
     assert any(trace.spool_left for trace in traces), "SIGKILL did strike while there was a file"
 
 
+def test_a_spool_directory_that_is_terminated_at_any_moment_is_gone(site: Site, tmp_path: Path) -> None:
+    """D1: SIGTERM also while the directory is made or removed. A few machine instructions are left to the next run."""
+    temp = tmp_path / "tmp"
+    temp.mkdir()
+    run = start(site, tmp_path, interrupt_spools, temp, 2000)
+    terminated, left = map(int, run.hear().split())
+    assert terminated > 1000
+    assert left <= terminated / 200, f"{left} of {terminated} are left"
+
+
 @pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="before Airflow 3.3 a task's tries are run in another way")
 def test_a_task_that_is_killed_is_right_at_its_next_try(
     site: Site, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
@@ -122,7 +143,7 @@ def test_a_task_that_is_killed_is_right_at_its_next_try(
     shuffle = random.Random(SEED)
     truth = undisturbed(site, tmp_path, "csv", False, name="undisturbed-airflow")
     deployment = deploy(tmp_path, tmp_path_factory)
-    names = {}
+    names: dict[datetime, str] = {}
     for number in (signal.SIGKILL, signal.SIGTERM):
         for stage in (Stage.READING, Stage.S3):
             date = datetime(2026, 5, 1 + len(names), tzinfo=UTC)
@@ -224,8 +245,8 @@ def in_words(traces: list[Trace]) -> str:
     stages = Counter(f"while {trace.stage}" for trace in killed)
     delivered = Counter(f"{trace.delivered} delivered" for trace in killed)
     return (
-        f"{len(killed)} kill points of {len(traces)} in time; {dict(signals | stages | delivered)}; left until the next "
-        f"try: {sum(trace.spool_left for trace in traces)} spool directories, until the lifecycle rule: "
-        f"{sum(trace.uploads_left for trace in traces)} uploads; unsure of the mail: "
-        f"{sum(trace.unsure for trace in traces)}; wrong files: 0"
+        f"{len(killed)} kill points of {len(traces)} in time; {dict(signals | stages | delivered)}; "
+        f"left until the next try: {sum(trace.spool_left for trace in traces)} spool directories, "
+        f"until the lifecycle rule: {sum(trace.uploads_left for trace in traces)} uploads; "
+        f"unsure of the mail: {sum(trace.unsure for trace in traces)}; wrong files: 0"
     )

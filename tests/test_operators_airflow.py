@@ -5,17 +5,22 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_support import AIRFLOW, Evidence, TaskEvidence
+from airflow_support import AIRFLOW, KOLKATA, Evidence, TaskEvidence
 from openpyxl import load_workbook
 from operators_support import CALLS, MASKED_CALLS, TAKEN, WIDE_LABELS, operators_run
 
+from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome
 from airflow_provider_callreport.sandbox.call import LABELS
 from airflow_provider_callreport.sandbox.servers import ReceivedMail
+from airflow_provider_callreport.summary import ExportSummary, FileSummary
 
 #: The public contract of the return value (design, section 2).
 XCOM_KEYS = {
@@ -309,6 +314,29 @@ def test_summary_fits_into_airflows_database(run: Evidence) -> None:
     assert len(wide["columns"]) + wide["columns_omitted"] == len(WIDE_LABELS)
     assert wide["columns"] == list(WIDE_LABELS[: len(wide["columns"])])
     assert len(wide["columns"]) > 50
+
+
+def test_summary_is_cut_where_it_is_longest() -> None:
+    """A4: a thousand files, three hundred columns in Hindi and as many readers fit, and what is left out is counted."""
+    start = datetime(2026, 3, 13, tzinfo=KOLKATA)
+    info = ReportInfo("calls", "Calls", start, start + timedelta(days=1), "Asia/Kolkata")
+    file = ExportedFile(Path("report.csv"), "calls.csv", "text/csv", 5, 500, "0" * 64)
+    summary = ExportSummary(
+        info=info,
+        outcome=ReportOutcome(5000, 5000, True, "Complete."),
+        file_format="csv",
+        columns=[f"प्रश्न {number}" for number in range(300)],
+        pages=51,
+        duplicates_dropped=0,
+        files=[FileSummary(file, f"s3://reports/{number}.csv", "written") for number in range(1000)],
+        emailed_to=[f"reader-{number}@example.com" for number in range(300)],
+    )
+    value = summary.to_xcom()
+    assert 3800 < len(json.dumps(value)) < 4096
+    for name, entries in {"columns": 300, "files": 1000, "emailed_to": 300}.items():
+        assert len(value[name]) > 3
+        assert len(value[name]) + value[f"{name}_omitted"] == entries
+    assert "redacted_columns_omitted" not in value
 
 
 def test_delivered_bytes_are_the_summarys(run: Evidence) -> None:

@@ -26,7 +26,7 @@ ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 #: Bytes kept from the beginning, to see what it is.
 _HEAD = 4096
 
-#: A JSON answer about a file is small; a longer body is not read as JSON.
+#: An error in JSON is small; a longer body is the file.
 _MAX_JSON = 1024 * 1024
 
 _JSON_TYPES = frozenset({"application/json", "text/json"})
@@ -112,7 +112,7 @@ def save_body(
     return SavedBody(path, size, digest.hexdigest(), content_type, head, proved)
 
 
-def decode_saved(body: SavedBody, decode: Callable[[bytes], Any]) -> tuple[bool, Any]:
+def decode_saved(body: SavedBody, decode: Callable[[bytes], Any], max_bytes: int = _MAX_JSON) -> tuple[bool, Any]:
     """Whether a saved body is an answer in JSON, and what it says.
 
     A bare number or text counts only where the answer does not call it a file: ``123`` may be a CSV file of one cell.
@@ -120,11 +120,12 @@ def decode_saved(body: SavedBody, decode: Callable[[bytes], Any]) -> tuple[bool,
     Args:
         body: the saved body.
         decode: reads JSON, and raises `AnswerError` when it is none.
+        max_bytes: the longest body that is read as JSON.
     """
     start = body.head.lstrip(_BLANK)[:1]
     bare = start.isdigit() or start in (b'"', b"t", b"f", b"n", b"-")
     called_a_file = body.content_type not in {"", "text/plain", "text/html", *_JSON_TYPES}
-    if body.size > _MAX_JSON or not (start in (b"{", b"[") or (bare and not called_a_file)):
+    if body.size > max_bytes or not (start in (b"{", b"[") or (bare and not called_a_file)):
         return False, None
     try:
         return True, decode(body.path.read_bytes())

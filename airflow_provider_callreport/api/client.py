@@ -193,7 +193,7 @@ class CallReportClient:
             return save_body(response, path, max_bytes, endpoint)
 
         response, saved = self._exchange(endpoint, body, read)
-        is_json, payload = decode_saved(saved, decode)
+        is_json, payload = decode_saved(saved, decode, self.settings.max_response_bytes)
         if is_json or response.status_code >= 400:
             error = self._vendor_error(endpoint, response, payload)
             if error is not None:

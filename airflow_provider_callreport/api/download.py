@@ -117,8 +117,15 @@ class FileDownloader:
         self._session.close()
 
     def absolute(self, url: str) -> str:
-        """An address as it stands in an answer, made absolute; a path is one of the connection's own host."""
-        return urljoin(self._client.settings.base_url, url.strip())
+        """An address as it stands in an answer, made absolute; a path is one of the connection's own host.
+
+        Raises:
+            AddressRefusedError: it is no address.
+        """
+        try:
+            return urljoin(self._client.settings.base_url, url.strip())
+        except ValueError:
+            raise AddressRefusedError("the address is no URL; allowed is https://host/path") from None
 
     def fetch(self, url: str, path: Path, *, kind: str, what: str) -> SavedBody:
         """Fetch a file, and again as the client does when that may help.

@@ -74,11 +74,32 @@ class _DeadlineResponse(http.client.HTTPResponse):
             self.fp = io.BufferedReader(_DeadlineReader(raw, sock, until))
 
 
-class _Connection(HTTPConnection):
+class _OneSend:
+    """Head and body of a request in one send: ``http.client`` makes two, and so two packets and two wake-ups."""
+
+    _held: list[bytes] | None = None
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        self._held = []
+        try:
+            super().request(*args, **kwargs)  # type: ignore[misc]
+            held = b"".join(self._held)
+        finally:
+            self._held = None
+        self.send(held)
+
+    def send(self, data: Any) -> None:
+        if self._held is None:
+            super().send(data)  # type: ignore[misc]
+        else:
+            self._held.append(data)
+
+
+class _Connection(_OneSend, HTTPConnection):
     response_class = _DeadlineResponse
 
 
-class _SecureConnection(HTTPSConnection):
+class _SecureConnection(_OneSend, HTTPSConnection):
     response_class = _DeadlineResponse
 
 

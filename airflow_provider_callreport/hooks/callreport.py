@@ -13,10 +13,14 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_callreport.provider_info import CONNECTION_TYPE, HOOK_NAME
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow.providers.common.compat.sdk import Connection
 
+    from airflow_provider_callreport.api.body import SavedBody
     from airflow_provider_callreport.api.client import CallReportClient
     from airflow_provider_callreport.api.detail import CallDetail
+    from airflow_provider_callreport.api.exports import ExportAnswer
     from airflow_provider_callreport.api.filters import Window
     from airflow_provider_callreport.api.paging import Page
     from airflow_provider_callreport.api.settings import ClientSettings
@@ -237,6 +241,73 @@ class CallReportHook(BaseHook):
 
         with self.get_conn() as client:
             return fetch_detail(client, call_id, parts)
+
+    def request_export(
+        self,
+        filters: Mapping[str, Any] | None = None,
+        *,
+        window_start: datetime | str,
+        window_end: datetime | str,
+        path: Path,
+        bulk: bool = False,
+        fields: Mapping[str, Any] | None = None,
+    ) -> ExportAnswer:
+        """Ask the server to make a CSV file (``exportCsv``). Nothing is known of its answer; see `api.exports`.
+
+        Args:
+            filters: see `iter_pages`.
+            window_start: see `iter_pages`.
+            window_end: see `iter_pages`.
+            path: where the file goes, should the answer be the file itself.
+            bulk: ask ``exportCsvBulk``.
+            fields: further keys of the body.
+
+        Raises:
+            SettingsError: an argument or the connection is wrong.
+            MaybeAcceptedError: nobody can tell whether the request was accepted; it was not sent again.
+            CallReportError: it was refused.
+        """
+        from airflow_provider_callreport.api.errors import WindowError
+        from airflow_provider_callreport.api.exports import request_export
+        from airflow_provider_callreport.api.filters import build_filter
+
+        api_filter = build_filter(filters or {}, self._window(window_start, window_end))
+        if api_filter is None:
+            raise WindowError("the window lies in an hour that clocks repeat, and no wall time belongs to it")
+        with self.get_conn() as client:
+            return request_export(client, {**(fields or {}), "filter": api_filter}, path, bulk=bulk)
+
+    def rename_export(self, export_id: str, title: str, *, path: Path, fields: Mapping[str, Any] | None = None) -> Any:
+        """Rename an export (``changeTitle``) and return the answer's JSON. Errors as `request_export`.
+
+        Args:
+            export_id: sent as ``id``; what the API calls it is not documented.
+            title: sent as ``title``.
+            path: a file in a private directory, for the answer while it is read.
+            fields: further keys of the body, or other names for the two.
+        """
+        from airflow_provider_callreport.api.exports import rename_export
+
+        with self.get_conn() as client:
+            return rename_export(client, {"id": export_id, "title": title, **(fields or {})}, path)
+
+    def download_pdf(self, fields: Mapping[str, Any], path: Path, *, max_bytes: int = 100_000_000) -> SavedBody:
+        """Take a PDF that the server has made (``downloadPdf``): bytes, base64, or what is behind a link.
+
+        Args:
+            fields: the body; not documented.
+            path: where the file goes.
+            max_bytes: the largest file.
+
+        Raises:
+            NotReadyError: it is not made yet.
+            CallReportError: what came is no PDF, or the API did not answer.
+        """
+        from airflow_provider_callreport.api.download import FileDownloader
+        from airflow_provider_callreport.api.exports import download_pdf
+
+        with self.get_conn() as client, FileDownloader(client, max_bytes=max_bytes) as downloader:
+            return download_pdf(client, fields, path, downloader, max_bytes=max_bytes)
 
     def _connection(self) -> Connection:
         from airflow_provider_callreport.api.errors import SettingsError

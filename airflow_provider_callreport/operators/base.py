@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
@@ -42,6 +42,8 @@ class CallReportBaseOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("callreport_conn_id",)
+    #: Objects that are shown without phone numbers.
+    private_fields: ClassVar[Sequence[str]] = ("filters",)
     ui_color = "#e8f1fb"
     callreport_conn_id: str
     filters: Mapping[str, Any] | None
@@ -141,9 +143,10 @@ class CallReportBaseOperator(BaseOperator):
             if "data_interval" not in str(error):
                 raise
             raise AirflowFailException(_NO_INTERVAL) from error
-        filters = getattr(self, "filters", None)
-        if parent is self and isinstance(filters, Mapping):
-            self.filters = PrivateFilters(filters)
+        for name in self.private_fields if parent is self else ():
+            value = getattr(self, name, None)
+            if isinstance(value, Mapping):
+                setattr(self, name, PrivateFilters(value))
 
 
 def run_identity(context: Mapping[str, Any] | Context) -> RunIdentity:

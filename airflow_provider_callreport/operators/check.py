@@ -1,0 +1,146 @@
+"""The operator of the audit: what was delivered for a window is compared with what the API counts now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_callreport.delivery.s3 import S3Destination
+from airflow_provider_callreport.operators.arguments import CHOICES, check_choice
+from airflow_provider_callreport.operators.base import CallReportBaseOperator, check_whole_number
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_callreport.api.filters import Window
+    from airflow_provider_callreport.audit import Delivered
+
+_COUNT_BY = ("auto", "count", "read")
+
+
+class CallReportCheckOperator(CallReportBaseOperator):
+    """Fails when a window's delivered report has not as many calls as the API counts now.
+
+    What was delivered is read from exactly one source: the objects in S3, a value, or an asset's events.
+
+    Args:
+        s3_bucket: bucket of the delivered files.
+        s3_key: key, or list of keys for a report with ``group_by``. The number of calls, the window and the SHA-256 are
+            in the metadata that this package's operators write. The manifest of recordings can be checked likewise.
+        check_bytes: read each object and compare its SHA-256, so that an overwritten file is noticed.
+        delivered: a number of calls, or an export's XCom value, such as ``"{{ ti.xcom_pull('export')['rows'] }}"``.
+        asset: the asset whose event has the number and the window in its ``extra``; it becomes an inlet of the task.
+        report: ``"calls"`` or ``"masked_calls"``.
+        filters: the filters that the report was exported with.
+        window_start: first instant of the window, ISO 8601; default the start of the run's data interval.
+        window_end: first instant after the window; default the end of the run's data interval.
+        count_by: ``"count"`` asks ``reportCount`` (one request), ``"read"`` reads the report and counts, ``"auto"``
+            counts ``calls`` and reads ``masked_calls``.
+        tolerance: how many calls the two numbers may differ by.
+        aws_conn_id: AWS connection.
+        callreport_conn_id: connection to the API.
+
+    Returns:
+        A dict: ``window``, ``counted``, ``delivered``, ``drift`` (counted minus delivered), ``files``.
+    """
+
+    template_fields: Sequence[str] = (
+        "s3_bucket",
+        "s3_key",
+        "delivered",
+        "report",
+        "filters",
+        "window_start",
+        "window_end",
+        "count_by",
+        "aws_conn_id",
+        "callreport_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
+
+    def __init__(
+        self,
+        *,
+        s3_bucket: str | None = None,
+        s3_key: str | Sequence[str] | None = None,
+        check_bytes: bool = False,
+        delivered: Any = None,
+        asset: Any = None,
+        report: str = "calls",
+        filters: Mapping[str, Any] | None = None,
+        window_start: datetime | str = "{{ data_interval_start }}",
+        window_end: datetime | str = "{{ data_interval_end }}",
+        count_by: str = "auto",
+        tolerance: int = 0,
+        aws_conn_id: str | None = "aws_default",
+        callreport_conn_id: str = "callreport_default",
+        **kwargs: Any,
+    ) -> None:
+        if asset is not None:
+            kwargs["inlets"] = [*(kwargs.get("inlets") or ()), asset]
+        super().__init__(**kwargs)
+        self.s3_bucket = s3_bucket
+        self.s3_key = s3_key
+        self.check_bytes = check_bytes
+        self.delivered = delivered
+        self.asset = asset
+        self.report = report
+        self.filters = filters
+        self.window_start = window_start
+        self.window_end = window_end
+        self.count_by = count_by
+        self.tolerance = tolerance
+        self.aws_conn_id = aws_conn_id
+        self.callreport_conn_id = callreport_conn_id
+        self.check_now("check_bytes", "tolerance")
+
+    def check(self, settled: Mapping[str, Any]) -> None:
+        """Refuse wrong arguments."""
+        if ("s3_bucket" in settled or "s3_key" in settled) and (self.s3_bucket is None) != (self.s3_key is None):
+            raise ValueError("s3_bucket and s3_key belong together; set both or neither")
+        given = [name for name in ("s3_key", "delivered", "asset") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"what was delivered is given by {' and '.join(given) or 'nothing'}; set exactly one of s3_bucket with "
+                "s3_key, delivered, and asset"
+            )
+        for name, allowed in (("report", CHOICES["report"]), ("count_by", _COUNT_BY)):
+            if name in settled:
+                check_choice(name, settled[name], allowed)
+        check_whole_number("tolerance", settled.get("tolerance", 0), 0)
+        if not isinstance(settled.get("check_bytes", False), bool):
+            raise ValueError(f"check_bytes is {self.check_bytes!r}; allowed are True and False")
+        if settled.get("s3_key") is not None:
+            keys = self._keys()
+            if not keys:
+                raise ValueError("s3_key is an empty list; name at least one key")
+            for key in keys:
+                S3Destination(settled.get("s3_bucket") or "bucket", key)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Look up what was delivered, count, compare."""
+        from airflow_provider_callreport.audit import compare, count_calls
+        from airflow_provider_callreport.hooks.callreport import CallReportHook
+
+        with self.errors_for_airflow():
+            hook = CallReportHook(self.callreport_conn_id)
+            window = self.window(hook.settings.timezone)
+            # First, because a missing file needs no request to the API.
+            delivered = self._delivered(context, window)
+            with hook.get_conn() as client:
+                counted = count_calls(client, self.report, self.filters or {}, window, by=self.count_by)
+            return compare(counted, delivered, window, tolerance=self.tolerance)
+
+    def _delivered(self, context: Context, window: Window) -> list[Delivered]:
+        from airflow_provider_callreport.audit import delivered_in_s3, delivered_in_summary, latest_for_window
+
+        if self.s3_bucket is not None:
+            return delivered_in_s3(self.s3_bucket, self._keys(), self.aws_conn_id, check_bytes=self.check_bytes)
+        if self.asset is not None:
+            events: Any = context["inlet_events"][self.asset]
+            return [latest_for_window(events, window, f"the asset {self.asset.name}")]
+        return [delivered_in_summary(self.delivered, "delivered")]
+
+    def _keys(self) -> list[str]:
+        return [self.s3_key] if isinstance(self.s3_key, str) else list(self.s3_key or ())
