@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -93,7 +94,7 @@ def delivered_in_s3(bucket: str, keys: Sequence[str], aws_conn_id: str | None, *
                     f"{uri} is not there; nothing was delivered for this window, or it was removed"
                 ) from None
             metadata = answer.get("Metadata", {})
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 sha256 = _hash(body) if check_bytes else metadata.get("sha256")
         number = metadata.get("calls", metadata.get("rows", ""))
         if not number.isdigit() or "sha256" not in metadata:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator
 from airflow_dags.wrong import WRONG
-from airflow_support import Evidence
+from airflow_support import AIRFLOW, Evidence
 from operators_support import operators_run
 
 from airflow_provider_callreport.hooks.callreport import CallReportHook
@@ -381,6 +381,8 @@ def test_wrong_connection_field_is_named(
     monkeypatch: pytest.MonkeyPatch, fields: Mapping[str, Any], sentence: str
 ) -> None:
     """The hook raises `ValueError` before any request; the sentence is one line and has no secret in it."""
+    if AIRFLOW == (3, 0) and isinstance(fields.get("extra"), str):
+        pytest.skip("Airflow 3.0 takes a connection with such an extra for none at all")
     monkeypatch.setenv("AIRFLOW_CONN_CALLREPORT_DEFAULT", json.dumps({**RIGHT, **fields}))
     with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
         CallReportHook().get_conn()
