@@ -70,7 +70,7 @@ def test_each_helper_becomes_its_key(arguments: dict[str, Any], sent: dict[str, 
         ({"zzz": 5}, "CallReportFilter has no argument 'zzz'; allowed are caller, "),
         (
             {"call_type": "MSAK"},
-            "call_type is 'MSAK'; did you mean MASK? allowed are IBD, OBD, CTC, QC, BRD, POOL, MASK",
+            "call_type is 'MSAK'; did you mean MASK? allowed are IBD, OBD, CTC, QC, BRD",
         ),
         ({"key_names": {"agent": "x"}}, "key_names has 'agent'; did you mean agents? allowed are"),
         ({"key_names": ["agent"]}, "key_names must be an object of argument to API key"),
@@ -86,7 +86,7 @@ def test_each_helper_becomes_its_key(arguments: dict[str, Any], sent: dict[str, 
         ({"min_duration": "60"}, "min_duration is '60'; allowed are seconds of at least 0, or a timedelta"),
         (
             {"min_duration": 9, "max_duration": 5},
-            "min_duration is 9 s and max_duration is 5 s; min_duration must not be",
+            "min_duration is 9 s and max_duration is 5 s; min_duration must",
         ),
         ({"fields": ["x"]}, "fields is of type list; allowed is an object of API keys and values"),
         ({"fields": {"dtGte": "x"}}, "fields has dtGte, which belongs to the window"),
@@ -104,8 +104,8 @@ def test_a_mistake_is_refused_with_what_is_allowed(arguments: dict[str, Any], se
 def test_a_number_with_a_slip_is_not_repeated() -> None:
     """P1: a number that is refused may be a real one."""
     with pytest.raises(SettingsError) as caught:
-        build(caller="+91 98765 4321O")
-    assert "98765" not in str(caught.value)
+        build(caller="+91 81234 4321O")
+    assert "81234" not in str(caught.value)
 
 
 def test_it_goes_where_filters_go() -> None:

@@ -9,8 +9,8 @@ argument            API key      what it takes                                  
 ``from_number``     ``frm``      number of the calling side                                the vendor's page
 ``to_number``       ``to``       number of the called side                                 the vendor's page
 ``mask``            ``mask``     id of a masked number, ``"mask_12345"`` or ``12345``      the vendor's page
-``min_duration``    ``dur.gte``  seconds or a ``timedelta``, inclusive                     key: page; inner keys: a guess
-``max_duration``    ``dur.lte``  seconds or a ``timedelta``, inclusive                     key: page; inner keys: a guess
+``min_duration``    ``dur.gte``  seconds or a ``timedelta``, inclusive                     page; inner keys a guess
+``max_duration``    ``dur.lte``  seconds or a ``timedelta``, inclusive                     page; inner keys a guess
 ``agents``          ``agent``    names                                                     a guess
 ``status``          ``status``   statuses as the report prints them                        a guess
 ``campaigns``       ``campaign`` names                                                     a guess

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_callreport.api.answer import Record, record_id, record_sort
+from airflow_provider_callreport.api.errors import TableError
 
 #: Pages of SQLite's cache, in KiB: what bounds the ledger's memory.
 _CACHE_KIB = 2000
@@ -117,9 +118,13 @@ class Ledger:
                 self._believes_ids = len(set(hashes)) == len(hashes)
                 if self._believes_ids:
                     return hashes, True
-        sorts = [marshal.dumps(record_sort(record), _MARSHAL) for record in records]
-        sorted_apart = _NO_SORT.isdisjoint(sorts) and len(set(sorts)) == len(sorts)
-        return [hash(marshal.dumps(record, _MARSHAL)) for record in records], sorted_apart
+        try:
+            sorts = [marshal.dumps(record_sort(record), _MARSHAL) for record in records]
+            hashes = [hash(marshal.dumps(record, _MARSHAL)) for record in records]
+        except ValueError:
+            # marshal stops at 2000 levels, and from Python 3.12 on json does not.
+            raise TableError("a row of the answer is nested too deeply") from None
+        return hashes, _NO_SORT.isdisjoint(sorts) and len(set(sorts)) == len(sorts)
 
     def _first_pages(self, identities: list[int]) -> list[int]:
         find = "SELECT page FROM seen WHERE identity = ?"

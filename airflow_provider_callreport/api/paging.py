@@ -48,6 +48,9 @@ MAX_PAGES = 1_000_000
 _ABOUT_SIZE = re.compile(r"\b(sz|size|limit)\b", re.IGNORECASE)
 _MIN_PAGE_SIZE = 10
 
+#: A window is read in at most so many parts at a time, whatever the API says that it holds; a part may have parts.
+_MAX_PARTS = 1000
+
 #: `reportCount` is a second witness, not a condition: it gets little patience.
 _WITNESS_RETRY_TIME = 10.0
 
@@ -510,13 +513,13 @@ def _parts(window: Window, number: int) -> list[Window]:
 
     Args:
         window: the window.
-        number: how many parts; two at least, and no more than there are seconds.
+        number: how many parts; two at least, and no more than there are seconds, or `_MAX_PARTS`.
     """
     span = window.wall_times()
     seconds = (window.end - window.start) // timedelta(seconds=1)
     if span is None or span[1] - span[0] < timedelta(seconds=2) or seconds < 2:
         return []
-    number = min(max(2, number), seconds)
+    number = min(max(2, number), seconds, _MAX_PARTS)
     edges = [window.start + timedelta(seconds=seconds * part // number) for part in range(number)] + [window.end]
     parts = [Window(start, end, window.zone) for start, end in pairwise(edges)]
     return [part for part in parts if part.wall_times()]

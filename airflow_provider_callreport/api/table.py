@@ -312,14 +312,15 @@ _REPEATED = " ({})"
 
 def _unique(labels: list[str]) -> list[str]:
     """Labels made unique: ``Agents``, ``Agents (2)``."""
-    taken: set[str] = set()
+    given = set(labels)
+    numbers: dict[str, int] = {}
     unique = []
     for label in labels:
-        name, number = label, 1
-        while name in taken or (number > 1 and name in labels):
-            number += 1
-            name = label + _REPEATED.format(number)
-        taken.add(name)
+        name, number = label, numbers.get(label, 0) + 1
+        if number > 1:
+            while (name := label + _REPEATED.format(number)) in given:
+                number += 1
+        numbers[label] = number
         unique.append(name)
     return unique
 

@@ -26,6 +26,8 @@ _NO_TIME = re.compile(r"0|-|0000-00-00.*|00-00-0000.*")
 #: Excel, and so every format of ours, keeps this many significant digits of a number.
 _MAX_DIGITS = 15
 _MAX_WHOLE = 1_000_000_000_000_000
+#: Counts, positions and codes have fewer digits than this, and Python reads no text of thousands of digits.
+_MAX_COUNT_DIGITS = 30
 
 
 def converter(kind: ColumnKind, zone: ZoneInfo) -> Callable[[Sequence[Any]], list[Value]]:
@@ -72,16 +74,15 @@ def times(cells: Sequence[Any], zone: ZoneInfo) -> list[Value]:
 
 
 def whole_number(value: Any) -> int | None:
-    """``value`` as a whole number of at least 0 (``12``, ``12.0`` or ``"12"``), else None."""
+    """``value`` as a whole number of at least 0 and at most 30 digits (``12``, ``12.0`` or ``"12"``), else None."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, int):
-        return value if value >= 0 else None
     if isinstance(value, float):
-        return int(value) if value >= 0 and value.is_integer() else None
-    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
-        return int(value.strip())
-    return None
+        value = int(value) if value.is_integer() else None
+    elif isinstance(value, str):
+        text = value.strip()
+        value = int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_COUNT_DIGITS else None
+    return value if isinstance(value, int) and 0 <= value < 10**_MAX_COUNT_DIGITS else None
 
 
 def _whole(cells: Sequence[Any]) -> bool:
@@ -166,10 +167,10 @@ def _time(cell: Any, zone: ZoneInfo) -> Value:
             moment = datetime(year, month, day, hour, minute, second)
         else:
             return cell
-    except ValueError:
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(zone).replace(tzinfo=None, fold=0)
+    except (ValueError, OverflowError):
         return cell
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(zone).replace(tzinfo=None, fold=0)
     return moment if moment.year >= 1900 else cell
 
 
