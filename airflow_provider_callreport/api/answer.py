@@ -52,11 +52,7 @@ def parse_answer(payload: Any, raw: bytes) -> Answer:
         raise AnswerError("the answer has no data")
     count = whole_number(payload.get("cnt"))
     records = _records(payload["data"], count)
-    try:
-        cursor = _cursor(payload, records, raw)
-    except RecursionError:
-        raise AnswerError("the answer's cursor is nested too deeply to be sent back") from None
-    return Answer(records, count, payload.get("columnArr"), cursor)
+    return Answer(records, count, payload.get("columnArr"), _cursor(payload, records, raw))
 
 
 def record_id(record: Record) -> str | int | None:

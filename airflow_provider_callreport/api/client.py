@@ -126,8 +126,11 @@ class CallReportClient:
         body = text.encode()
 
         def attempt() -> T:
-            payload, raw = self._attempt(endpoint, body, page)
-            return parse(payload, raw)
+            try:
+                payload, raw = self._attempt(endpoint, body, page)
+                return parse(payload, raw)
+            except RecursionError:
+                raise AnswerError(f"{endpoint} answered JSON that is nested too deeply") from None
 
         return call_with_retries(
             attempt,

@@ -303,7 +303,10 @@ def _read_column_arr(column_arr: Any) -> list[tuple[str, str]]:
 def _label(label: Any, position: Any) -> str:
     if isinstance(label, Mapping):
         label = next((label[key] for key in ("label", "name", "title") if label.get(key)), None)
-    text = label.strip() if isinstance(label, str) else ("" if label is None else str(label))
+    try:
+        text = label.strip() if isinstance(label, str) else ("" if label is None else str(label))
+    except RecursionError:
+        raise TableError("a label of columnArr is nested too deeply to be written as text") from None
     return text or f"Column {position}"
 
 

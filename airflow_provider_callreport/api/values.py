@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from airflow_provider_callreport.api.errors import TableError
 from airflow_provider_callreport.report import ColumnKind, Value
 
 _NONE = type(None)
@@ -104,7 +105,10 @@ def _text(cell: Any) -> str | None:
         return str(int(cell))
     if isinstance(cell, (int, float)):
         return str(cell)
-    return json.dumps(cell, ensure_ascii=False, separators=(",", ":")) if cell else None
+    try:
+        return json.dumps(cell, ensure_ascii=False, separators=(",", ":")) if cell else None
+    except RecursionError:
+        raise TableError("a cell is nested too deeply to be written as text") from None
 
 
 def _number(cell: Any) -> Value:
