@@ -89,7 +89,8 @@ def test_database_holds_no_secret_and_no_number(run: Evidence) -> None:
     """P1: no XCom value, no rendered template and nothing else in Airflow's database or home."""
     for dag_id in DAGS:
         filters = run.task(dag_id, "last4_csv").rendered["filters"]
-        assert filters == {"cNum": "***", "remark": "asked for ***"}
+        # Airflow 2 keeps an object of ours as text.
+        assert str(filters) == str({"cNum": "***", "remark": "asked for ***"})
     found = {str(path): leaks(path.read_bytes()) for path in files_below(run.home)}
     assert {path: what for path, what in found.items() if what} == {}
 

@@ -75,7 +75,8 @@ def test_an_error_on_a_page_is_told_for_that_page() -> None:
 
 def test_cursor_and_unknown_total_are_read_in_turn() -> None:
     """A cursor is known when its page has come, and without a total nobody knows what to ask for."""
-    for change in ({"cursor": "top"}, {"cnt": "missing"}):
+    changes: tuple[dict[str, Any], ...] = ({"cursor": "top"}, {"cnt": "missing"})
+    for change in changes:
         with SandboxServer(SandboxSettings(calls=SyntheticCalls(300), **change)) as server, client_of(server) as caller:
             reader = ReportReader(caller, "calls", {}, DAY, page_size=50, concurrency=4)
             assert len(ids(reader)) == 300

@@ -237,12 +237,6 @@ class CallReportClient:
                 return response, read(response)
         except requests.exceptions.RequestException as error:
             failure = self._transport_error(endpoint, error)
-        except ValueError:
-            # requests reads the address that a redirect names even when it is told not to go there.
-            failure = RedirectError(
-                f"{endpoint} answered with a redirect to an address that is none; it is not followed because the "
-                "request carries credentials. Set Host to the address that the API really has."
-            )
         # Outside the handler, so that the new error does not carry the original as its context: that one holds the
         # prepared request, and with it the credentials.
         raise failure

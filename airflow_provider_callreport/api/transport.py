@@ -129,13 +129,18 @@ class DeadlineAdapter(HTTPAdapter):
         return manager
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None: with a target, requests would parse it and read the whole body, also where it is told not to follow."""
+
+
 def make_session(base_url: str, *, verify: bool | str, pool_size: int = 32) -> requests.Session:
     """One session for one host: a connection pool, environment proxies and CA bundle read once, no redirects.
 
     ``trust_env`` is off because with it ``requests`` reads ``.netrc`` and the environment anew for each request, and a
     ``.netrc`` entry would add a header of its own.
     """
-    session = requests.Session()
+    session = _Session()
     session.trust_env = False
     session.verify = verify
     if verify is True:
