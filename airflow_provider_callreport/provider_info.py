@@ -144,7 +144,14 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [{"integration-name": integration, "python-modules": [f"{package}.hooks.callreport"]}],
-        "operators": [{"integration-name": integration, "python-modules": [f"{package}.operators.callreport"]}],
+        "operators": [
+            {
+                "integration-name": integration,
+                "python-modules": [
+                    f"{package}.operators.{module}" for module in ("callreport", "recordings", "exports", "check")
+                ],
+            }
+        ],
         "connection-types": [
             {
                 "connection-type": CONNECTION_TYPE,

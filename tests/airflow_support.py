@@ -220,11 +220,6 @@ def run_dags(
     )
 
 
-def run_program(home: Path, *arguments: str) -> str:
-    """Run Python with this ``AIRFLOW_HOME`` and return what it printed."""
-    return _run(list(arguments), _airflow_environment(home))
-
-
 def _empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An ``AIRFLOW_HOME`` with a migrated database and nothing in it."""
 

@@ -150,11 +150,12 @@ def test_a_task_that_is_killed_is_right_at_its_next_try(
             names[date] = name = f"airflow-{date:%Y-%m-%d}"
             run = start_first_try(site, deployment, date)
             run.kill(stage, shuffle.uniform(0, 0.8) * truth.seconds[stage], number)
-            may_be_there = {NOTHING} if stage is Stage.READING else {NOTHING, truth.sha256}
-            assert sha256(site.object(f"{name}/calls")) in may_be_there, f"{number.name} while {stage}"
-            assert not site.mails(f"{name}@example.com"), f"{number.name} while {stage}"
+            # On a busy machine the signal may come later than it was meant to: whole is as right as nothing.
+            assert sha256(site.object(f"{name}/calls")) in {NOTHING, truth.sha256}, f"{number.name} while {stage}"
+            mails = list(map(attachment_sha256, site.mails(f"{name}@example.com")))
+            assert mails in ([], [truth.sha256]), f"{number.name} while {stage}"
             left = list(deployment.temp.glob("*callreport*"))
-            assert bool(left) == (number is signal.SIGKILL), f"{number.name} while {stage}"
+            assert not left or number is signal.SIGKILL, f"{number.name} while {stage}"
             age(left)
     assert start_next_tries(site, deployment, list(names)).end() == ",".join(["success"] * len(names))
     for name in names.values():

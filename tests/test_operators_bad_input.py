@@ -139,10 +139,10 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     ({"s3_key": None}, "s3_bucket is set and s3_key is not; set both"),
     ({"s3_bucket": "{{ var.value.bucket }}", "s3_key": None}, "s3_bucket is set and s3_key is not; set both"),
     ({"s3_extra_args": "ACL=private"}, "s3_extra_args is 'ACL=private'; allowed is an object of S3 arguments"),
-    ({"s3_extra_args": {"KMSKey": "x"}}, "extra_args has KMSKey; allowed are ACL, "),
+    ({"s3_extra_args": {"KMSKey": "x"}}, "s3_extra_args has KMSKey; allowed are ACL, "),
     (
         {"s3_extra_args": {"Metadata": {"rows": "1"}}},
-        "Metadata in extra_args has rows; these are set by the export itself",
+        "Metadata in s3_extra_args has rows; these are set by the export itself",
     ),
     ({"aws_conn_id": ""}, "aws_conn_id is ''; allowed is the id of an Airflow connection, or None"),
     ({"aws_conn_id": 5}, "aws_conn_id is 5; allowed is the id of an Airflow connection, or None"),

@@ -172,7 +172,8 @@ class ReportReader:
         first = scan.ask_first()
         by_page = first.cursor is None or not self.client.settings.use_cursor
         count = first.count or 0
-        parts = _parts(window, 2 * count // TOTAL_CAP) if by_page and count >= TOTAL_CAP else []
+        # Without a row in it, it is no answer that another window would make better.
+        parts = _parts(window, 2 * count // TOTAL_CAP) if by_page and count >= TOTAL_CAP and first.records else []
         if not parts:
             with closing(scan):
                 yield from scan.pages(first)
@@ -180,12 +181,13 @@ class ReportReader:
         log.info(
             "%s: %d calls or more and no cursor; the window is read in %d parts", self.report, TOTAL_CAP, len(parts)
         )
-        verdict = _Verdict(0, True)
+        verdict, before = _Verdict(0, True), self.ledger.unique
         for part in parts:
             verdict = verdict.joined((yield from self._read(part)))
-        if verdict.total is not None and verdict.total < count:
+        held = self.ledger.unique - before if verdict.total is None else verdict.total
+        if held < count:
             raise self.incomplete(
-                ReportChangedError, f"the parts of a window hold {verdict.total} calls and the whole {count}", count
+                ReportChangedError, f"the parts of a window hold {held} calls and the whole {count}", count
             )
         return verdict
 
@@ -306,10 +308,17 @@ class _Totals:
 
     def usable(self) -> int | None:
         """The total as far as it can be believed now."""
-        counts_pages = self._equals_length and self._answers > 1 and self._had_rows
-        if self._last is None or counts_pages or self._last == TOTAL_CAP:
+        if self._last is None or self._counts_pages or self._last == TOTAL_CAP:
             return None
         return self._last
+
+    def least(self) -> int:
+        """How many calls there are at least: where a total is capped, so many."""
+        return TOTAL_CAP if self._last == TOTAL_CAP and not self._counts_pages else 0
+
+    @property
+    def _counts_pages(self) -> bool:
+        return self._equals_length and self._answers > 1 and self._had_rows
 
 
 class _Scan:
@@ -381,6 +390,12 @@ class _Scan:
                 f"pages share rows (with page {self._overlaps}) and no id tells calls apart, so some came twice and "
                 "others perhaps not at all",
                 total,
+            )
+        if total is None and self._unique < totals.least():
+            if reader.allow_incomplete:
+                return _Verdict(totals.least(), False)
+            raise reader.incomplete(
+                IncompleteReportError, "fewer calls came than there are at least by the API's total", totals.least()
             )
         if total is None:
             return _Verdict(None, None)

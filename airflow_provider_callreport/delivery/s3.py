@@ -442,17 +442,17 @@ def check_extra_args(extra_args: Mapping[str, Any]) -> None:
     """
     unknown = sorted(set(extra_args) - EXTRA_ARGS)
     if unknown:
-        raise ValueError(f"extra_args has {', '.join(unknown)}; allowed are {', '.join(sorted(EXTRA_ARGS))}.")
+        raise ValueError(f"s3_extra_args has {', '.join(unknown)}; allowed are {', '.join(sorted(EXTRA_ARGS))}.")
     if not isinstance(extra_args.get("SSECustomerKey", ""), str | bytes):
-        raise ValueError("SSECustomerKey in extra_args must be text or bytes.")
+        raise ValueError("SSECustomerKey in s3_extra_args must be text or bytes.")
     metadata = extra_args.get("Metadata", {})
     if not isinstance(metadata, Mapping) or not all(
         isinstance(text, str) and text.isascii() for pair in metadata.items() for text in pair
     ):
-        raise ValueError('Metadata in extra_args must map ASCII text to ASCII text, such as {"team": "sales"}.')
+        raise ValueError('Metadata in s3_extra_args must map ASCII text to ASCII text, such as {"team": "sales"}.')
     taken = sorted(name for name in metadata if name.lower() in METADATA)
     if taken:
-        raise ValueError(f"Metadata in extra_args has {', '.join(taken)}; these are set by the export itself.")
+        raise ValueError(f"Metadata in s3_extra_args has {', '.join(taken)}; these are set by the export itself.")
 
 
 def _check_bucket(bucket: str) -> None:

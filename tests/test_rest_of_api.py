@@ -1,0 +1,228 @@
+"""Recordings, server-made files and the audit in real Airflow: what each task did, and what it left where (P1, A4)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow_support import KOLKATA, Api, Evidence, once_a_session, run_dags
+from test_import_cost import heavy, timed_import
+
+from airflow_provider_callreport.sandbox.call import Call
+from airflow_provider_callreport.sandbox.calls import ListedCalls
+from airflow_provider_callreport.sandbox.faults import Fault
+from airflow_provider_callreport.sandbox.recordings import recording_bytes
+from airflow_provider_callreport.sandbox.servers import SmtpSettings
+from airflow_provider_callreport.sandbox.settings import SandboxSettings
+
+NUMBER = "919876501234"
+TOKEN = "canarytoken7f3a<&"
+CANARIES = {
+    "number": b"9876501234",
+    "token": b"canarytoken7f3a",
+    "recording": b"canaryrecording",
+    "signature": b"canarysignature",
+}
+DAGS = ("rest", "rest_unmasked")
+GREEN = {
+    *("copied", "copied_again", "request", "download", "request_is_file", "pdf_deferred"),
+    *("export", "check_s3", "check_xcom"),
+}
+#: Task -> how often it ran, and a part of the sentence that it failed with.
+RED = {
+    "being_made": (2, "3 missing and 0 failed ones"),
+    "no_account": (1, "code 1014"),
+    "echoing_stream": (1, "0 missing and 3 failed ones"),
+    "foreign": (1, "the address leads to 169.254.169.254, which is in no public network"),
+    "request_unsure": (1, "exportCsv may or may not have been accepted, so it is not sent again"),
+    "never_ready": (2, "the PDF is not ready"),
+    "check_drift": (1, "the API counts 3 calls from 2026-03-13T00:00:00+05:30"),
+}
+START = datetime(2026, 3, 13, 9)
+CALLS = [
+    Call(
+        START + timedelta(minutes=minute),
+        number=NUMBER,
+        call_id=f"call{minute}",
+        recording=f"canaryrecording{minute}*mp3*acme*2026*03*13*{NUMBER}_{minute}.mp3",
+    )
+    for minute in range(3)
+]
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    return once_a_session(tmp_path_factory, "rest-run", lambda directory: _run(tmp_path_factory, directory))
+
+
+def _run(tmp_path_factory: pytest.TempPathFactory, directory: Path) -> Evidence:
+    day = datetime(2026, 3, 14, tzinfo=KOLKATA)
+    unsure = Fault("vendor_error", code=1009, endpoint="exportCsv")
+    return run_dags(
+        tmp_path_factory,
+        directory,
+        ["rest_of_api.py"],
+        [*((dag_id, day) for dag_id in DAGS), ("rest_by_hand", None)],
+        unmasked="rest_unmasked",
+        apis={
+            "callreport_default": _api(export_answer="object"),
+            "callreport_being_made": _api(detail_answer="being_made"),
+            "callreport_refused": Api(_settings(token="another"), fields={"password": TOKEN}),
+            "callreport_echoing": _api(recording_answer="error"),
+            "callreport_bytes": _api(export_answer="bytes"),
+            "callreport_unsure": _api(faults=[unsure]),
+            "callreport_slow": _api(pdf_answer="base64", not_ready_answers=2, not_ready_code=1004),
+            "callreport_never": _api(pdf_answer="not_ready"),
+        },
+        smtp={"smtp_default": SmtpSettings()},
+        environment={"AIRFLOW_VAR_CANARY_NUMBER": NUMBER, "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"},
+        debug_log=True,
+    )
+
+
+def _api(**settings: Any) -> Api:
+    return Api(_settings(**settings), {"max_retry_time": 0})
+
+
+def _settings(**settings: Any) -> SandboxSettings:
+    return SandboxSettings(**{"calls": ListedCalls(CALLS), "token": TOKEN, **settings})
+
+
+@pytest.mark.parametrize("dag_id", DAGS)
+def test_green_is_green_and_red_is_red(run: Evidence, dag_id: str) -> None:
+    """E1: what another try may mend is tried again by Airflow, what it cannot is not; each red task says why."""
+    states = {task: one.state for (dag, task, _), one in run.tasks.items() if dag == dag_id}
+    assert {task for task, state in states.items() if state == "success"} == GREEN, states
+    assert {task for task, state in states.items() if state == "failed"} == set(RED)
+    for task, (tries, words) in RED.items():
+        evidence = run.task(dag_id, task)
+        assert evidence.tries == tries, task
+        assert words in evidence.log, task
+
+
+def test_recordings_are_in_s3_once(run: Evidence) -> None:
+    """D1, D3: bytes and manifest; the second task found them there."""
+    first, second = run.task("rest", "copied").xcom, run.task("rest", "copied_again").xcom
+    assert (first["copied"], first["already_there"]) == (3, 0)
+    assert (second["copied"], second["already_there"]) == (0, 3)
+    assert first["manifest"] == second["manifest"]
+    manifest = run.objects["rest/copied/manifest.jsonl"]
+    assert hashlib.sha256(manifest.body).hexdigest() == first["manifest"]["sha256"]
+    for call in CALLS:
+        assert run.objects[f"rest/copied/{call.call_id}_n1.mp3"].body == recording_bytes(
+            call.recording, SandboxSettings()
+        )
+    for task in ("being_made", "no_account", "echoing_stream"):
+        assert [key for key in run.objects if key.startswith(f"rest/{task}/")] == []
+
+
+def test_a_requested_export_is_downloaded(run: Evidence) -> None:
+    """The two operators together: asked once, the URL through XCom, the file in S3 with what is known of it."""
+    request, download = run.task("rest", "request").xcom, run.task("rest", "download").xcom
+    assert request["endpoint"] == "exportCsv"
+    assert request["id"] == "export000001"
+    assert request["url"] == "/sandbox/exports/export000001"
+    assert request["answer"]["data"]["id"] == "export000001"
+    stored = run.objects["rest/download"]
+    assert stored.body.count(b"\n") == 4
+    assert stored.content_type == "text/csv"
+    assert {name: stored.metadata[name] for name in ("complete", "sha256")} == {
+        "complete": "unproved",
+        "sha256": download["sha256"],
+    }
+    assert "rows" not in stored.metadata
+    assert download["complete"] is None
+    assert (download["uri"], download["status"]) == ("s3://reports/rest/download", "written")
+    assert run.task("rest", "request_is_file").xcom["file"]["uri"] == "s3://reports/rest/request_is_file.csv"
+    assert run.objects["rest/request_is_file.csv"].body == stored.body
+
+
+def test_a_state_change_is_asked_once_a_task(run: Evidence) -> None:
+    """E3: default_args said two retries; the server got one request from each of the two Dags."""
+    asked = [one for one in run.requests["callreport_unsure"] if one.endpoint == "exportCsv"]
+    assert len(asked) == len(DAGS)
+
+
+def test_a_pdf_is_waited_for_in_the_triggerer(run: Evidence) -> None:
+    """A3: not ready twice, deferred in between, then in S3 and in a mail that claims no number of calls."""
+    polls = [one for one in run.requests["callreport_slow"] if one.endpoint == "downloadPdf"]
+    assert len(polls) == 3 + 1
+    result = run.task("rest", "pdf_deferred")
+    assert result.log.count("running trigger in line") == 2, result.log
+    assert result.xcom["emailed_to"] == ["reader@example.com"]
+    assert run.objects["rest/pdf_deferred"].body.startswith(b"%PDF")
+    mail = run.mails["smtp_default"][0].message
+    (attachment,) = mail.iter_attachments()
+    assert attachment.get_payload(decode=True) == run.objects["rest/pdf_deferred"].body
+    body = mail.get_body(("plain",))
+    assert body is not None
+    text = body.get_content()
+    assert "were not compared with the API's total" in text
+    assert result.xcom["sha256"] in text
+
+
+def test_the_audit_compares(run: Evidence) -> None:
+    """C2: from the object's metadata and from XCom; the drift is in the red task's sentence."""
+    for task in ("check_s3", "check_xcom"):
+        xcom = run.task("rest", task).xcom
+        assert (xcom["counted"], xcom["delivered"], xcom["drift"]) == (3, 3, 0)
+
+
+def test_a_run_without_an_interval_says_what_to_set(run: Evidence) -> None:
+    """Bad input: started by hand."""
+    evidence = run.task("rest_by_hand", "no_window")
+    assert evidence.state == "failed"
+    assert "set window_start and window_end" in evidence.log
+
+
+def test_xcom_values_are_small(run: Evidence) -> None:
+    """A4: under 4 KB each."""
+    assert all(one.xcom_bytes < 4096 for one in run.tasks.values())
+
+
+def test_rendered_templates_hide_numbers_and_addresses(run: Evidence) -> None:
+    """P1: what the UI shows of filters and URLs."""
+    for dag_id in DAGS:
+        assert run.task(dag_id, "copied").rendered["filters"] == {"cNum": "***"}
+        assert run.task(dag_id, "request").rendered["filters"] == {"cNum": "***"}
+        assert run.task(dag_id, "foreign").rendered["url"] in ("https://169.254.169.254/***", "***")
+
+
+def test_nothing_secret_is_left_anywhere(run: Evidence) -> None:
+    """P1: logs at DEBUG (also with Airflow's masker blind), database, S3, mail, temporary directory."""
+    log = "\n".join(line for line in run.log.splitlines() if "Sending request" not in line or "MaskSecret(" not in line)
+    debug = (run.home.parent / "debug.log").read_text()
+    assert "DEBUG urllib3.connectionpool" in debug
+    assert leaks(log.encode()) == []
+    assert leaks(debug.encode()) == []
+    # The Dag file itself holds the canary of a signature, and Airflow stores Dag files.
+    for path in (path for place in (run.home, run.temp) for path in place.rglob("*") if path.is_file()):
+        found = [name for name in leaks(path.read_bytes()) if name != "signature"]
+        assert found == [], path
+    for key, stored in run.objects.items():
+        assert leaks(key.encode() + json.dumps(dict(stored.metadata)).encode()) == [], key
+        if "/download" not in key and "request_is_file" not in key:
+            # What the server made is delivered as it is, numbers included.
+            # A report's Rec. column holds tokens unless it is redacted.
+            expected = ["recording"] if key.endswith("/e.csv") else []
+            assert leaks(stored.body) == expected, key
+    for mail in run.mails["smtp_default"]:
+        assert leaks(mail.content) == []
+    assert [path for path in run.temp.rglob("*") if "callreport" in path.name] == []
+
+
+def leaks(content: bytes) -> list[str]:
+    """Which canaries are in it."""
+    return [name for name, canary in CANARIES.items() if canary in content]
+
+
+@pytest.mark.parametrize("module", ["recordings", "exports", "check"])
+def test_importing_an_operator_brings_no_heavy_library(module: str) -> None:
+    """K4: a Dag file pays for none of the libraries that do the work."""
+    _, loaded = timed_import(f"import airflow_provider_callreport.operators.{module}")
+    assert f"airflow_provider_callreport.operators.{module}" in loaded
+    assert heavy(loaded) == []
