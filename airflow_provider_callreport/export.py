@@ -17,14 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_callreport.api.client import CallReportClient
-from airflow_provider_callreport.api.errors import CallReportError, IncompleteReportError, ReportChangedError
+from airflow_provider_callreport.api.errors import (
+    CallReportError,
+    IncompleteReportError,
+    ReportChangedError,
+    SettingsError,
+)
 from airflow_provider_callreport.api.filters import TITLES, Window, filters_in_words
 from airflow_provider_callreport.api.paging import ROUNDS_WAIT, AlikeRowsError, Proof, ReportReader
 from airflow_provider_callreport.api.table import ColumnChoice, Table
 from airflow_provider_callreport.figures import FiguresCollector
-from airflow_provider_callreport.files import FileSink, GroupedFiles, SingleFile
+from airflow_provider_callreport.files import FileSink, GroupedFiles, SingleFile, SplitFile
 from airflow_provider_callreport.formats import FORMATS
-from airflow_provider_callreport.grouping import PLACEHOLDER, fill
+from airflow_provider_callreport.grouping import PLACEHOLDER, place
 from airflow_provider_callreport.prefetch import fetched_ahead
 from airflow_provider_callreport.redaction import Redactor
 from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, RunIdentity
@@ -261,6 +266,10 @@ def _sink(request: ExportRequest, info: ReportInfo, directory: Path, columns: Se
     """What turns the rows into one file, or into one per group."""
     file_format, options = FORMATS[request.file_format], request.format_options
     filename = safe_filename(request.filename or "") or default_filename(request)
+    if options.get("over_max_rows") == "split":
+        if request.group_by is not None:
+            raise SettingsError('over_max_rows is "split" and group_by is set; choose one of the two')
+        return SplitFile(directory, columns, info, file_format, options, filename, int(options["max_rows"]))
     if request.group_by is None:
         return SingleFile(directory, columns, info, file_format, options, filename)
     return GroupedFiles(directory, columns, info, file_format, options, filename, request.group_by)
@@ -290,12 +299,12 @@ def _deliver(
         if s3 is None:
             files.append(FileSummary(file))
             continue
-        place = replace(s3, key=fill(s3.key, file.group))
-        delivered = place.deliver(file, info=summary.info, outcome=made.outcome, run=run)
+        target = replace(s3, key=place(s3.key, file.group))
+        delivered = target.deliver(file, info=summary.info, outcome=made.outcome, run=run)
         files.append(FileSummary(file, delivered.uri, delivered.status.value))
         # What another run left at the key under if_exists="skip" is not this report: no link leads there.
         if email is not None and delivered.status.value != "skipped":
-            links.append(place.link(file, link_expires_in))
+            links.append(target.link(file, link_expires_in))
     summary = replace(summary, files=files)
     if email is not None:
         receipt = email.deliver(

@@ -1,20 +1,20 @@
-"""Rows become finished files in the spool directory: one file, or one per group.
+"""Rows become finished files in the spool directory: one file, one in parts, or one per group.
 
-Both sinks take rows page by page and give their files only when they are told how the reading ended; until then there
+The sinks take rows page by page and give their files only when they are told how the reading ended; until then there
 is nothing that could be delivered.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from airflow_provider_callreport.figures import FiguresCollector
 from airflow_provider_callreport.formats import Format, ReportWriter
-from airflow_provider_callreport.grouping import NO_CALLS, GroupSpool, fill, safe_names
+from airflow_provider_callreport.grouping import NO_CALLS, GroupSpool, place, safe_names
 from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, Row
 
 
@@ -69,6 +69,88 @@ class SingleFile:
     def abort(self) -> None:
         """Close the writer's handles."""
         self._writer.abort()
+
+
+@dataclass(slots=True)
+class _Part:
+    path: Path
+    writer: ReportWriter
+    collector: FiguresCollector
+    rows: int = 0
+
+    def write(self, rows: Sequence[Row]) -> None:
+        self.writer.write(rows)
+        self.collector.add(rows)
+        self.rows += len(rows)
+
+
+class SplitFile:
+    """The whole report in parts of at most so many rows: ``over_max_rows="split"``.
+
+    A report that fits is one file of its usual name; otherwise each part's name ends with ``-part-1``, ``-part-2``, ...
+    A part that is full waits, open, for the proof of the whole report: its cover says how many parts there are.
+
+    Args:
+        directory: the spool directory.
+        columns: columns of the rows.
+        info: the report's description.
+        file_format: the format of all parts.
+        options: the format's options, checked.
+        filename: the name the report is delivered under.
+        rows_a_part: most rows of one part.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        columns: Sequence[Column],
+        info: ReportInfo,
+        file_format: Format,
+        options: Mapping[str, Any],
+        filename: str,
+        rows_a_part: int,
+    ) -> None:
+        self._most = rows_a_part
+        self._filename = filename
+        self._content_type = file_format.content_type_for(options)
+        self._extension = file_format.extension_for(options)
+        self._directory = directory
+        self._columns = columns
+        # The limit is kept here, so that no part ever meets it.
+        writer_class, part_options = file_format.load(), {**options, "over_max_rows": "fail"}
+        self._new_writer: Callable[[Path], ReportWriter] = lambda path: writer_class(path, columns, info, part_options)
+        self._parts: list[_Part] = []
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write some rows, and begin a part where one is full."""
+        while rows or not self._parts:
+            if not self._parts or self._parts[-1].rows == self._most:
+                path = self._directory / f"report-{len(self._parts) + 1}{self._extension}"
+                self._parts.append(_Part(path, self._new_writer(path), FiguresCollector(self._columns)))
+            part = self._parts[-1]
+            fitting = self._most - part.rows
+            part.write(rows[:fitting])
+            rows = rows[fitting:]
+
+    def close(self, outcome: ReportOutcome) -> list[ExportedFile]:
+        """Finish the parts in order."""
+        self.write([])
+        if len(self._parts) == 1:
+            self._parts[0].writer.close(outcome)
+            return [exported_file(self._parts[0].path, self._filename, self._content_type, outcome.rows)]
+        files = []
+        for number, part in enumerate(self._parts, start=1):
+            words = f"Part {number} of {len(self._parts)}"
+            part.writer.close(_outcome_of_part(outcome, words, part.rows, part.collector))
+            group = f"part-{number}"
+            name = place(self._filename, group)
+            files.append(exported_file(part.path, name, self._content_type, part.rows, group))
+        return files
+
+    def abort(self) -> None:
+        """Close the writers' handles."""
+        for part in self._parts:
+            part.writer.abort()
 
 
 class GroupedFiles:
@@ -136,18 +218,19 @@ class GroupedFiles:
             writer.write(batch)
             if collector is not None:
                 collector.add(batch)
-        note = (
-            f"{self._group_by} {name}: {rows} of the report's {outcome.rows} calls. Of the whole report: {outcome.note}"
-        )
-        # The total is the whole report's, so a part does not show it as its own.
-        writer.close(
-            replace(
-                outcome, rows=rows, reported_total=None, note=note, figures=collector.figures() if collector else None
-            )
-        )
+        writer.close(_outcome_of_part(outcome, f"{self._group_by} {name}", rows, collector))
         self._writer = None
         content_type = self._format.content_type_for(self._options)
-        return exported_file(path, fill(self._filename, safe_name), content_type, rows, group=safe_name)
+        return exported_file(path, place(self._filename, safe_name), content_type, rows, group=safe_name)
+
+
+def _outcome_of_part(
+    outcome: ReportOutcome, words: str, rows: int, collector: FiguresCollector | None
+) -> ReportOutcome:
+    """What the cover of a part says. The total is the whole report's, so a part does not show it as its own."""
+    note = f"{words}: {rows} of the report's {outcome.rows} calls. Of the whole report: {outcome.note}"
+    figures = collector.figures() if collector is not None else None
+    return replace(outcome, rows=rows, reported_total=None, note=note, figures=figures)
 
 
 def exported_file(path: Path, filename: str, content_type: str, rows: int, group: str = "") -> ExportedFile:

@@ -115,9 +115,20 @@ def check_placeholder(argument: str, text: str | None, group_by: str | None) -> 
     )
 
 
-def fill(text: str, safe_name: str) -> str:
-    """``text`` with the group's safe name in place of the placeholder."""
-    return _PLACEHOLDER.sub(lambda _: safe_name, text)
+def place(text: str, group: str) -> str:
+    """A key or file name for one group or part: in the placeholder's place, else before the suffix.
+
+    Args:
+        text: the key or file name, with the placeholder or without.
+        group: the group's or part's safe name; empty for a whole report, which is ``text`` as it is.
+    """
+    if has_placeholder(text):
+        return _PLACEHOLDER.sub(lambda _: group, text)
+    if not group:
+        return text
+    folder, slash, name = text.rpartition("/")
+    stem, dot, suffix = name.partition(".")
+    return f"{folder}{slash}{stem}-{group}{dot}{suffix}"
 
 
 def safe_names(names: Sequence[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ The jobs:
 ``pandas``       the obvious task: requests in a loop, a DataFrame, ``to_csv``/``to_excel``, boto3 ``upload_file``
 ``bare``         the floor: requests, json, csv.writer, boto3 ``upload_file``; no check of anything
 ``fetch``        only the reading half of ``ours``
+``fetch4``       the same with four pages under way at once
 ``write``        only the writing half of ``ours``, from pages that were read before the clock starts
 ``export``       ``ours`` without S3, so without Airflow: for memory
 
@@ -97,6 +98,14 @@ def fetch(servers: dict[str, str], file_format: str) -> Callable[[], int]:
 
     wanted = request(file_format)
     reader = ReportReader(client(servers), "calls", {}, wanted.window)
+    return lambda: sum(len(page.records) for page in reader.pages())
+
+
+def fetch4(servers: dict[str, str], file_format: str) -> Callable[[], int]:
+    from airflow_provider_callreport.api.paging import ReportReader
+
+    wanted = request(file_format)
+    reader = ReportReader(client(servers), "calls", {}, wanted.window, concurrency=4)
     return lambda: sum(len(page.records) for page in reader.pages())
 
 
@@ -212,7 +221,7 @@ def bucket(s3: Any) -> None:
     s3.create_bucket(Bucket=BUCKET)
 
 
-JOBS = {job.__name__: job for job in (ours, pandas, bare, fetch, write, export)}
+JOBS = {job.__name__: job for job in (ours, pandas, bare, fetch, fetch4, write, export)}
 
 
 def main() -> None:

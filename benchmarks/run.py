@@ -99,14 +99,31 @@ def overlap(file_format: str, calls: int, latency: float, rounds: int) -> None:
     say(f"{file_format}, {latency * 1000:.0f} ms latency: wall over fetch + write", "< 1", ratio(sums))
 
 
+def formats(rows: int, rounds: int) -> None:
+    from formats import compare
+
+    for name, target in (("csv", "<= 1.5"), ("jsonl", "<= 1.5"), ("xlsx", "<= 1.15")):
+        pairs = compare(name, rows, rounds)
+        print(f"  {name}: {rows / min(first for first, _ in pairs):,.0f} rows per CPU second")
+        say(f"{name}, {rows:,} x 16: CPU over the plain loop", target, ratio(pairs))
+
+
+def side_by_side(calls: int, latency: float, rounds: int) -> None:
+    pairs = []
+    with servers(calls, latency) as where:
+        for _ in range(rounds):
+            pairs.append((run("fetch", "csv", where)["seconds"], run("fetch4", "csv", where)["seconds"]))
+    say(f"{latency * 1000:.0f} ms latency: speed of concurrency=4 over 1", ">= 3", ratio(pairs))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=100_000, help="calls of the speed comparison")
     parser.add_argument("--large", type=int, default=300_000, help="calls of the larger memory run")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("only", nargs="*", help="speed, memory, overlap; all when empty")
+    parser.add_argument("only", nargs="*", help="speed, memory, overlap, side_by_side, formats; all when empty")
     arguments = parser.parse_args()
-    parts = arguments.only or ["speed", "memory", "overlap"]
+    parts = arguments.only or ["speed", "memory", "overlap", "side_by_side", "formats"]
     if "speed" in parts:
         speed(arguments.calls, arguments.rounds)
     if "memory" in parts:
@@ -114,7 +131,11 @@ def main() -> None:
             memory(file_format, 10_000, arguments.large, max(1, arguments.rounds - 1))
     if "overlap" in parts:
         for file_format in ("csv", "xlsx"):
-            overlap(file_format, 10_000, 0.05, max(1, arguments.rounds - 1))
+            overlap(file_format, 9_000, 0.05, max(1, arguments.rounds - 1))
+    if "side_by_side" in parts:
+        side_by_side(9_000, 0.05, max(1, arguments.rounds - 1))
+    if "formats" in parts:
+        formats(arguments.calls, arguments.rounds)
 
 
 if __name__ == "__main__":

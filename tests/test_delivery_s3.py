@@ -602,7 +602,10 @@ def test_a_link_ends_with_the_role_that_signed_it(
         ({"extra_args": {"Acl": "private"}}, "s3_extra_args has Acl; allowed are ACL, "),
         ({"extra_args": {"ChecksumSHA256": "x"}}, "s3_extra_args has ChecksumSHA256; allowed are "),
         ({"extra_args": {"SSECustomerKey": 4711}}, "SSECustomerKey in s3_extra_args must be text or bytes."),
-        ({"extra_args": {"Metadata": {"rows": "1"}}}, "Metadata in s3_extra_args has rows; these are set by the export"),
+        (
+            {"extra_args": {"Metadata": {"rows": "1"}}},
+            "Metadata in s3_extra_args has rows; these are set by the export",
+        ),
         ({"extra_args": {"Metadata": {"Run": "1"}}}, "Metadata in s3_extra_args has Run; these are set by the export"),
         ({"extra_args": {"Metadata": {"team": 1}}}, "Metadata in s3_extra_args must map ASCII text to ASCII text"),
         ({"extra_args": {"Metadata": {"team": "é"}}}, "Metadata in s3_extra_args must map ASCII text to ASCII text"),

@@ -337,7 +337,7 @@ def test_default_limit_is_50_000_rows() -> None:
         ({"max_rows": 0}, "is 0, but must be a whole number of 1 or more"),
         ({"max_rows": "many"}, "is 'many', but must be a whole number of 1 or more"),
         ({"max_rows": True}, "is True, but must be a whole number of 1 or more"),
-        ({"over_max_rows": "split"}, "is 'split', but must be one of 'fail', 'summary_only'"),
+        ({"over_max_rows": "cut"}, "is 'cut', but must be one of 'fail', 'summary_only', 'split'"),
         ({"font_paths": "fonts"}, "is 'fonts', but must be a list of texts"),
         ({"font_paths": ["no/such/font.ttf"]}, 'font_paths: "no/such/font.ttf" does not exist'),
         ({"font_paths": [__file__]}, f'font_paths: "{__file__}" is not a TrueType or OpenType font'),

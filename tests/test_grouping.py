@@ -14,7 +14,8 @@ from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import TableError
 from airflow_provider_callreport.api.settings import settings_from_connection
 from airflow_provider_callreport.export import ExportRequest, _make_files, default_filename, export_report
-from airflow_provider_callreport.grouping import MAX_GROUPS, GroupSpool, check_placeholder, safe_names
+from airflow_provider_callreport.formats import FORMATS
+from airflow_provider_callreport.grouping import MAX_GROUPS, GroupSpool, check_placeholder, place, safe_names
 from airflow_provider_callreport.report import Column, RunIdentity
 from airflow_provider_callreport.sandbox.calls import Call, ListedCalls, SyntheticCalls
 from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer, SandboxSmtp
@@ -164,3 +165,35 @@ def test_placeholder_and_group_by_go_together(text: str, group_by: str | None, s
 def test_default_filename_has_the_placeholder() -> None:
     """Attachments differ by name."""
     assert default_filename(grouped()) == f"calls_{DAY.date()}_[[ group ]].csv"
+
+
+@pytest.mark.parametrize(("calls", "rows"), [(0, [0]), (50, [50]), (51, [50, 1]), (150, [50, 50, 50])])
+def test_a_pdf_over_its_limit_is_split_into_parts(tmp_path: Path, calls: int, rows: list[int]) -> None:
+    """F4: `over_max_rows="split"`: parts of `max_rows` rows, together the whole report; one file when it fits."""
+    options = FORMATS["pdf"].check_options({"max_rows": 50, "over_max_rows": "split"})
+    request = grouped(group_by=None, file_format="pdf", format_options=options, page_size=40)
+    with SandboxServer(SandboxSettings(calls=SyntheticCalls(calls))) as server, client_of(server) as client:
+        made = _make_files(client, request, request.info(), tmp_path, wants_figures=True)
+    assert [file.rows for file in made.files] == rows
+    names = [f"calls_{DAY.date()}-part-{number + 1}.pdf" for number in range(len(rows))]
+    assert [file.filename for file in made.files] == (names if len(rows) > 1 else [f"calls_{DAY.date()}.pdf"])
+    assert all(file.path.read_bytes().startswith(b"%PDF-") for file in made.files)
+
+
+def test_split_and_groups_exclude_each_other(tmp_path: Path) -> None:
+    """One file name cannot say both."""
+    options = FORMATS["pdf"].check_options({"over_max_rows": "split"})
+    request = grouped(file_format="pdf", format_options=options)
+    with (
+        SandboxServer(SandboxSettings(calls=SyntheticCalls(5))) as server,
+        client_of(server) as client,
+        pytest.raises(ValueError, match='over_max_rows is "split" and group_by is set; choose one of the two'),
+    ):
+        _make_files(client, request, request.info(), tmp_path, wants_figures=True)
+
+
+def test_parts_have_keys_of_their_own() -> None:
+    """The part goes before the suffix, or where the placeholder stands."""
+    assert place("a.b/calls.csv.gz", "part-2") == "a.b/calls-part-2.csv.gz"
+    assert place("calls/[[ group ]].pdf", "part-2") == "calls/part-2.pdf"
+    assert place("calls.pdf", "") == "calls.pdf"

@@ -30,17 +30,25 @@ schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not i
 DOCUMENT = Path(__file__).parent.parent / "docs" / "openapi.yaml"
 CALLS = 7
 
+checks = pytest.importorskip("schemathesis.specs.openapi.checks")
+CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+]
+
 schema = schemathesis.openapi.from_path(DOCUMENT)
 operations = {operation.ok().path: operation.ok() for operation in schema.get_all_operations()}
 #: Sandbox settings that decide the form of an answer.
 behaviours = st.fixed_dictionaries(
     {}, optional={name: st.sampled_from(values) for name, values in CHOICES.items()} | {"ids": st.booleans()}
 )
-right_credentials = st.sampled_from(
+CREDENTIALS = st.sampled_from(
     [
         {"userId": "sandbox-user", "token": "sandbox-token"},
         {"ssid": "sandbox-ssid"},
-        {"ssid": "sandbox-ssid", "userId": "x"},
+        {"ssid": "sandbox-ssid", "userId": "somebody"},
     ]
 )
 
@@ -59,8 +67,8 @@ def server() -> Iterator[SandboxServer]:
 
 def behave(server: SandboxServer, **behaviour: Any) -> None:
     """Let the sandbox answer in this form, about few calls."""
-    calls = {"calls": SyntheticCalls(CALLS), "masked_calls": SyntheticCalls(CALLS, masked=True)}
-    server.settings = SandboxSettings(**calls, **behaviour)
+    calls, masked_calls = SyntheticCalls(CALLS), SyntheticCalls(CALLS, masked=True)
+    server.settings = SandboxSettings(calls, masked_calls, **behaviour)
 
 
 def validator(document: Mapping[str, Any], name: str) -> Draft202012Validator:
@@ -72,7 +80,7 @@ def test_the_document_is_valid(document: Mapping[str, Any]) -> None:
     """Issue 4, 7: OpenAPI 3.1, with every endpoint that the vendor's page names, and every statement marked."""
     openapi_spec_validator.validate(document)
     assert document["openapi"].startswith("3.1")
-    names = "list masklist reportCount detail exportCsv exportCsvBulk changeTitle downloadPdf".split()
+    names = ["list", "masklist", "reportCount", "detail", "exportCsv", "exportCsvBulk", "changeTitle", "downloadPdf"]
     assert [path.removeprefix("/") for path in document["paths"]] == names
     for path, methods in document["paths"].items():
         assert list(methods) == ["post"], path
@@ -146,34 +154,47 @@ def test_an_answer_that_is_none_is_no_page(document: Mapping[str, Any], server: 
 @pytest.mark.parametrize("path", operations)
 def test_the_sandbox_keeps_to_the_document(server: SandboxServer, path: str) -> None:
     """Issue 4, 7: requests made from the document, right and wrong ones, to the sandbox in all of its forms."""
+    behave(server)
+    known = {"/detail": {"clId": answer(server, filter=window())["data"][0]["callId"]}}
+    if path == "/changeTitle":
+        known[path] = {"id": answer(server, "exportCsv")["id"], "title": "March"}
     seen: Counter[str] = Counter()
 
     @settings(
-        max_examples=300 if SOAK else 40,
+        max_examples=300 if SOAK else 60,
         deadline=None,
         derandomize=not SOAK,
         database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
     )
-    @given(operations[path].as_strategy(), behaviours, st.none() | right_credentials, st.sampled_from((200, 400)))
-    def check(case: Any, behaviour: dict[str, Any], credentials: dict[str, str] | None, error_status: int) -> None:
+    @given(
+        requests_of(path),
+        behaviours,
+        st.one_of(st.none(), CREDENTIALS, CREDENTIALS),
+        st.booleans(),
+        st.sampled_from((200, 400)),
+    )
+    def check(
+        case: Any, behaviour: dict[str, Any], credentials: dict[str, str] | None, is_known: bool, error_status: int
+    ) -> None:
         behave(server, **behaviour, error_status=error_status)
         if credentials and isinstance(case.body, dict):
             kept = {key: value for key, value in case.body.items() if key not in ("userId", "token", "ssid")}
-            case.body = {**kept, **credentials}
-        checks = [
-            schemathesis.checks.not_a_server_error,
-            schemathesis.openapi.checks.status_code_conformance,
-            schemathesis.openapi.checks.content_type_conformance,
-            schemathesis.openapi.checks.response_schema_conformance,
-        ]
-        response = case.call_and_validate(base_url=f"{server.url}/api/v2/CallReport", checks=checks)
+            case.body = {**kept, **credentials, **(known.get(path, {}) if is_known else {})}
+        response = case.call_and_validate(base_url=f"{server.url}/api/v2/CallReport", checks=CHECKS)
         seen["error" if response.status_code >= 400 or b'"status":"error"' in response.content else "success"] += 1
 
     check()
     print(f"{path}: {dict(seen)}")
     assert seen["success"] >= 3
     assert seen["error"] >= 3
+
+
+def requests_of(path: str) -> st.SearchStrategy[Any]:
+    """Requests that keep to the document, and some that do not."""
+    modes = schemathesis.GenerationMode
+    right, wrong = (operations[path].as_strategy(generation_mode=mode) for mode in (modes.POSITIVE, modes.NEGATIVE))
+    return st.one_of(right, right, right, wrong)
 
 
 def window() -> dict[str, str]:

@@ -409,11 +409,11 @@ def test_a_service_that_keeps_failing_is_left_alone(server: SandboxServer, s3: S
 
 def test_pace_holds_for_streams_and_details_together(server: SandboxServer, s3: SandboxS3) -> None:
     """E4: requests_per_second is one pace for list, detail and stream, whatever the concurrency."""
-    behave(server, calls=listed(*recorded_calls(6)))
-    copy(server, concurrency=6, client={"requests_per_second": 20})
-    times = sorted(request.time for request in server.requests)
-    assert len(times) >= 13
-    assert times[-1] - times[0] >= (len(times) - 1) / 20 - 0.06
+    behave(server, calls=listed(*recorded_calls(5)))
+    copy(server, concurrency=5, client={"requests_per_second": 5})
+    times = [request.time for request in server.requests]
+    assert len(times) >= 11
+    assert max(sum(0 <= other - one < 1 for other in times) for one in times) <= 6
 
 
 def test_a_denied_bucket_is_one_error(server: SandboxServer, s3: SandboxS3) -> None:

@@ -13,7 +13,7 @@ from airflow_support import KOLKATA, Api, Evidence, once_a_session, run_dags
 from test_import_cost import heavy, timed_import
 
 from airflow_provider_callreport.sandbox.call import Call
-from airflow_provider_callreport.sandbox.calls import ListedCalls
+from airflow_provider_callreport.sandbox.calls import ListedCalls, SyntheticCalls
 from airflow_provider_callreport.sandbox.faults import Fault
 from airflow_provider_callreport.sandbox.recordings import recording_bytes
 from airflow_provider_callreport.sandbox.servers import SmtpSettings
@@ -213,6 +213,32 @@ def test_nothing_secret_is_left_anywhere(run: Evidence) -> None:
     for mail in run.mails["smtp_default"]:
         assert leaks(mail.content) == []
     assert [path for path in run.temp.rglob("*") if "callreport" in path.name] == []
+
+
+def test_the_examples_run(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    """A1: a week of exports, and then the night's audit finds each of them whole; the recordings' Dag runs as well."""
+    night = datetime(2026, 3, 14, 3, tzinfo=KOLKATA)
+    examples = Path(__file__).parent.parent / "example_dags"
+    settings = SandboxSettings(
+        calls=SyntheticCalls(12, timezone="Asia/Kolkata"), masked_calls=SyntheticCalls(5, masked=True)
+    )
+    evidence = run_dags(
+        tmp_path_factory,
+        tmp_path,
+        [str(examples / f"{name}.py") for name in ("daily_masked_calls_to_s3", "nightly_check", "recordings_to_s3")],
+        [
+            *(("daily_masked_calls_to_s3", night.replace(hour=1) - timedelta(days=ago)) for ago in range(7)),
+            ("nightly_check", night),
+            ("recordings_to_s3", night),
+        ],
+        apis={"callreport_default": Api(settings)},
+    )
+    checks = [evidence.task("nightly_check", f"check_{ago}_days_ago") for ago in range(1, 8)]
+    assert [(one.state, one.xcom["counted"], one.xcom["drift"]) for one in checks] == [("success", 5, 0)] * 7
+    assert len({one.xcom["window"]["start"] for one in checks}) == 7
+    recordings = evidence.task("recordings_to_s3", "recordings").xcom
+    assert recordings["calls"] == recordings["reported_total"] > 0
+    assert recordings["recordings"] == sum(key.endswith(".mp3") for key in evidence.objects) > 0
 
 
 def leaks(content: bytes) -> list[str]:

@@ -176,7 +176,7 @@ class CallReportClient:
                 if not error.sent:
                     raise
                 failure = error
-            if True:
+            if not changes_state:
                 raise failure
             raise MaybeAcceptedError(
                 f"{endpoint} may or may not have been accepted, so it is not sent again: {failure}. Look into the "

@@ -136,7 +136,7 @@ FORMATS: dict[str, Format] = {
             needs_figures=True,
             options=(
                 whole_number("max_rows", 50_000, minimum=1),
-                choice("over_max_rows", "fail", "summary_only"),
+                choice("over_max_rows", "fail", "summary_only", "split"),
                 texts("font_paths"),
             ),
         ),

@@ -4,7 +4,8 @@
 
 * ``max_rows`` (50,000): the most rows that are drawn; an A4 page holds about 40.
 * ``over_max_rows`` (``"fail"``): what one row more does. ``"summary_only"`` makes a document of the summary page alone,
-  with the figures of all rows, that says so.
+  with the figures of all rows, that says so. ``"split"`` makes further documents of ``max_rows`` rows each: the export
+  does that (``files.SplitFile``), so a writer never meets it.
 * ``font_paths`` (none): font files, or folders of them, for scripts that the fonts in this package do not have, such as
   Chinese, Japanese and Korean (``fonts/README.md``). Asked in this order before a character is shown as a box.
 
@@ -88,7 +89,8 @@ class PdfWriter:
         if self._fails_over_max:
             raise PdfTooManyRowsError(
                 f'format_options: "max_rows" of file_format "pdf" is {self._max_rows:,}, but {self._rows:,} rows came '
-                'so far; raise it, set "over_max_rows" to "summary_only", or choose file_format "xlsx" or "csv".'
+                'so far; raise it, set "over_max_rows" to "split" or "summary_only", or choose file_format "xlsx" or '
+                '"csv".'
             )
         self._document.close()
         self._start()  # empties the file
