@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from api_support import DAY, SOAK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from sandbox_support import answer, post
 
 from airflow_provider_callreport.sandbox.calls import SyntheticCalls
@@ -40,15 +40,23 @@ CHECKS = [
 
 schema = schemathesis.openapi.from_path(DOCUMENT)
 operations = {operation.ok().path: operation.ok() for operation in schema.get_all_operations()}
+#: Forms that the sandbox plays because a client must refuse them.
+ODD = {"odd_shape", "odd_token"}
 #: Sandbox settings that decide the form of an answer.
 behaviours = st.fixed_dictionaries(
-    {}, optional={name: st.sampled_from(values) for name, values in CHOICES.items()} | {"ids": st.booleans()}
+    {},
+    optional={
+        "ids": st.booleans(),
+        **{name: st.sampled_from([value for value in values if value not in ODD]) for name, values in CHOICES.items()},
+    },
 )
-CREDENTIALS = st.sampled_from(
+#: Right ones for the sandbox, or None for whatever the document's schema gave.
+credentials = st.sampled_from(
     [
         {"userId": "sandbox-user", "token": "sandbox-token"},
         {"ssid": "sandbox-ssid"},
         {"ssid": "sandbox-ssid", "userId": "somebody"},
+        None,
     ]
 )
 
@@ -151,6 +159,16 @@ def test_an_answer_that_is_none_is_no_page(document: Mapping[str, Any], server: 
     assert not validator(document, "Page").is_valid(page)
 
 
+@pytest.mark.parametrize("form", sorted(ODD))
+def test_an_odd_detail_is_no_detail(document: Mapping[str, Any], server: SandboxServer, form: str) -> None:
+    """Issue 4, 7: the same for ``detail``."""
+    behave(server, detail_answer=form)
+    call_id = answer(server, filter=window())["data"][0]["callId"]
+    found = answer(server, "detail", clId=call_id)
+    assert "data" in found
+    assert not validator(document, "Detail").is_valid(found)
+
+
 @pytest.mark.parametrize("path", operations)
 def test_the_sandbox_keeps_to_the_document(server: SandboxServer, path: str) -> None:
     """Issue 4, 7: requests made from the document, right and wrong ones, to the sandbox in all of its forms."""
@@ -161,7 +179,7 @@ def test_the_sandbox_keeps_to_the_document(server: SandboxServer, path: str) -> 
     seen: Counter[str] = Counter()
 
     @settings(
-        max_examples=300 if SOAK else 60,
+        max_examples=300 if SOAK else 80,
         deadline=None,
         derandomize=not SOAK,
         database=None,
@@ -170,17 +188,17 @@ def test_the_sandbox_keeps_to_the_document(server: SandboxServer, path: str) -> 
     @given(
         requests_of(path),
         behaviours,
-        st.one_of(st.none(), CREDENTIALS, CREDENTIALS),
+        credentials,
         st.booleans(),
         st.sampled_from((200, 400)),
     )
     def check(
-        case: Any, behaviour: dict[str, Any], credentials: dict[str, str] | None, is_known: bool, error_status: int
+        case: Any, behaviour: dict[str, Any], who: dict[str, str] | None, is_known: bool, error_status: int
     ) -> None:
         behave(server, **behaviour, error_status=error_status)
-        if credentials and isinstance(case.body, dict):
+        if who and isinstance(case.body, dict):
             kept = {key: value for key, value in case.body.items() if key not in ("userId", "token", "ssid")}
-            case.body = {**kept, **credentials, **(known.get(path, {}) if is_known else {})}
+            case.body = {**kept, **who, **(known.get(path, {}) if is_known else {})}
         response = case.call_and_validate(base_url=f"{server.url}/api/v2/CallReport", checks=CHECKS)
         seen["error" if response.status_code >= 400 or b'"status":"error"' in response.content else "success"] += 1
 

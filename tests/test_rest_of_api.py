@@ -225,13 +225,14 @@ def test_the_examples_run(tmp_path_factory: pytest.TempPathFactory, tmp_path: Pa
     evidence = run_dags(
         tmp_path_factory,
         tmp_path,
-        [str(examples / f"{name}.py") for name in ("daily_masked_calls_to_s3", "nightly_check", "recordings_to_s3")],
+        ["examples.py"],
         [
             *(("daily_masked_calls_to_s3", night.replace(hour=1) - timedelta(days=ago)) for ago in range(7)),
             ("nightly_check", night),
             ("recordings_to_s3", night),
         ],
         apis={"callreport_default": Api(settings)},
+        environment={"CALLREPORT_EXAMPLE_DAGS": str(examples)},
     )
     checks = [evidence.task("nightly_check", f"check_{ago}_days_ago") for ago in range(1, 8)]
     assert [(one.state, one.xcom["counted"], one.xcom["drift"]) for one in checks] == [("success", 5, 0)] * 7
