@@ -6,6 +6,7 @@ cell, guards a formula, or makes a summary. For PDF see ``pdf_libraries.py``.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import tempfile
@@ -112,3 +113,16 @@ def compare(name: str, rows: int, rounds: int) -> list[tuple[float, float]]:
         for _ in range(rounds):
             pairs.append((cpu(lambda: ours(name, pages, folder)), cpu(lambda: plain(pages, folder))))
     return pairs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("format", choices=("csv", "jsonl", "xlsx"))
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    print(json.dumps(compare(arguments.format, arguments.rows, arguments.rounds)))
+
+
+if __name__ == "__main__":
+    main()
