@@ -42,10 +42,12 @@ def rendered(task: Any, run_time: str) -> dict[str, Any]:
 
 
 def test_every_example_file_is_a_dag_of_its_name(bag: DagBag) -> None:
-    """A1: no import error, no warning, one Dag a file; the demo runs all of them."""
+    """A1: no import error, no warning, one Dag a file; the demo runs all that export a report."""
     assert bag.import_errors == {}
     assert bag.captured_warnings == {}
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(bag.dags) == {run.dag_id for run in RUNS}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(bag.dags)
+    exports = {dag_id for dag_id, dag in bag.dags.items() if any(hasattr(task, "redact") for task in dag.tasks)}
+    assert exports == {run.dag_id for run in RUNS}
 
 
 def test_they_are_fit_for_daily_use(bag: DagBag) -> None:
@@ -55,7 +57,7 @@ def test_they_are_fit_for_daily_use(bag: DagBag) -> None:
         assert dag.catchup is False, dag.dag_id
         tasks: list[Any] = list(dag.tasks)
         assert all(task.retries >= 2 for task in tasks), dag.dag_id
-        assert all(task.redact["Caller Number"] == "last4" for task in tasks), dag.dag_id
+        assert all(task.redact["Caller Number"] == "last4" for task in tasks if hasattr(task, "redact")), dag.dag_id
 
 
 @pytest.mark.parametrize(

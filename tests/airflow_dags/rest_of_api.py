@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, Asset, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator
@@ -64,6 +64,10 @@ def rest_dag(dag_id: str) -> DAG:
             callreport_conn_id="callreport_bytes",
         )
         CallReportRequestExportOperator(task_id="request_unsure", callreport_conn_id="callreport_unsure")
+        CallReportRequestExportOperator(task_id="request_cleared", callreport_conn_id="callreport_cleared")
+        request >> download(
+            "linked", url="/sandbox/exports/export000001", email_to="linked@example.com", max_attachment_bytes=100
+        )
         download(
             "pdf_deferred",
             pdf_fields={"id": "{{ ds }}"},
@@ -84,6 +88,16 @@ def rest_dag(dag_id: str) -> DAG:
             CallReportCheckOperator(task_id="check_xcom", delivered="{{ ti.xcom_pull('export')['rows'] }}"),
             CallReportCheckOperator(task_id="check_drift", delivered=2),
         ]
+        delivered = Asset(f"callreport://{dag_id}")
+
+        @task(outlets=[delivered])
+        def announce(*, outlet_events: Any = None) -> None:
+            """What an export that tells an asset of its file does."""
+            window = {"start": "2026-03-13T00:00:00+05:30", "end": "2026-03-14T00:00:00+05:30"}
+            outlet_events[delivered].extra = {"rows": 3, "window": window}
+
+        announced: Any = announce()
+        announced >> CallReportCheckOperator(task_id="check_asset", asset=delivered)
     return dag
 
 
