@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,7 +76,8 @@ class Bucket:
 
     def _ask_from(self, request: str) -> None:
         # How many requests of the server's are not asked (moto's documentation, "IAM-like Access Control").
-        urlopen(Request(f"{self.s3.url}/moto-api/reset-auth", request.encode(), method="POST"), timeout=10).close()
+        address, kind = f"{self.s3.url}/moto-api/reset-auth", {"Content-Type": "text/plain"}
+        urlopen(Request(address, request.encode(), kind, method="POST"), timeout=10).close()
 
     def deliver(
         self, folder: Path, content: bytes = CONTENT, *, run: RunIdentity = RUN, key: str = KEY, **options: Any
@@ -148,15 +152,20 @@ def test_the_printed_lifecycle_rule_is_one(bucket: Bucket) -> None:
     assert client.get_bucket_lifecycle_configuration(Bucket="reports")["Rules"] == rule["Rules"]
 
 
-def test_airflow_shows_ssid_until_it_is_told_not_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """P1: what the page says of Airflow's own hiding of a connection's extra fields, and of the option that mends it."""
-    masker: Any = pytest.importorskip(
-        "airflow.sdk._shared.secrets_masker.secrets_masker", reason="Airflow 3 has it here"
+def test_airflow_shows_ssid_until_it_is_told_not_to(tmp_path: Path) -> None:
+    """P1: what Airflow's API server shows of a connection's extra fields, and the option of the page that mends it."""
+    pytest.importorskip("airflow.api_fastapi.core_api.datamodels.connections", reason="only Airflow 3 has this server")
+    extra = json.dumps({"ssid": "a-session-id", "hmac_secret": "a-key-of-ours"})
+    program = (
+        "from airflow.api_fastapi.core_api.datamodels.connections import ConnectionResponse\n"
+        f"print(ConnectionResponse.redact_extra({extra!r}))"
     )
-    fields = {"ssid": "a-session-id", "hmac_secret": "a-key-of-ours", "password": "a-token"}
 
-    def shown() -> dict[str, str]:
-        redacted: dict[str, str] = masker.SecretsMasker().redact(fields)
-        return redacted
+    def shown(**option: str) -> Any:
+        environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), **option}
+        done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
+        return json.loads(done.stdout.splitlines()[-1])
 
-    assert shown() == {"ssid": "a-session-id", "hmac_secret": "***", "password": "***"}
+    assert shown() == {"ssid": "a-session-id", "hmac_secret": "***"}
+    assert "AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES=ssid" in PAGE.read_text(encoding="utf-8")
+    assert shown(AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES="ssid") == {"ssid": "***", "hmac_secret": "***"}
