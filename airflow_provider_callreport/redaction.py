@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import Any
 
 from airflow_provider_callreport.api.errors import SettingsError, TableError
+from airflow_provider_callreport.api.phone_numbers import international
 from airflow_provider_callreport.api.table import base_label
 from airflow_provider_callreport.report import Column, ColumnKind, Row, Value
 
@@ -31,15 +32,12 @@ MODES = ("last4", "drop", "hmac")
 HIDDEN = "***"
 
 _PHONE = re.compile(r"[+(]?[\d*xX][\d*xX ().\-/]*")
-_SEPARATORS = re.compile(r"[ ().\-/]")
 _GAP = r"[ ().\-]{0,2}"
 #: Fewer digits than this are no subscriber number: showing four of them would show nearly all.
 _MIN_DIGITS = 8
 _DIGITS = re.compile(rf"\d{{{_MIN_DIGITS},}}")
 #: Digits by which a number is found in other cells: the national part, whatever prefix it is written with.
 _NATIONAL_DIGITS = 10
-#: DeepCall serves India: a national number (ten digits, or eleven with a leading 0) gets this country code.
-_HOME_COUNTRY_CODE = "91"
 
 
 def check_redact(redact: Any) -> dict[str, str]:
@@ -181,29 +179,6 @@ def last4(text: str) -> str:
         else:
             shown.append(character)
     return "".join(shown)
-
-
-def international(text: str) -> str | None:
-    """The digits of a number in international form without ``+``, or None when it is no phone number.
-
-    The rule: separators go; a leading ``+`` or ``00`` goes; ten digits, or eleven with a leading 0, are an Indian
-    national number and get 91 in front. What is left must be 8 to 15 digits (E.164) that do not begin with 0. So
-    ``+91 98765 43210``, ``0091-9876543210``, ``09876543210`` and ``9876543210`` are one number.
-    """
-    compact = _SEPARATORS.sub("", text.strip())
-    if compact.startswith("+"):
-        digits = compact[1:]
-    elif compact.startswith("00"):
-        digits = compact[2:]
-    elif len(compact) == _NATIONAL_DIGITS and compact[:1] != "0":
-        digits = _HOME_COUNTRY_CODE + compact
-    elif len(compact) == _NATIONAL_DIGITS + 1 and compact[:1] == "0":
-        digits = _HOME_COUNTRY_CODE + compact[1:]
-    else:
-        digits = compact
-    if not digits.isascii() or not digits.isdigit() or not 8 <= len(digits) <= 15 or digits[0] == "0":
-        return None
-    return digits
 
 
 def pseudonym(text: str, key: str) -> str:

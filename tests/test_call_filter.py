@@ -12,14 +12,10 @@ from typing import Any
 
 import pytest
 from api_support import NOON, behave, listed, read_report, sandbox
-from hypothesis import given
-from hypothesis import strategies as st
 
-from airflow_provider_callreport import redaction
 from airflow_provider_callreport.api.call_filter import KEYS, CallReportFilter
 from airflow_provider_callreport.api.errors import SettingsError
 from airflow_provider_callreport.api.filters import NUMBER_FILTERS, check_filters
-from airflow_provider_callreport.api.phone_numbers import international
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator
 from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.servers import SandboxServer
@@ -141,9 +137,3 @@ def test_it_filters(server: SandboxServer) -> None:
     assert durations(campaigns=["Support"]) == ["61"]
     assert durations(mask="7") == ["5"]
     assert durations(to_number="080 4500 0009") == ["5"]
-
-
-@given(st.text(alphabet="+0123456789 ()-./*x", max_size=20))
-def test_numbers_have_one_rule(text: str) -> None:
-    """The filter and the pseudonyms of redact="hmac" read a number by the same rule."""
-    assert international(text) == redaction.international(text)

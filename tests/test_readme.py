@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import Connection
 from readme_support import README, code_blocks, codes, section, table
 
 from airflow_provider_callreport.api.errors import CODE_TABLE, ApiError
+from airflow_provider_callreport.api.phone_numbers import international
 from airflow_provider_callreport.api.settings import settings_from_connection
 from airflow_provider_callreport.delivery.mail_body import mail_context
 from airflow_provider_callreport.formats import FORMATS
@@ -31,7 +32,7 @@ from airflow_provider_callreport.provider_info import (
     HOOK_NAME,
     RELABELING,
 )
-from airflow_provider_callreport.redaction import MODES, international, last4, pseudonym
+from airflow_provider_callreport.redaction import MODES, last4, pseudonym
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome
 from airflow_provider_callreport.sandbox.__main__ import _parser as sandbox_parser
 from airflow_provider_callreport.sandbox.servers import SandboxServer

@@ -318,11 +318,13 @@ def export_later(bench: Bench, scenario: Scenario, record: MemoryRecord) -> int:
 def look(bench: Bench, scenario: Scenario, expected: bytes, *, complete: bool) -> None:
     """See that there are whole files only; and, of a run that says so, that each is there."""
     found = bench.object(scenario.key)
-    assert found in (expected, None), f"{scenario}: a wrong object"
+    is_whole = found in (expected, None)
+    assert is_whole, f"{scenario}: a wrong object"
     mails = [mail for mail in bench.smtp.messages if scenario.recipient in mail.recipients]
     assert len(mails) <= 1, f"{scenario}: {len(mails)} mails"
     attached = [part.get_payload(decode=True) for mail in mails for part in mail.message.iter_attachments()]
-    assert attached in ([expected], []), f"{scenario}: a wrong attachment"
+    are_whole = attached in ([expected], [])
+    assert are_whole, f"{scenario}: a wrong attachment"
     if complete:
         assert (found is not None) == scenario.s3, f"{scenario}: no object, and no error"
         assert len(mails) == scenario.mail, f"{scenario}: no mail, and no error"
