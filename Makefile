@@ -11,7 +11,7 @@ SOURCES := airflow_provider_callreport example_dags tests tools benchmarks
 UV := $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench lock clean
+.PHONY: help demo test soak check format bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ demo: $(VENV)/.demo ## run the example Dags in Airflow against stand-in servers;
 
 test: $(VENV)/.dev ## run the tests (TESTS=path, PYTEST=options)
 	@$(BIN)/python -m pytest $(PYTEST) $(TESTS)
+
+soak: $(VENV)/.dev ## the long versions of the tests that draw lots: histories, kill points, faults, large days
+	@CALLREPORT_SOAK=1 $(BIN)/python -m pytest $(PYTEST) --timeout 3000 tests/test_paging_machine.py tests/test_crash.py \
+	    tests/test_soak.py tests/test_fuzz_answers.py tests/test_completeness.py
 
 check: $(VENV)/.dev ## lint, formatting and types
 	@$(BIN)/ruff check $(SOURCES)
