@@ -15,6 +15,7 @@ from typing import Any
 import requests
 
 from airflow_provider_callreport.api.errors import AnswerError, AnswerTooLargeError, FileError, scrub
+from airflow_provider_callreport.api.values import whole_number
 
 #: Read at a time. gzip unpacks to a thousand times its size at most, and not every urllib3 stops before the whole
 #: piece is unpacked, so this bounds what a hostile answer costs beyond the limit.
@@ -91,9 +92,9 @@ def save_body(
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in ENCODINGS:
         raise AnswerError(f"{what} came with the Content-Encoding {scrub(encoding)!r}; allowed are gzip and none")
-    promised = response.headers.get("Content-Length", "")
+    promised = whole_number(response.headers.get("Content-Length"))
     too_large = f"{what} has more than the {max_bytes} bytes that are allowed"
-    if promised.isdigit() and int(promised) > max_bytes:
+    if promised is not None and promised > max_bytes:
         raise AnswerTooLargeError(too_large)
     digest, size, head = hashlib.sha256(), 0, b""
     with path.open("wb") as file:
@@ -108,7 +109,7 @@ def save_body(
             digest.update(chunk)
             file.write(chunk)
     content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    proved = promised.isdigit() or "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+    proved = promised is not None or "chunked" in response.headers.get("Transfer-Encoding", "").lower()
     return SavedBody(path, size, digest.hexdigest(), content_type, head, proved)
 
 

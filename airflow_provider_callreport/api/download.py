@@ -52,6 +52,7 @@ from airflow_provider_callreport.api.transport import (
     deadline,
     make_session,
 )
+from airflow_provider_callreport.api.values import whole_number
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -170,9 +171,8 @@ class FileDownloader:
                 error = vendor_error(what, response, None)
                 if error is not None:
                     raise error
-                length = response.headers.get("Content-Length", "")
                 plain = response.headers.get("Content-Encoding", "identity").lower() == "identity"
-                return int(length) if length.isdigit() and plain else None
+                return whole_number(response.headers.get("Content-Length")) if plain else None
 
         return call_with_retries(
             attempt, max_retry_time=self._client.settings.max_retry_time, before_sleep=_log_retry(what)

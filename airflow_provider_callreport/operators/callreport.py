@@ -13,6 +13,7 @@ from airflow_provider_callreport.api.filters import Window, parse_time
 from airflow_provider_callreport.delivery.errors import DeliveryError
 from airflow_provider_callreport.operators.arguments import ArgumentError, check_arguments
 from airflow_provider_callreport.operators.private_filters import PrivateFilters
+from airflow_provider_callreport.operators.stopping import StopsWhenKilled
 from airflow_provider_callreport.retry_policy import default_retry_policy
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _EMPTY_INTERVAL = (
 )
 
 
-class CallReportExportOperator(BaseOperator):
+class CallReportExportOperator(StopsWhenKilled, BaseOperator):
     """Exports one call report to S3, by mail, or both: the whole report, or the task is red and says why.
 
     Every text argument is a template field. Arguments that are written out are checked when the Dag is parsed,
@@ -236,7 +237,7 @@ class CallReportExportOperator(BaseOperator):
             check_arguments(self._arguments(), rendered=True)
             hook = CallReportHook(self.callreport_conn_id)
             request, s3, email = self._request(hook.settings), self._s3(), self._email()
-            with hook.get_conn() as client:
+            with self.stoppable(), hook.get_conn() as client:
                 summary = export_report(
                     client,
                     request,
