@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from airflow_provider_callreport.api.answer import Answer, parse_answer
-from airflow_provider_callreport.api.client import CallReportClient, read_count
+from airflow_provider_callreport.api.answer_check import read_count
+from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import (
     AnswerError,
     ApiError,

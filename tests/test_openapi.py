@@ -159,6 +159,14 @@ def test_an_answer_that_is_none_is_no_page(document: Mapping[str, Any], server: 
     assert not validator(document, "Page").is_valid(page)
 
 
+def test_a_page_beyond_the_last_is_a_page(document: Mapping[str, Any], server: SandboxServer) -> None:
+    """Issue 4, 7: ``data: null`` stands only beside a count of 0, also where there were calls before."""
+    behave(server, empty_data="null")
+    beyond = answer(server, filter=window(), page=99)
+    assert (beyond["data"], beyond["cnt"]) == ([], CALLS)
+    validator(document, "Page").validate(beyond)
+
+
 @pytest.mark.parametrize("form", sorted(ODD))
 def test_an_odd_detail_is_no_detail(document: Mapping[str, Any], server: SandboxServer, form: str) -> None:
     """Issue 4, 7: the same for ``detail``."""

@@ -6,49 +6,43 @@ raises one of `errors` when what came back is no answer. It knows nothing of pag
 
 from __future__ import annotations
 
-import json
-import logging
-import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import requests
-from tenacity import RetryCallState
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from airflow_provider_callreport.api.answer_check import (
+    check_answer,
+    check_no_redirect,
+    decode,
+    read_count,
+    vendor_error,
+)
 from airflow_provider_callreport.api.body import CHUNK, ENCODINGS, SavedBody, decode_saved, save_body
 from airflow_provider_callreport.api.errors import (
-    EMPTY_CODE,
     AnswerError,
     AnswerTooLargeError,
-    ApiError,
     CallReportError,
     MaybeAcceptedError,
     RateLimitedError,
     RedirectError,
-    RequestRejectedError,
     ServiceError,
     SettingsError,
     TimeoutExceededError,
     TransportError,
-    error_class,
     scrub,
 )
-from airflow_provider_callreport.api.retry import call_with_retries, retry_after_seconds
+from airflow_provider_callreport.api.pace import Pace
+from airflow_provider_callreport.api.request import HEADERS, build_body, endpoint_url
+from airflow_provider_callreport.api.retry import call_with_retries, log_retry
 from airflow_provider_callreport.api.settings import ClientSettings
 from airflow_provider_callreport.api.transport import deadline, make_session
-from airflow_provider_callreport.api.values import whole_number
 
 T = TypeVar("T")
-
-log = logging.getLogger(__name__)
-
-_ERROR_WORDS = frozenset({"error", "fail", "failed", "failure", "false"})
-_HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "gzip"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +72,7 @@ class CallReportClient:
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
         self._session = make_session(settings.base_url, verify=settings.verify)
-        self._pace = _Pace(settings.requests_per_second)
+        self._pace = Pace(settings.requests_per_second)
         self.requests_made = 0
 
     def __enter__(self) -> CallReportClient:
@@ -120,10 +114,7 @@ class CallReportClient:
         Raises:
             CallReportError: one of the tree in `errors`.
         """
-        text = json.dumps({**self.settings.credentials.body(), **fields})
-        for key, json_text in (raw_fields or {}).items():
-            text = f"{text[:-1]}, {json.dumps(key)}: {json_text}}}"
-        body = text.encode()
+        body = build_body(self.settings.credentials, fields, raw_fields)
 
         def attempt() -> T:
             try:
@@ -135,7 +126,7 @@ class CallReportClient:
         return call_with_retries(
             attempt,
             max_retry_time=self.settings.max_retry_time if max_retry_time is None else max_retry_time,
-            before_sleep=self._log_retry(endpoint, page, on_retry),
+            before_sleep=log_retry(endpoint, page, on_retry),
         )
 
     def count(self, fields: Mapping[str, Any], *, max_retry_time: float | None = None) -> int:
@@ -165,7 +156,7 @@ class CallReportClient:
             MaybeAcceptedError: ``changes_state``, and no answer says whether the request was accepted.
             CallReportError: one of the tree in `errors`.
         """
-        body = json.dumps({**self.settings.credentials.body(), **fields}).encode()
+        body = build_body(self.settings.credentials, fields)
 
         def attempt() -> SavedAnswer:
             try:
@@ -183,9 +174,7 @@ class CallReportClient:
                 "account's list of exports before you ask once more"
             ) from failure
 
-        return call_with_retries(
-            attempt, max_retry_time=self.settings.max_retry_time, before_sleep=self._log_retry(endpoint, None, None)
-        )
+        return call_with_retries(attempt, max_retry_time=self.settings.max_retry_time, before_sleep=log_retry(endpoint))
 
     def wait_for_turn(self) -> None:
         """Wait until the pace of this client (``requests_per_second``) allows one more request to its host."""
@@ -198,7 +187,7 @@ class CallReportClient:
         response, saved = self._exchange(endpoint, body, read)
         is_json, payload = decode_saved(saved, decode, self.settings.max_response_bytes)
         if is_json or response.status_code >= 400:
-            error = self._vendor_error(endpoint, response, payload)
+            error = vendor_error(endpoint, response, payload, secrets=self._secrets())
             if error is not None:
                 raise error
         elif (fault := saved.fault) is not None:
@@ -207,7 +196,7 @@ class CallReportClient:
 
     def _attempt(self, endpoint: str, body: bytes, page: int | None) -> tuple[Any, bytes]:
         response, raw = self._exchange(endpoint, body, lambda response: self._read(response, endpoint))
-        return self._check(endpoint, response, raw, page), raw
+        return check_answer(endpoint, response, raw, page=page, secrets=self._secrets()), raw
 
     def _exchange(
         self, endpoint: str, body: bytes, read: Callable[[requests.Response], T]
@@ -215,25 +204,20 @@ class CallReportClient:
         """One request and what ``read`` makes of its answer's body, all inside the deadline."""
         self._pace.wait()
         self.requests_made += 1
-        name = self.settings.endpoints.get(endpoint, endpoint)
         settings = self.settings
         try:
             with (
                 deadline(settings.deadline),
                 self._session.post(
-                    f"{settings.base_url}/{name}",
+                    endpoint_url(settings, endpoint),
                     data=body,
-                    headers=_HEADERS,
+                    headers=HEADERS,
                     timeout=(settings.connect_timeout, settings.timeout),
                     allow_redirects=False,
                     stream=True,
                 ) as response,
             ):
-                if 300 <= response.status_code < 400:
-                    raise RedirectError(
-                        f"{endpoint} answered HTTP {response.status_code}, a redirect; it is not followed because the "
-                        "request carries credentials. Set Host to the address that the API really has."
-                    )
+                check_no_redirect(endpoint, response)
                 return response, read(response)
         except requests.exceptions.RequestException as error:
             failure = self._transport_error(endpoint, error)
@@ -258,131 +242,11 @@ class CallReportClient:
             chunks.append(chunk)
         return b"".join(chunks)
 
-    def _check(self, endpoint: str, response: requests.Response, raw: bytes, page: int | None) -> Any:
-        status = response.status_code
-        try:
-            payload = decode(raw)
-        except AnswerError as fault:
-            if status < 400:
-                raise AnswerError(f"{endpoint} answered HTTP {status} with {fault}") from None
-            payload, message = None, str(fault)
-        else:
-            message = ""
-        error = self._vendor_error(endpoint, response, payload, page, message)
-        if error is None:
-            return payload
-        if (
-            error.code == EMPTY_CODE
-            and error_class(status, None) in (ApiError, RequestRejectedError)
-            and _is_empty(payload)
-        ):
-            return {"data": [], "cnt": 0}
-        raise error
-
-    def _vendor_error(
-        self, endpoint: str, response: requests.Response, payload: Any, page: int | None = None, message: str = ""
-    ) -> ApiError | None:
-        secrets = (*self.settings.secrets(), self.settings.credentials.user_id or "")
-        return vendor_error(endpoint, response, payload, page=page, message=message, secrets=secrets)
+    def _secrets(self) -> tuple[str, ...]:
+        return (*self.settings.secrets(), self.settings.credentials.user_id or "")
 
     def _transport_error(self, endpoint: str, error: requests.exceptions.RequestException) -> CallReportError:
         return transport_error(f"{endpoint} at {self.settings.base_url}", error, self.settings)
-
-    def _log_retry(
-        self, endpoint: str, page: int | None, on_retry: Callable[[CallReportError], None] | None
-    ) -> Callable[[RetryCallState], None]:
-        def log_retry(state: RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome is not None else None
-            if on_retry is not None and isinstance(error, CallReportError):
-                on_retry(error)
-            wait = state.next_action.sleep if state.next_action is not None else 0.0
-            log.warning(
-                "%s%s failed at try %d (%s); trying again in %.1f s",
-                endpoint,
-                "" if page is None else f" page {page}",
-                state.attempt_number,
-                error,
-                wait,
-            )
-
-        return log_retry
-
-
-class _Pace:
-    """Requests at least ``1 / rate`` seconds apart, over all threads of a client."""
-
-    def __init__(self, rate: float | None) -> None:
-        self._gap = 0.0 if rate is None else 1.0 / rate
-        self._next = 0.0
-        self._lock = threading.Lock()
-
-    def wait(self) -> None:
-        if not self._gap:
-            return
-        with self._lock:
-            now = time.monotonic()
-            turn = max(now, self._next)
-            self._next = turn + self._gap
-        if turn > now:
-            time.sleep(turn - now)
-
-
-def read_count(payload: Any) -> int:
-    """The number in a ``reportCount`` answer.
-
-    Accepted: ``{"cnt": n}``, ``{"count": n}``, ``{"total": n}``, ``{"data": n}``, ``{"data": {"cnt": n}}``, ``[n]``,
-    a bare number, and a numeral for each number.
-
-    Raises:
-        AnswerError: there is no whole number of at least 0.
-    """
-    value = payload
-    for _ in range(3):
-        if isinstance(value, Mapping):
-            value = next((value[key] for key in ("cnt", "count", "total", "data") if value.get(key) is not None), None)
-        elif isinstance(value, list) and len(value) == 1:
-            value = value[0]
-    number = whole_number(value)
-    if number is None:
-        raise AnswerError(f"reportCount answered no number but {type(value).__name__}")
-    return number
-
-
-def vendor_error(
-    endpoint: str,
-    response: requests.Response,
-    payload: Any,
-    *,
-    page: int | None = None,
-    message: str = "",
-    secrets: Iterable[str] = (),
-) -> ApiError | None:
-    """The error that an answer is, by its HTTP status and what its JSON says; None when it is no error.
-
-    Args:
-        endpoint: what was asked for, for the message.
-        response: the answer.
-        payload: its decoded JSON, or None when it had none.
-        page: number of the request within a report, or None.
-        message: what to say when the JSON says nothing.
-        secrets: what may not be repeated from the vendor's message.
-    """
-    status = response.status_code
-    code, is_error = None, status >= 400
-    if isinstance(payload, dict):
-        code, code_says_error = _vendor_code(payload.get("code"))
-        is_error = is_error or code_says_error or _says_error(payload)
-        message = _vendor_message(payload)
-    if not is_error:
-        return None
-    return error_class(status, code)(
-        code=code,
-        vendor_message=scrub(message, secrets),
-        http_status=status,
-        endpoint=endpoint,
-        page=page,
-        retry_after=retry_after_seconds(response.headers.get("Retry-After")),
-    )
 
 
 def transport_error(
@@ -427,60 +291,6 @@ def _is_unsent(error: requests.exceptions.RequestException) -> bool:
     cause = getattr(error.args[0], "reason", None) if error.args else None
     # urllib3 wraps what came up while connecting, and only that, in these (NameResolutionError is one of them).
     return isinstance(cause, (NewConnectionError, ConnectTimeoutError))
-
-
-def decode(raw: bytes) -> Any:
-    """Decode JSON.
-
-    Raises:
-        AnswerError: it is none; the message says what it is instead.
-    """
-    if not raw.strip():
-        raise AnswerError("an empty body")
-    try:
-        return json.loads(raw, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        start = raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-        if start == b"<":
-            raise AnswerError("an HTML page instead of JSON") from None
-        if start in (b"{", b"["):
-            raise AnswerError("JSON that is cut off or broken") from None
-        raise AnswerError("something that is not JSON") from None
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _vendor_code(value: Any) -> tuple[int | None, bool]:
-    """A code as a number, and whether its presence alone says "error" (200 and 0 do not)."""
-    if value is None or value == "" or isinstance(value, bool):
-        return None, False
-    number = whole_number(value)
-    if number is None:
-        return None, True
-    return number, number not in (0, 200)
-
-
-def _says_error(payload: Mapping[str, Any]) -> bool:
-    """Whether an answer without an error code says that it is one all the same."""
-    status = payload.get("status")
-    if isinstance(status, int) and not isinstance(status, bool):
-        return status >= 400
-    return str(status).lower() in _ERROR_WORDS or bool(payload.get("error") or payload.get("errors"))
-
-
-def _is_empty(payload: Mapping[str, Any]) -> bool:
-    """Whether an answer promises no calls either."""
-    return not payload.get("data") and not payload.get("cnt")
-
-
-def _vendor_message(payload: Mapping[str, Any]) -> str:
-    for key in ("message", "msg", "error", "errors", "description"):
-        value = payload.get(key)
-        if value:
-            return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return ""
 
 
 def reason(error: BaseException) -> str:

@@ -31,8 +31,9 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import requests
 
+from airflow_provider_callreport.api.answer_check import decode, vendor_error
 from airflow_provider_callreport.api.body import SavedBody, decode_saved, save_body
-from airflow_provider_callreport.api.client import decode, transport_error, vendor_error
+from airflow_provider_callreport.api.client import transport_error
 from airflow_provider_callreport.api.errors import (
     AddressRefusedError,
     CallReportError,

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import email.utils
+import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_before_delay,
+    wait_random_exponential,
+)
 
 from airflow_provider_callreport.api.errors import CallReportError
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 #: Exponential backoff with full jitter: a wait is drawn from 0 to 1, 2, 4, ... and at most 30 seconds.
 #: (AWS Architecture Blog, "Exponential Backoff And Jitter".)
@@ -61,11 +71,51 @@ def call_with_retries(
     Raises:
         CallReportError: the last error, as it was.
     """
-    retrying = Retrying(
-        retry=retry_if_exception(_is_retryable),
-        wait=_wait,
-        stop=stop_before_delay(max_retry_time),
-        before_sleep=before_sleep,
-        reraise=True,
-    )
+    retrying = Retrying(**_rules(max_retry_time, before_sleep))
     return retrying(request)
+
+
+async def acall_with_retries(
+    request: Callable[[], Awaitable[T]], *, max_retry_time: float, before_sleep: Callable[[RetryCallState], None]
+) -> T:
+    """`call_with_retries` for a coroutine function; it waits without blocking the event loop."""
+    retrying = AsyncRetrying(**_rules(max_retry_time, before_sleep))
+    return await retrying(request)
+
+
+def _rules(max_retry_time: float, before_sleep: Callable[[RetryCallState], None]) -> dict[str, Any]:
+    return {
+        "retry": retry_if_exception(_is_retryable),
+        "wait": _wait,
+        "stop": stop_before_delay(max_retry_time),
+        "before_sleep": before_sleep,
+        "reraise": True,
+    }
+
+
+def log_retry(
+    endpoint: str, page: int | None = None, on_retry: Callable[[CallReportError], None] | None = None
+) -> Callable[[RetryCallState], None]:
+    """A ``before_sleep`` that says in the log what failed.
+
+    Args:
+        endpoint: what was asked for.
+        page: number of the request within a report, or None.
+        on_retry: told of each error after which the request is tried again.
+    """
+
+    def before_sleep(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome is not None else None
+        if on_retry is not None and isinstance(error, CallReportError):
+            on_retry(error)
+        wait = state.next_action.sleep if state.next_action is not None else 0.0
+        log.warning(
+            "%s%s failed at try %d (%s); trying again in %.1f s",
+            endpoint,
+            "" if page is None else f" page {page}",
+            state.attempt_number,
+            error,
+            wait,
+        )
+
+    return before_sleep

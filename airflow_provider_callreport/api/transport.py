@@ -134,6 +134,21 @@ class _Session(requests.Session):
         """None: with a target, requests would parse it and read the whole body, also where it is told not to follow."""
 
 
+def environment(base_url: str, *, verify: bool | str) -> tuple[bool | str, dict[str, str]]:
+    """What the process's environment says of TLS and proxies for one host, as ``requests`` reads it.
+
+    Returns:
+        ``verify`` - the CA bundle of the environment where it is True - and the proxies by scheme.
+    """
+    if verify is True:
+        settings = requests.Session().merge_environment_settings(base_url, {}, None, None, None)
+        verify = settings["verify"] or verify
+    if is_loopback(urlsplit(base_url).hostname or ""):
+        # A request to this machine may be plain http, and a proxy is another machine.
+        return verify, {}
+    return verify, dict(requests.utils.get_environ_proxies(base_url))
+
+
 def make_session(base_url: str, *, verify: bool | str, pool_size: int = 32) -> requests.Session:
     """One session for one host: a connection pool, environment proxies and CA bundle read once, no redirects.
 
@@ -142,13 +157,7 @@ def make_session(base_url: str, *, verify: bool | str, pool_size: int = 32) -> r
     """
     session = _Session()
     session.trust_env = False
-    session.verify = verify
-    if verify is True:
-        settings = requests.Session().merge_environment_settings(base_url, {}, None, None, None)
-        session.verify = settings["verify"]
-    if not is_loopback(urlsplit(base_url).hostname or ""):
-        # A request to this machine may be plain http, and a proxy is another machine.
-        session.proxies = dict(requests.utils.get_environ_proxies(base_url))
+    session.verify, session.proxies = environment(base_url, verify=verify)
     adapter = DeadlineAdapter(pool_size)
     session.mount("https://", adapter)
     session.mount("http://", adapter)

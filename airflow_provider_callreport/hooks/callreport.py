@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Connection
 
+    from airflow_provider_callreport.api.aclient import AsyncCallReportClient
     from airflow_provider_callreport.api.body import SavedBody
     from airflow_provider_callreport.api.client import CallReportClient
     from airflow_provider_callreport.api.detail import CallDetail
@@ -82,29 +84,42 @@ class CallReportHook(BaseHook):
             SettingsError: a field is wrong.
         """
         if self._settings is None:
-            from airflow_provider_callreport.api.settings import settings_from_connection
-
             connection = self._connection()
-            extra = _extra(connection)
-            for secret in (connection.password, extra.get("ssid"), extra.get("hmac_secret")):
-                if isinstance(secret, str) and secret:
-                    mask_secret(secret)
-            self._settings, unknown = settings_from_connection(
-                host=connection.host,
-                port=connection.port,
-                scheme=connection.schema,
-                login=connection.login,
-                password=connection.password,
-                extra=extra,
-                overrides=self._overrides,
-            )
-            if unknown:
-                self.log.warning(
-                    "connection %s has extra fields that mean nothing here: %s",
-                    self.callreport_conn_id,
-                    ", ".join(unknown),
-                )
+            _check_extra(connection)
+            extra = connection.extra_dejson
+            for secret in _secrets(connection, extra):
+                mask_secret(secret)
+            self._settings = self._read(connection, extra)
         return self._settings
+
+    async def aget_settings(self) -> ClientSettings:
+        """`settings` without blocking the event loop, for triggers.
+
+        Raises:
+            SettingsError: a field is wrong.
+        """
+        if self._settings is None:
+            from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+
+            with self._missing_connection_in_words():
+                connection = await get_async_connection(self.callreport_conn_id, hook=type(self))
+            _check_extra(connection)
+            extra = await get_async_extra_dejson(connection)
+            for secret in _secrets(connection, extra):
+                # It waits for Airflow's supervisor, which only a thread of its own may do.
+                await asyncio.to_thread(mask_secret, secret)
+            self._settings = self._read(connection, extra)
+        return self._settings
+
+    async def aget_client(self) -> AsyncCallReportClient:
+        """`get_conn` for triggers: a client that counts; use it in an ``async with`` block.
+
+        Raises:
+            SettingsError: a field of the connection is wrong.
+        """
+        from airflow_provider_callreport.api.aclient import AsyncCallReportClient
+
+        return AsyncCallReportClient(await self.aget_settings())
 
     def get_conn(self) -> CallReportClient:
         """A client for the connection's account; close it, or use it in a ``with`` block.
@@ -310,14 +325,39 @@ class CallReportHook(BaseHook):
             return download_pdf(client, fields, path, downloader, max_bytes=max_bytes)
 
     def _connection(self) -> Connection:
+        with self._missing_connection_in_words():
+            return self.get_connection(self.callreport_conn_id)
+
+    @contextlib.contextmanager
+    def _missing_connection_in_words(self) -> Iterator[None]:
         from airflow_provider_callreport.api.errors import SettingsError
 
         try:
-            return self.get_connection(self.callreport_conn_id)
+            yield
         except AirflowNotFoundException as error:
             raise SettingsError(
                 f"there is no Airflow connection {self.callreport_conn_id!r}; create it or correct callreport_conn_id"
             ) from error
+
+    def _read(self, connection: Connection, extra: Mapping[str, Any]) -> ClientSettings:
+        from airflow_provider_callreport.api.settings import settings_from_connection
+
+        settings, unknown = settings_from_connection(
+            host=connection.host,
+            port=connection.port,
+            scheme=connection.schema,
+            login=connection.login,
+            password=connection.password,
+            extra=extra,
+            overrides=self._overrides,
+        )
+        if unknown:
+            self.log.warning(
+                "connection %s has extra fields that mean nothing here: %s",
+                self.callreport_conn_id,
+                ", ".join(unknown),
+            )
+        return settings
 
     def _window(self, start: datetime | str, end: datetime | str) -> Window:
         from airflow_provider_callreport.api.filters import Window, parse_time
@@ -333,13 +373,18 @@ class CallReportHook(BaseHook):
         client.call("list", {"filter": build_filter({}, window) or {}, "sz": 1, "page": 0}, parse_answer)
 
 
-def _extra(connection: Connection) -> Mapping[str, Any]:
-    """The connection's extra fields. Airflow's own ``extra_dejson`` takes text that is no JSON for no fields."""
+def _secrets(connection: Connection, extra: Mapping[str, Any]) -> list[str]:
+    candidates = (connection.password, extra.get("ssid"), extra.get("hmac_secret"))
+    return [secret for secret in candidates if isinstance(secret, str) and secret]
+
+
+def _check_extra(connection: Connection) -> None:
+    """Refuse extra fields that are no object: Airflow's own ``extra_dejson`` takes them for none at all."""
     from airflow_provider_callreport.api.errors import SettingsError
 
     with contextlib.suppress(ValueError):
         if isinstance(json.loads(connection.extra or "{}"), dict):
-            return connection.extra_dejson
+            return
     raise SettingsError('Extra of the connection is no JSON object; write one such as {"timezone": "Asia/Kolkata"}')
 
 

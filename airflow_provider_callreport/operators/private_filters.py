@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -54,3 +55,9 @@ def _hide(value: Any, *, whole: bool) -> Any:
     if isinstance(value, str):
         return _PHONE_NUMBER.sub(_HIDDEN, value)
     return _HIDDEN if _PHONE_NUMBER.search(str(value)) else value
+
+
+def has_phone_numbers(filters: Mapping[str, Any]) -> bool:
+    """Whether a filter holds what may be a phone number."""
+    # As JSON, in which a tuple is a list.
+    return json.dumps(PrivateFilters(filters).serialize()) != json.dumps(dict(filters))

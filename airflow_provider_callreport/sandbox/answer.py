@@ -65,14 +65,17 @@ def make_answer(settings: SandboxSettings, rows: list[str], total: int, cursor: 
         total: how many calls match.
         cursor: JSON of the cursor of the last row, None when the page is empty.
     """
+    cnt = _encode_count(settings.cnt, total, len(rows))
+    # null beside a count of calls is not a form of "no more calls" but a fault, and has a name among the faults.
+    says_none = cnt in ("0", '"0"')
     return Answer(
         columns=encode_columns(settings.labels, settings.columns_shape),
         hidden={"list": "[]", "object": "{}"}.get(settings.hide_section),
         rows=rows,
-        cnt=_encode_count(settings.cnt, total, len(rows)),
+        cnt=cnt,
         s_after=(cursor or "[]") if settings.cursor == "top" else None,
         keyed_rows=settings.row_shape == "data_object",
-        empty={"list": "[]", "null": "null", "object": "{}"}[settings.empty_data],
+        empty={"list": "[]", "null": "null" if says_none else "[]", "object": "{}"}[settings.empty_data],
     )
 
 

@@ -85,7 +85,7 @@ class SandboxSettings:
         columns_shape: the form of ``columnArr``; ``"shuffled"`` is the object with its keys in text order ("10"
             before "2").
         hide_section: the form of ``hideSectionArr``.
-        empty_data: the form of ``data`` when there are no calls.
+        empty_data: the form of ``data`` when there are no calls; ``"null"`` only beside a ``cnt`` of 0.
         number_shape, time_shape, duration_shape, amount_shape, recording_shape, dtmf_shape: how such values are
             written; ``"mixed"`` differs from call to call. The choices are in `CHOICES`.
         export_answer: what ``exportCsv`` and ``exportCsvBulk`` answer.

@@ -1,0 +1,203 @@
+"""What an answer is: a result, or an error that says that it is none. The same for every HTTP library.
+
+An HTTP 200 proves nothing: the vendor's errors, pages of HTML and answers that were cut off come with it as well.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from airflow_provider_callreport.api.errors import (
+    EMPTY_CODE,
+    AnswerError,
+    ApiError,
+    RedirectError,
+    RequestRejectedError,
+    error_class,
+    scrub,
+)
+from airflow_provider_callreport.api.retry import retry_after_seconds
+from airflow_provider_callreport.api.values import whole_number
+
+_ERROR_WORDS = frozenset({"error", "fail", "failed", "failure", "false"})
+
+
+class HttpResponse(Protocol):
+    """What ``requests`` and ``httpx`` agree on."""
+
+    @property
+    def status_code(self) -> Any:
+        """HTTP status."""
+
+    @property
+    def headers(self) -> Any:
+        """Headers; their names are found in upper and lower case."""
+
+
+def check_no_redirect(endpoint: str, response: HttpResponse) -> None:
+    """Refuse to follow.
+
+    Raises:
+        RedirectError: the answer is a redirect (3xx).
+    """
+    if 300 <= response.status_code < 400:
+        raise RedirectError(
+            f"{endpoint} answered HTTP {response.status_code}, a redirect; it is not followed because the "
+            "request carries credentials. Set Host to the address that the API really has."
+        )
+
+
+def check_answer(
+    endpoint: str,
+    response: HttpResponse,
+    raw: bytes,
+    *,
+    page: int | None = None,
+    secrets: Iterable[str] = (),
+) -> Any:
+    """The decoded JSON of an answer that is none of the errors.
+
+    Args:
+        endpoint: what was asked for, for messages.
+        response: the answer's head.
+        raw: its whole body, unpacked.
+        page: number of the request within a report, or None.
+        secrets: what may not be repeated from the vendor's message.
+
+    Raises:
+        ApiError: the vendor answered with an error.
+        AnswerError: HTTP says success, and the body is no JSON.
+    """
+    status = response.status_code
+    try:
+        payload = decode(raw)
+    except AnswerError as fault:
+        if status < 400:
+            raise AnswerError(f"{endpoint} answered HTTP {status} with {fault}") from None
+        payload, message = None, str(fault)
+    else:
+        message = ""
+    error = vendor_error(endpoint, response, payload, page=page, message=message, secrets=secrets)
+    if error is None:
+        return payload
+    if (
+        error.code == EMPTY_CODE
+        and error_class(status, None) in (ApiError, RequestRejectedError)
+        and _is_empty(payload)
+    ):
+        return {"data": [], "cnt": 0}
+    raise error
+
+
+def read_count(payload: Any) -> int:
+    """The number in a ``reportCount`` answer.
+
+    Accepted: ``{"cnt": n}``, ``{"count": n}``, ``{"total": n}``, ``{"data": n}``, ``{"data": {"cnt": n}}``, ``[n]``,
+    a bare number, and a numeral for each number.
+
+    Raises:
+        AnswerError: there is no whole number of at least 0.
+    """
+    value = payload
+    for _ in range(3):
+        if isinstance(value, Mapping):
+            value = next((value[key] for key in ("cnt", "count", "total", "data") if value.get(key) is not None), None)
+        elif isinstance(value, list) and len(value) == 1:
+            value = value[0]
+    number = whole_number(value)
+    if number is None:
+        raise AnswerError(f"reportCount answered no number but {type(value).__name__}")
+    return number
+
+
+def vendor_error(
+    endpoint: str,
+    response: HttpResponse,
+    payload: Any,
+    *,
+    page: int | None = None,
+    message: str = "",
+    secrets: Iterable[str] = (),
+) -> ApiError | None:
+    """The error that an answer is, by its HTTP status and what its JSON says; None when it is no error.
+
+    Args:
+        endpoint: what was asked for, for the message.
+        response: the answer.
+        payload: its decoded JSON, or None when it had none.
+        page: number of the request within a report, or None.
+        message: what to say when the JSON says nothing.
+        secrets: what may not be repeated from the vendor's message.
+    """
+    status = response.status_code
+    code, is_error = None, status >= 400
+    if isinstance(payload, dict):
+        code, code_says_error = _vendor_code(payload.get("code"))
+        is_error = is_error or code_says_error or _says_error(payload)
+        message = _vendor_message(payload)
+    if not is_error:
+        return None
+    return error_class(status, code)(
+        code=code,
+        vendor_message=scrub(message, secrets),
+        http_status=status,
+        endpoint=endpoint,
+        page=page,
+        retry_after=retry_after_seconds(response.headers.get("Retry-After")),
+    )
+
+
+def decode(raw: bytes) -> Any:
+    """Decode JSON.
+
+    Raises:
+        AnswerError: it is none; the message says what it is instead.
+    """
+    if not raw.strip():
+        raise AnswerError("an empty body")
+    try:
+        return json.loads(raw, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        start = raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+        if start == b"<":
+            raise AnswerError("an HTML page instead of JSON") from None
+        if start in (b"{", b"["):
+            raise AnswerError("JSON that is cut off or broken") from None
+        raise AnswerError("something that is not JSON") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _vendor_code(value: Any) -> tuple[int | None, bool]:
+    """A code as a number, and whether its presence alone says "error" (200 and 0 do not)."""
+    if value is None or value == "" or isinstance(value, bool):
+        return None, False
+    number = whole_number(value)
+    if number is None:
+        return None, True
+    return number, number not in (0, 200)
+
+
+def _says_error(payload: Mapping[str, Any]) -> bool:
+    """Whether an answer without an error code says that it is one all the same."""
+    status = payload.get("status")
+    if isinstance(status, int) and not isinstance(status, bool):
+        return status >= 400
+    return str(status).lower() in _ERROR_WORDS or bool(payload.get("error") or payload.get("errors"))
+
+
+def _is_empty(payload: Mapping[str, Any]) -> bool:
+    """Whether an answer promises no calls either."""
+    return not payload.get("data") and not payload.get("cnt")
+
+
+def _vendor_message(payload: Mapping[str, Any]) -> str:
+    for key in ("message", "msg", "error", "errors", "description"):
+        value = payload.get(key)
+        if value:
+            return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return ""

@@ -1,0 +1,190 @@
+"""The sensor: waits until a filter matches enough calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_provider_callreport.api.errors import CallReportError
+from airflow_provider_callreport.operators.arguments import CHOICES, check_choice
+from airflow_provider_callreport.operators.base import CallReportBaseOperator, check_whole_number
+from airflow_provider_callreport.operators.private_filters import has_phone_numbers
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_callreport.api.filters import Window
+
+
+class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
+    """Waits until a filter matches at least ``min_calls`` calls in a window.
+
+    Each look costs one small request: ``reportCount`` for ``calls``, one page of ``masklist`` for ``masked_calls``
+    (nobody knows whether ``reportCount`` counts those). See `airflow_provider_callreport.counting`.
+
+    A sensor says that calls are there, not that they are all there: calls show up late. To export a window whole, let
+    it end some minutes in the past.
+
+    Args:
+        report: ``"calls"`` or ``"masked_calls"``.
+        filters: API filter keys, such as ``{"cNum": "919876543210"}``; unknown ones pass through.
+        window_start: first instant of the window, ISO 8601; default the start of the run's data interval.
+        window_end: first instant after the window; default the end of the run's data interval.
+        min_calls: how many calls are enough. Where the API gives no usable total, at most the connection's
+            ``page_size``.
+        deferrable: wait in the triggerer, without a worker slot. Default: Airflow's ``[operators] default_deferrable``.
+            Filters with phone numbers are not handed to the triggerer: a worker looks at each interval instead.
+        callreport_conn_id: connection to the API.
+        kwargs: those of every sensor: ``poke_interval``, ``timeout``, ``mode``, ``soft_fail`` and so on.
+
+    Returns:
+        A dict: ``report``, ``window``, ``calls`` (the number found), ``exact`` (False: there are at least so many).
+    """
+
+    template_fields: Sequence[str] = (
+        "report",
+        "filters",
+        "window_start",
+        "window_end",
+        "min_calls",
+        "callreport_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
+
+    def __init__(
+        self,
+        *,
+        report: str = "calls",
+        filters: Mapping[str, Any] | None = None,
+        window_start: datetime | str = "{{ data_interval_start }}",
+        window_end: datetime | str = "{{ data_interval_end }}",
+        min_calls: int = 1,
+        deferrable: bool | None = None,
+        callreport_conn_id: str = "callreport_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.report = report
+        self.filters = filters
+        self.window_start = window_start
+        self.window_end = window_end
+        self.min_calls = min_calls
+        if deferrable is None:
+            deferrable = conf.getboolean("operators", "default_deferrable", fallback=False)
+        self.deferrable = deferrable
+        self.callreport_conn_id = callreport_conn_id
+        self.check_now("deferrable")
+
+    def check(self, settled: Mapping[str, Any]) -> None:
+        """Refuse wrong arguments."""
+        if "report" in settled:
+            check_choice("report", settled["report"], CHOICES["report"])
+        number = settled.get("min_calls", 1)
+        # A template renders to text.
+        check_whole_number("min_calls", int(number) if isinstance(number, str) and number.isdecimal() else number, 1)
+        if not isinstance(settled["deferrable"], bool):
+            raise ValueError(f"deferrable is {self.deferrable!r}; allowed are True and False")
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Count once."""
+        from airflow_provider_callreport.counting import count_calls
+        from airflow_provider_callreport.hooks.callreport import CallReportHook
+
+        try:
+            with self.errors_for_airflow():
+                hook = CallReportHook(self.callreport_conn_id)
+                window = self.window(hook.settings.timezone)
+                with hook.get_conn() as client:
+                    count = count_calls(client, self.report, self.filters or {}, window, up_to=int(self.min_calls))
+        except CallReportError as error:
+            if error.retryable:
+                raise
+            # Also where a retry policy looks at errors itself: soft_fail knows Airflow's exceptions only.
+            raise AirflowFailException(str(error)) from error
+        self.log.info("%s of %s; waiting for at least %s", count, self.report, self.min_calls)
+        if count.calls < int(self.min_calls):
+            return PokeReturnValue(False)
+        found = {"report": self.report, "window": _in_xcom(window), "calls": count.calls, "exact": count.exact}
+        return PokeReturnValue(True, found)
+
+    def execute(self, context: Context) -> Any:
+        """Wait on the worker, or look once and wait in the triggerer."""
+        if not self.deferrable:
+            return super().execute(context)
+        return self._look_or_defer(context, datetime.now(UTC))
+
+    def execute_complete(self, context: Context, event: Any = None, started: str | None = None) -> Any:
+        """Look again: the trigger's event only says that it is time to.
+
+        Args:
+            context: the task's context.
+            event: not read.
+            started: when the sensor began to wait, ISO 8601.
+        """
+        return self._look_or_defer(context, datetime.now(UTC) if started is None else datetime.fromisoformat(started))
+
+    def _look_or_defer(self, context: Context, started: datetime) -> Any:
+        try:
+            found = self.poke(context)
+        except AirflowFailException as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(f"skipped because of soft_fail or never_fail: {error}") from error
+            raise
+        except Exception as error:
+            if self.never_fail:
+                raise AirflowSkipException(f"skipped because of never_fail: {error}") from error
+            if not self.silent_fail:
+                raise
+            self.log.exception("counting failed; it is tried again because of silent_fail")
+            found = PokeReturnValue(False)
+        if found:
+            return found.xcom_value
+        now = datetime.now(UTC)
+        left = started + timedelta(seconds=self.timeout) - now
+        if left <= timedelta(0):
+            message = f"there are not {self.min_calls} calls after the timeout of {self.timeout:g} s"
+            raise AirflowSkipException(message) if self.soft_fail else AirflowSensorTimeout(message)
+        self._defer(started, now, left)
+        return None
+
+    def _defer(self, started: datetime, now: datetime, left: timedelta) -> None:
+        from airflow_provider_callreport.hooks.callreport import CallReportHook
+        from airflow_provider_callreport.triggers.callreport import CallReportTrigger
+
+        window = self.window(CallReportHook(self.callreport_conn_id).settings.timezone)
+        filters = dict(self.filters or {})
+        self.defer(
+            trigger=CallReportTrigger(
+                callreport_conn_id=self.callreport_conn_id,
+                report=self.report,
+                filters=None if has_phone_numbers(filters) else filters,
+                window_start=window.start.isoformat(),
+                window_end=window.end.isoformat(),
+                min_calls=int(self.min_calls),
+                poke_interval=self.poke_interval,
+                next_poke_at=(now + timedelta(seconds=self.poke_interval)).isoformat(),
+                backoff=self.exponential_backoff,
+                max_wait=None if self.max_wait is None else self.max_wait.total_seconds(),
+            ),
+            method_name="execute_complete",
+            kwargs={"started": started.isoformat()},
+            timeout=left,
+        )
+
+
+def _in_xcom(window: Window) -> dict[str, str]:
+    return {
+        "start": window.local_start.isoformat(),
+        "end": window.local_end.isoformat(),
+        "timezone": window.zone.key,
+    }

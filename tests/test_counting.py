@@ -1,0 +1,344 @@
+"""How many calls there are: the worker's client and the triggerer's ask the same and understand the same."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import ssl
+import subprocess
+import time
+import tracemalloc
+import zlib
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from api_support import DAY, NOON, ScriptedServer, api_url, behave, client_settings, json_answer, listed, sandbox
+
+from airflow_provider_callreport.api.aclient import AsyncCallReportClient
+from airflow_provider_callreport.api.client import CallReportClient
+from airflow_provider_callreport.api.errors import (
+    AnswerError,
+    AnswerTooLargeError,
+    AuthenticationError,
+    CallReportError,
+    PermissionDeniedError,
+    RedirectError,
+    RequestRejectedError,
+    ServiceError,
+    SettingsError,
+    TimeoutExceededError,
+    TransportError,
+)
+from airflow_provider_callreport.api.filters import Window
+from airflow_provider_callreport.api.settings import ClientSettings, Credentials
+from airflow_provider_callreport.counting import CallCount, acount_calls, count_calls
+from airflow_provider_callreport.sandbox.call import Call
+from airflow_provider_callreport.sandbox.faults import Fault
+from airflow_provider_callreport.sandbox.servers import SandboxServer
+
+CALLS = [Call(NOON + timedelta(minutes=minute), mask=f"mask_{minute}") for minute in range(7)]
+
+#: One client and the other.
+KINDS = ("worker", "triggerer")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SandboxServer]:
+    with sandbox(proxy=True) as one:
+        yield one
+
+
+def count(kind: str, settings: ClientSettings, report: str = "calls", up_to: int = 1, **filters: Any) -> CallCount:
+    if kind == "worker":
+        with CallReportClient(settings) as client:
+            return count_calls(client, report, filters, DAY, up_to=up_to)
+
+    async def acount() -> CallCount:
+        async with AsyncCallReportClient(settings) as client:
+            return await acount_calls(client, report, filters, DAY, up_to=up_to)
+
+    return asyncio.run(acount())
+
+
+def count_at(kind: str, server: SandboxServer, *, settings: dict[str, Any] | None = None, **question: Any) -> CallCount:
+    return count(kind, client_settings(api_url(server), **(settings or {})), **question)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", ["cnt", "count", "total", "data", "data_cnt", "bare", "numeral"])
+def test_calls_are_counted_by_one_request(server: SandboxServer, kind: str, shape: str) -> None:
+    """C2: every shape of reportCount's answer is a number, and no row is asked for."""
+    behave(server, calls=listed(*CALLS), report_count=shape)
+    assert count_at(kind, server, up_to=3) == CallCount(7, True, "reportCount")
+    assert [request.endpoint for request in server.requests] == ["reportCount"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("how", ["missing", "no number"])
+def test_without_reportcount_a_page_tells(server: SandboxServer, kind: str, how: str) -> None:
+    """C2: where reportCount is not there, or holds no number, cnt beyond the page's own rows is the total."""
+    behave(server, calls=listed(*CALLS), report_count="missing")
+    if how == "no number":
+        with ScriptedServer(json_answer({"done": True}), json_answer({"data": [{}, {}], "cnt": 7})) as scripted:
+            assert count(kind, client_settings(scripted.url), up_to=2) == CallCount(7, True, "cnt")
+            assert [seen.path for seen in scripted.seen] == ["/reportCount", "/list"]
+        return
+    assert count_at(kind, server, up_to=2) == CallCount(7, True, "cnt")
+    assert [request.endpoint for request in server.requests] == ["reportCount", "list"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("cnt", ["page", "missing"])
+@pytest.mark.parametrize(("up_to", "at_least"), [(1, 1), (5, 5), (7, 7), (20, 7)])
+def test_rows_count_where_cnt_does_not(server: SandboxServer, kind: str, cnt: str, up_to: int, at_least: int) -> None:
+    """C2: a cnt that may be the page's own length is no total; so many rows as are waited for are proof enough."""
+    behave(server, masked_calls=listed(*CALLS), cnt=cnt)
+    assert count_at(kind, server, report="masked_calls", up_to=up_to) == CallCount(at_least, False, "rows")
+    assert [request.endpoint for request in server.requests] == ["masklist"], "reportCount may count other calls"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_calls_are_certain(server: SandboxServer, kind: str) -> None:
+    """C2: an answer without rows and without a larger cnt is none."""
+    behave(server, masked_calls=listed())
+    assert count_at(kind, server, report="masked_calls", up_to=5) == CallCount(0, True, "rows")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_capped_total_is_a_lower_bound(server: SandboxServer, kind: str) -> None:
+    """C3: exactly 10,000 is never taken for the number of calls."""
+    with ScriptedServer(json_answer({"data": [{}], "cnt": 10_000})) as scripted:
+        assert not count(kind, client_settings(scripted.url), report="masked_calls").exact
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_than_a_page_needs_a_total(server: SandboxServer, kind: str) -> None:
+    """Bad input: waiting for more calls than can be counted would never end, so it is refused at once, in words."""
+    behave(server, masked_calls=listed(*CALLS), cnt="missing")
+    with pytest.raises(SettingsError) as refusal:
+        count_at(kind, server, settings={"page_size": 5}, report="masked_calls", up_to=6)
+    assert str(refusal.value) == (
+        "the API gives no total of masked_calls, and only the 5 calls of one page can be counted; "
+        "wait for at most that many, not 6, or raise page_size in the connection"
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("faults", "settings", "kind_of_error"),
+    [
+        ([Fault("vendor_error", code=1014)], {}, AuthenticationError),
+        ([Fault("vendor_error", code=1015)], {}, PermissionDeniedError),
+        ([Fault("vendor_error", code=1047)], {}, RequestRejectedError),
+        ([Fault("vendor_error", code=1009)], {}, ServiceError),
+        ([Fault("html_page", page=None)], {}, AnswerError),
+        ([Fault("empty_body", page=None)], {}, AnswerError),
+        ([], {"max_response_bytes": 8}, AnswerTooLargeError),
+    ],
+    ids=["1014", "1015", "1047", "1009", "html", "empty", "large"],
+)
+def test_both_clients_raise_the_same(
+    server: SandboxServer, kind: str, faults: list[Fault], settings: dict[str, Any], kind_of_error: type[Exception]
+) -> None:
+    """E1: the taxonomy is one; an error is never taken for "no number"."""
+    behave(server, faults, calls=listed(*CALLS))
+    with pytest.raises(CallReportError) as error:
+        count_at(kind, server, settings=settings)
+    assert type(error.value) is kind_of_error
+    assert [request.endpoint for request in server.requests] == ["reportCount"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_transient_errors_are_tried_again(server: SandboxServer, kind: str) -> None:
+    """E1: 1009 twice, then the number; inside max_retry_time."""
+    behave(server, [Fault("vendor_error", code=1009, times=2)], calls=listed(*CALLS))
+    assert count_at(kind, server, settings={"max_retry_time": 30}).calls == 7
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_retry_after_is_obeyed(kind: str) -> None:
+    """E2: 429 with Retry-After is a wait, not a failure."""
+    answers = (json_answer({"message": "slow down"}, 429, Retry_After="0.4"), json_answer({"cnt": 7}))
+    with ScriptedServer(*answers) as scripted:
+        assert count(kind, client_settings(scripted.url, max_retry_time=30)).calls == 7
+        first, second = scripted.seen
+        assert second.time - first.time >= 0.4
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *("reset_before_headers", "reset_after_headers", "reset_mid_body", "truncated_body", "truncated_chunk"),
+        *("garbage", "reset_on_connect", "empty_body"),
+    ],
+)
+def test_faults_of_the_wire_are_recovered_from(server: SandboxServer, fault: str) -> None:
+    """E3: what breaks on the wire is an error that is tried again, in the triggerer too."""
+    anywhere = {"page": None} if fault == "empty_body" else {}
+    behave(server, [Fault(fault, times=1, **anywhere)], calls=listed(*CALLS))
+    assert count_at("triggerer", server, settings={"max_retry_time": 30}).calls == 7
+    behave(server, [Fault(fault, times=1, **anywhere)], calls=listed(*CALLS))
+    with pytest.raises((TransportError, AnswerError)) as error:
+        count_at("triggerer", server)
+    assert error.value.retryable
+
+
+def test_a_refused_connection_is_named() -> None:
+    """E3: nobody listens: one sentence, without the body that holds the token."""
+    with pytest.raises(
+        TransportError, match=r"^reportCount at http://127\.0\.0\.1:9: the connection was refused$"
+    ) as error:
+        count("triggerer", client_settings("http://127.0.0.1:9"))
+    assert error.value.__context__ is None
+    assert error.value.__cause__ is None
+
+
+def test_the_deadline_ends_a_trickle(server: SandboxServer) -> None:
+    """E3: a byte now and then does not hold the triggerer beyond the deadline."""
+    behave(server, [Fault("slow_body", interval=0.4, times=None)], calls=listed(*CALLS))
+    began = time.monotonic()
+    with pytest.raises(TimeoutExceededError):
+        count_at("triggerer", server, settings={"deadline": 0.5})
+    assert time.monotonic() - began < 3
+
+
+def test_the_event_loop_is_not_blocked(server: SandboxServer) -> None:
+    """A3: while one trigger waits for a slow API, another's clock ticks."""
+    behave(server, [Fault("slow_body", interval=0.4, times=None)], calls=listed(*CALLS))
+
+    async def longest_gap() -> float:
+        gaps = []
+
+        async def tick() -> None:
+            while True:
+                before = time.monotonic()
+                await asyncio.sleep(0.01)
+                gaps.append(time.monotonic() - before)
+
+        ticking = asyncio.create_task(tick())
+        async with AsyncCallReportClient(client_settings(api_url(server), deadline=1.0)) as client:
+            with pytest.raises(TimeoutExceededError):
+                await acount_calls(client, "calls", {}, DAY)
+        ticking.cancel()
+        return max(gaps)
+
+    assert asyncio.run(longest_gap()) < 0.5
+
+
+def test_redirects_are_not_followed() -> None:
+    """P3: the body carries the token."""
+    with ScriptedServer((302, {"Location": "http://127.0.0.1:1/"}, b"")) as scripted:
+        with pytest.raises(RedirectError):
+            count("triggerer", client_settings(scripted.url))
+        assert len(scripted.seen) == 1
+
+
+def test_proxies_and_netrc_of_the_environment_do_not_see_loopback(
+    server: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P3: plain http to this machine goes to this machine."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    behave(server, calls=listed(*CALLS))
+    assert count_at("triggerer", server).calls == 7
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_body_signs_in_once(kind: str) -> None:
+    """The requests of the two clients are equal byte for byte, and their secrets are in the body only."""
+    with ScriptedServer(json_answer({"cnt": 1})) as scripted:
+        settings = client_settings(scripted.url, credentials=Credentials("user", "canary-token"))
+        count(kind, settings, cNum="919800000000")
+    (seen,) = scripted.seen
+    assert seen.body == (
+        b'{"userId": "user", "token": "canary-token", "filter": {"cNum": "919800000000", '
+        b'"dtGte": "2026-03-13 00:00:00", "dtLte": "2026-03-13 23:59:59"}}'
+    )
+    assert "canary" not in str(seen.headers) + seen.path
+    assert seen.headers["Content-Type"] == "application/json"
+
+
+def test_gzip_and_deflate_are_unpacked() -> None:
+    """E5: the encodings that the other client reads."""
+    body = b'{"cnt": 7}'
+    raw_deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    for encoding, packed in (
+        ("gzip", gzip.compress(body)),
+        ("deflate", zlib.compress(body)),
+        ("deflate", raw_deflate.compress(body) + raw_deflate.flush()),
+    ):
+        with ScriptedServer((200, {"Content-Encoding": encoding}, packed)) as scripted:
+            assert count("triggerer", client_settings(scripted.url)).calls == 7
+    for encoding, packed in (("gzip", gzip.compress(body)[:-9]), ("gzip", body), ("br", body)):
+        with (
+            ScriptedServer((200, {"Content-Encoding": encoding}, packed)) as scripted,
+            pytest.raises(AnswerError, match=encoding),
+        ):
+            count("triggerer", client_settings(scripted.url))
+
+
+def test_a_gzip_bomb_does_not_go_off() -> None:
+    """E5: 1 GB in 1 MB ends in a second and in little memory."""
+    packer = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
+    bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(1024)) + packer.flush()
+    with ScriptedServer((200, {"Content-Encoding": "gzip"}, bomb)) as scripted:
+        settings = client_settings(scripted.url, max_response_bytes=8 << 20)
+        tracemalloc.start()
+        began = time.monotonic()
+        with pytest.raises(AnswerTooLargeError):
+            count("triggerer", settings)
+        seconds, (_, peak) = time.monotonic() - began, tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert seconds < 2
+    assert peak < 48 << 20
+
+
+def test_the_pace_holds(server: SandboxServer) -> None:
+    """E4: requests_per_second, over all the requests of a client."""
+    behave(server, calls=listed(*CALLS))
+
+    async def ask() -> float:
+        async with AsyncCallReportClient(client_settings(api_url(server), requests_per_second=10)) as client:
+            began = time.monotonic()
+            await asyncio.gather(*(acount_calls(client, "calls", {}, DAY) for _ in range(4)))
+            return time.monotonic() - began
+
+    assert asyncio.run(ask()) >= 0.3
+
+
+def test_tls_is_verified(tmp_path: Path) -> None:
+    """P3: a certificate that nobody signed is refused, unless verify says otherwise or names it."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with ScriptedServer(json_answer({"cnt": 7}), tls=tls) as scripted:
+        with pytest.raises(TransportError, match="certificate was not accepted") as error:
+            count("triggerer", client_settings(scripted.url))
+        assert not error.value.retryable
+        assert not scripted.seen
+        assert count("triggerer", client_settings(scripted.url, verify=str(certificate))).calls == 7
+        assert count("triggerer", client_settings(scripted.url, verify=False)).calls == 7
+
+
+def test_a_window_without_wall_time_costs_no_request(server: SandboxServer) -> None:
+    """T1: the first pass of a repeated hour has no calls of its own."""
+    from datetime import UTC, datetime
+    from zoneinfo import ZoneInfo
+
+    start = datetime(2026, 10, 25, 0, 15, tzinfo=UTC)
+    window = Window(start, start + timedelta(minutes=15), ZoneInfo("Europe/Berlin"))
+    behave(server)
+    with CallReportClient(client_settings(api_url(server))) as client:
+        assert count_calls(client, "calls", {}, window) == CallCount(0, True, "rows")
+    assert not server.requests
