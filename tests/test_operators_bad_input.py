@@ -21,7 +21,11 @@ from operators_support import operators_run
 
 from airflow_provider_callreport.hooks.callreport import CallReportHook
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator, MaskListToS3Operator
+from airflow_provider_callreport.operators.check import CallReportCheckOperator
+from airflow_provider_callreport.operators.exports import CallReportDownloadOperator, CallReportRequestExportOperator
+from airflow_provider_callreport.operators.recordings import CallRecordingsToS3Operator
 from airflow_provider_callreport.provider_info import CONNECTION_FIELDS, FURTHER_EXTRAS
+from airflow_provider_callreport.sensors.callreport import CallReportSensor
 
 S3: dict[str, Any] = {"s3_bucket": "reports", "s3_key": "calls.csv"}
 MAIL: dict[str, Any] = {"email_to": "head@example.com"}
@@ -411,3 +415,22 @@ def test_unknown_client_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("AIRFLOW_CONN_CALLREPORT_DEFAULT", json.dumps(RIGHT))
     with pytest.raises(ValueError, match="unknown client setting 'pagesize'; allowed: "):
         CallReportHook(pagesize=5).get_conn()
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        CallReportExportOperator,
+        MaskListToS3Operator,
+        CallReportCheckOperator,
+        CallReportRequestExportOperator,
+        CallReportDownloadOperator,
+        CallRecordingsToS3Operator,
+        CallReportSensor,
+    ],
+)
+def test_every_operator_can_be_mapped(operator: Any) -> None:
+    """A class without a constructor of its own would give its mapped tasks None for inlets, and they would fail."""
+    with DAG("mapped", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
+        mapped: Any = operator.partial(task_id="mapped").expand(callreport_conn_id=["one", "two"])
+    assert not [name for name in ("inlets", "outlets") if mapped.partial_kwargs.get(name, []) is None]

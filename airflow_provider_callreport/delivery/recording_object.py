@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_callreport.delivery.receipts import DeliveredFile
-from airflow_provider_callreport.delivery.s3 import _READING_ARGS, S3Destination
+from airflow_provider_callreport.delivery.s3 import READING_ARGS, S3Destination
 from airflow_provider_callreport.delivery.s3_errors import error_status, is_not_found, s3_errors
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome, RunIdentity
 
@@ -53,7 +53,7 @@ class RecordingObject(S3Destination):
 
         with s3_errors(self.uri, self.aws_conn_id):
             try:
-                answer = client.head_object(**self._address(), **self._some_args(_READING_ARGS))
+                answer = client.head_object(**self._address(), **self._some_args(READING_ARGS))
             except ClientError as error:
                 # Without s3:ListBucket S3 says 403 of a missing key. The conditional write is what decides.
                 if is_not_found(error) or error_status(error) in (400, 403):
@@ -70,7 +70,7 @@ class RecordingObject(S3Destination):
         """
         digest = hashlib.sha256()
         with s3_errors(self.uri, self.aws_conn_id):
-            answer = client.get_object(**self._address(), **self._some_args(_READING_ARGS))
+            answer = client.get_object(**self._address(), **self._some_args(READING_ARGS))
             for piece in answer["Body"].iter_chunks(_PIECE):
                 digest.update(piece)
         return digest.hexdigest()

@@ -103,7 +103,7 @@ METADATA = ("complete", "report", "rows", "run", "sha256", "timezone", "window-e
 
 #: Arguments that requests about an existing object or upload take, too.
 _ROUTING_ARGS = ("ExpectedBucketOwner", "RequestPayer")
-_READING_ARGS = (*_ROUTING_ARGS, "SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
+READING_ARGS = (*_ROUTING_ARGS, "SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
 
 #: S3 allows 10,000 parts an upload and presigned addresses of seven days.
 _MAX_PARTS = 10_000
@@ -277,7 +277,7 @@ class S3Destination:
         from botocore.exceptions import ClientError
 
         try:
-            answer = client.head_object(**self._address(), **self._some_args(_READING_ARGS))
+            answer = client.head_object(**self._address(), **self._some_args(READING_ARGS))
         except ClientError as error:
             if is_not_found(error):
                 return None
@@ -323,7 +323,7 @@ class S3Destination:
     ) -> Mapping[str, Any]:
         upload_id = client.create_multipart_upload(**args, ChecksumAlgorithm="SHA256")["UploadId"]
         upload = {**self._address(), "UploadId": upload_id}
-        reading = self._some_args(_READING_ARGS)
+        reading = self._some_args(READING_ARGS)
         try:
             parts: list[dict[str, Any]] = []
             digests = b""

@@ -74,13 +74,13 @@ def check_arguments(arguments: Mapping[str, Any], *, rendered: bool = False) -> 
         if name in settled and not (name == "on_oversize" and settled[name] is None):
             check_choice(name, settled[name], allowed)
     for name in ("filename", "report_title", "group_by", "email_subject", "email_html"):
-        _check_text(name, settled.get(name), one_line=name != "email_html")
+        check_text(name, settled.get(name), one_line=name != "email_html")
     for name in ("callreport_conn_id", "smtp_conn_id", "aws_conn_id"):
-        _check_connection_id(name, settled.get(name, "unsettled"), optional=name == "aws_conn_id")
+        check_connection_id(name, settled.get(name, "unsettled"), optional=name == "aws_conn_id")
     if not rendered:
         # After rendering, the operator reads them in the account's zone and with the run at hand.
-        _check_window(settled)
-    _check_filters(settled.get("filters"))
+        check_window(settled)
+    check_filter_values(settled.get("filters"))
     check_columns(settled.get("columns"))
     check_redact(settled.get("redact"))
     _check_format_options(settled)
@@ -101,7 +101,12 @@ def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
         raise ValueError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
 
 
-def _check_text(name: str, value: Any, *, one_line: bool) -> None:
+def check_text(name: str, value: Any, *, one_line: bool) -> None:
+    """Refuse what is neither None nor text that says something.
+
+    Raises:
+        ValueError: it is not.
+    """
     if value is None:
         return
     if not isinstance(value, str) or not value.strip():
@@ -111,7 +116,12 @@ def _check_text(name: str, value: Any, *, one_line: bool) -> None:
         raise ValueError(f"{name} is {value!r}; allowed is one line without control characters")
 
 
-def _check_connection_id(name: str, value: Any, *, optional: bool) -> None:
+def check_connection_id(name: str, value: Any, *, optional: bool) -> None:
+    """Refuse what cannot be the id of a connection.
+
+    Raises:
+        ValueError: it cannot.
+    """
     if value is None and optional:
         return
     if not isinstance(value, str) or not value.strip():
@@ -119,7 +129,15 @@ def _check_connection_id(name: str, value: Any, *, optional: bool) -> None:
         raise ValueError(f"{name} is {value!r}; allowed is the id of an Airflow connection{also}")
 
 
-def _check_window(settled: Mapping[str, Any]) -> None:
+def check_window(settled: Mapping[str, Any]) -> None:
+    """Refuse a window that is written out and cannot be one.
+
+    Args:
+        settled: the arguments whose value is final, by name.
+
+    Raises:
+        ValueError: ``window_start`` or ``window_end`` is no time, or they stand in the wrong order.
+    """
     start, end = (_moment(name, settled) for name in ("window_start", "window_end"))
     # One local time and one with an offset can only be compared when the account's zone is known.
     if start and end and (start.tzinfo is None) == (end.tzinfo is None) and start >= end:
@@ -138,7 +156,12 @@ def _moment(name: str, settled: Mapping[str, Any]) -> datetime | None:
     return value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
 
 
-def _check_filters(filters: Any) -> None:
+def check_filter_values(filters: Any) -> None:
+    """Refuse filters that are none, and phone numbers that are not text.
+
+    Raises:
+        ValueError: one sentence.
+    """
     if filters is None:
         return
     for key, value in check_filters(filters).items():

@@ -1,4 +1,4 @@
-"""What the smaller operators share: their window, their filters, and how errors leave a task."""
+"""What the operators share: their window, their filters, and how errors leave a task."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from airflow_provider_callreport.api.filters import Window, parse_time
 from airflow_provider_callreport.delivery.errors import DeliveryError
 from airflow_provider_callreport.operators.arguments import (
     ArgumentError,
-    _check_connection_id,
-    _check_filters,
-    _check_window,
+    check_connection_id,
+    check_filter_values,
+    check_window,
     is_settled,
 )
 from airflow_provider_callreport.operators.private_filters import PrivateFilters
+from airflow_provider_callreport.operators.stopping import StopsWhenKilled
 from airflow_provider_callreport.retry_policy import default_retry_policy
 
 if TYPE_CHECKING:
@@ -31,10 +32,15 @@ if TYPE_CHECKING:
 
 _NO_INTERVAL = "this run has no data interval (it was started by hand or by an asset); set window_start and window_end"
 
+_EMPTY_INTERVAL = (
+    "set window_start and window_end, or give the Dag a schedule with data intervals: since Airflow 3 a cron schedule "
+    'has none, unless it is written as CronDataIntervalTimetable("0 0 * * *", timezone="Asia/Kolkata")'
+)
+
 _CONNECTIONS = ("callreport_conn_id", "smtp_conn_id", "aws_conn_id")
 
 
-class CallReportBaseOperator(BaseOperator):
+class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
     """Base of the operators: arguments checked as early as they can be, errors in Airflow's words.
 
     A subclass sets its attributes and then calls `check_now`; it lists what templates may be in as ``template_fields``,
@@ -49,6 +55,11 @@ class CallReportBaseOperator(BaseOperator):
     filters: Mapping[str, Any] | None
     window_start: Any
     window_end: Any
+
+    def __init__(self, **kwargs: Any) -> None:
+        # Airflow gives a class without a constructor the one of BaseOperator, and takes that one's defaults, None for
+        # inlets and outlets, for those of a mapped task: `expand` would fail (task SDK 1.3.2, _get_operator_defaults).
+        super().__init__(**kwargs)
 
     def check(self, settled: Mapping[str, Any]) -> None:
         """Refuse what is wrong among the arguments that are settled.
@@ -71,34 +82,47 @@ class CallReportBaseOperator(BaseOperator):
         """
         self._further = further
         try:
-            self._check_all(rendered=False)
+            self.check_all(rendered=False)
         except ValueError as error:
             raise ArgumentError(str(error)) from None
         if getattr(self, "retry_policy", None) is None:
             self.retry_policy = default_retry_policy()
 
-    def _check_all(self, *, rendered: bool) -> None:
-        arguments = {name: getattr(self, name) for name in (*self.template_fields, *self._further)}
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that are checked, by name, as they are now."""
+        return {name: getattr(self, name) for name in (*self.template_fields, *self._further)}
+
+    def check_all(self, *, rendered: bool) -> None:
+        """Check the arguments that are settled.
+
+        Args:
+            rendered: whether templates have been rendered, so that all of them are.
+
+        Raises:
+            ValueError: one is wrong.
+        """
+        arguments = self.arguments()
         settled = {name: value for name, value in arguments.items() if rendered or is_settled(value)}
         for name in _CONNECTIONS:
             if name in settled:
-                _check_connection_id(name, settled[name], optional=name == "aws_conn_id")
+                check_connection_id(name, settled[name], optional=name == "aws_conn_id")
         if not rendered:
             # After rendering they are read in the account's zone.
-            _check_window(settled)
-        _check_filters(settled.get("filters"))
+            check_window(settled)
+        check_filter_values(settled.get("filters"))
         self.check(settled)
 
     @contextmanager
     def errors_for_airflow(self) -> Iterator[None]:
-        """Check the rendered arguments, then let the block's errors out as Airflow wants them.
+        """Check the rendered arguments, then let the block's errors out as Airflow wants them; end it when killed.
 
         From Airflow 3.3 on, the retry policy looks at the error itself; before, ``AirflowFailException`` is how to say
         that another try does not help.
         """
         try:
-            self._check_all(rendered=True)
-            yield
+            self.check_all(rendered=True)
+            with self.stoppable():
+                yield
         except (CallReportError, DeliveryError) as error:
             if error.retryable or self.retry_policy is not None:
                 raise
@@ -114,10 +138,7 @@ class CallReportBaseOperator(BaseOperator):
         """
         start, end = (parse_time(getattr(self, name), name, zone) for name in ("window_start", "window_end"))
         if start == end:
-            raise WindowError(
-                f"the window from {start.isoformat()} to {end.isoformat()} is empty; set window_start and window_end, "
-                "or give the Dag a schedule with data intervals"
-            )
+            raise WindowError(f"the window from {start.isoformat()} to {end.isoformat()} is empty; {_EMPTY_INTERVAL}")
         return Window(start, end, zone)
 
     def _do_render_template_fields(

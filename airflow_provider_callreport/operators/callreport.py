@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException
 
-from airflow_provider_callreport.api.errors import CallReportError, WindowError
-from airflow_provider_callreport.api.filters import Window, parse_time
-from airflow_provider_callreport.delivery.errors import DeliveryError
 from airflow_provider_callreport.operators.arguments import ArgumentError, check_arguments
-from airflow_provider_callreport.operators.private_filters import PrivateFilters
-from airflow_provider_callreport.operators.stopping import StopsWhenKilled
-from airflow_provider_callreport.retry_policy import default_retry_policy
+from airflow_provider_callreport.operators.base import CallReportBaseOperator, run_identity
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
-    import jinja2
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_callreport.api.settings import ClientSettings
@@ -27,15 +19,8 @@ if TYPE_CHECKING:
     from airflow_provider_callreport.delivery.s3 import S3Destination
     from airflow_provider_callreport.export import ExportRequest
 
-_NO_INTERVAL = "this run has no data interval (it was started by hand or by an asset); set window_start and window_end"
 
-_EMPTY_INTERVAL = (
-    "set window_start and window_end, or give the Dag a schedule with data intervals: since Airflow 3 a cron schedule "
-    'has none, unless it is written as CronDataIntervalTimetable("0 0 * * *", timezone="Asia/Kolkata")'
-)
-
-
-class CallReportExportOperator(StopsWhenKilled, BaseOperator):
+class CallReportExportOperator(CallReportBaseOperator):
     """Exports one call report to S3, by mail, or both: the whole report, or the task is red and says why.
 
     Every text argument is a template field. Arguments that are written out are checked when the Dag is parsed,
@@ -124,7 +109,6 @@ class CallReportExportOperator(StopsWhenKilled, BaseOperator):
         "s3_extra_args": "json",
         "email_html": "html",
     }
-    ui_color = "#e8f1fb"
 
     def __init__(
         self,
@@ -194,38 +178,15 @@ class CallReportExportOperator(StopsWhenKilled, BaseOperator):
         self.on_incomplete = on_incomplete
         self.concurrency = concurrency
         self.callreport_conn_id = callreport_conn_id
-        try:
-            check_arguments(self._arguments())
-        except ValueError as error:
-            raise ArgumentError(str(error)) from None
-        if getattr(self, "retry_policy", None) is None:
-            self.retry_policy = default_retry_policy()
+        self.check_now("max_attachment_bytes", "link_expires_in", "resend_if_unsure", "concurrency")
 
-    def _do_render_template_fields(
-        self,
-        parent: Any,
-        template_fields: Iterable[str],
-        context: Context,
-        jinja_env: jinja2.Environment,
-        seen_oids: set[int],
-    ) -> None:
-        """Render; say clearly what a run without a data interval lacks, and keep numbers in filters private.
-
-        This method and not ``render_template_fields``, because Airflow renders a mapped task through this one alone.
+    def check_all(self, *, rendered: bool) -> None:
+        """Check the arguments that are settled, each alone and then together.
 
         Raises:
-            AirflowFailException: the run has no data interval and the window was left to it.
+            ValueError: one is wrong, or they do not fit together.
         """
-        from jinja2 import UndefinedError
-
-        try:
-            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
-        except UndefinedError as error:
-            if "data_interval" not in str(error):
-                raise
-            raise AirflowFailException(_NO_INTERVAL) from error
-        if parent is self and isinstance(self.filters, Mapping):
-            self.filters = PrivateFilters(self.filters)
+        check_arguments(self.arguments(), rendered=rendered)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch, write, deliver; return the summary."""
@@ -233,34 +194,22 @@ class CallReportExportOperator(StopsWhenKilled, BaseOperator):
         from airflow_provider_callreport.hooks.callreport import CallReportHook
         from airflow_provider_callreport.operators.send_record import send_record
 
-        try:
-            check_arguments(self._arguments(), rendered=True)
+        with self.errors_for_airflow():
             hook = CallReportHook(self.callreport_conn_id)
             request, s3, email = self._request(hook.settings), self._s3(), self._email()
-            with self.stoppable(), hook.get_conn() as client:
+            with hook.get_conn() as client:
                 summary = export_report(
                     client,
                     request,
-                    run=_identity(context),
+                    run=run_identity(context),
                     s3=s3,
                     link_expires_in=None if self.link_expires_in is None else timedelta(seconds=self.link_expires_in),
                     email=email,
                     send_record=send_record(context),
                 )
-        except (CallReportError, DeliveryError) as error:
-            # From Airflow 3.3 on, the retry policy looks at the error itself; before, this is how to say "no retry".
-            if error.retryable or self.retry_policy is not None:
-                raise
-            raise AirflowFailException(str(error)) from error
-        except (ValueError, ImportError) as error:
-            raise AirflowFailException(str(error)) from error
         if summary.skipped:
             raise AirflowSkipException('the report has no calls, and empty="skip"')
         return summary.to_xcom()
-
-    def _arguments(self) -> dict[str, Any]:
-        names = (*self.template_fields, "max_attachment_bytes", "link_expires_in", "resend_if_unsure", "concurrency")
-        return {name: getattr(self, name) for name in names}
 
     def _request(self, settings: ClientSettings) -> ExportRequest:
         from airflow_provider_callreport.export import ExportRequest
@@ -268,7 +217,7 @@ class CallReportExportOperator(StopsWhenKilled, BaseOperator):
 
         return ExportRequest(
             report=self.report,
-            window=self._window(settings.timezone),
+            window=self.window(settings.timezone),
             filters=self.filters or {},
             columns=self.columns,
             redact=self.redact or {},
@@ -281,13 +230,6 @@ class CallReportExportOperator(StopsWhenKilled, BaseOperator):
             on_incomplete=self.on_incomplete,
             concurrency=self.concurrency,
         )
-
-    def _window(self, zone: ZoneInfo) -> Window:
-        start = parse_time(self.window_start, "window_start", zone)
-        end = parse_time(self.window_end, "window_end", zone)
-        if start == end:
-            raise WindowError(f"the window from {start.isoformat()} to {end.isoformat()} is empty; {_EMPTY_INTERVAL}")
-        return Window(start, end, zone)
 
     def _s3(self) -> S3Destination | None:
         if self.s3_bucket is None or self.s3_key is None:
@@ -366,10 +308,3 @@ class MaskListToS3Operator(CallReportExportOperator):
             email_bcc=None,
             **kwargs,
         )
-
-
-def _identity(context: Context) -> Any:
-    from airflow_provider_callreport.report import RunIdentity
-
-    instance: Any = context["ti"]
-    return RunIdentity(instance.dag_id, instance.task_id, instance.run_id, getattr(instance, "map_index", -1))
