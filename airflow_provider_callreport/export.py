@@ -30,7 +30,6 @@ from airflow_provider_callreport.figures import FiguresCollector
 from airflow_provider_callreport.files import FileSink, GroupedFiles, SingleFile, SplitFile
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.grouping import PLACEHOLDER, place
-from airflow_provider_callreport.prefetch import fetched_ahead
 from airflow_provider_callreport.redaction import Redactor
 from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, RunIdentity
 from airflow_provider_callreport.spool import spool_directory
@@ -226,7 +225,7 @@ def _read_once(
     )
     table = Table(request.window.zone, request.columns, also=request.redact)
     rows_written = 0
-    with closing(fetched_ahead(reader.pages())) as pages:
+    with closing(reader.pages()) as pages:
         first = next(pages)
         table.start(first.records, first.column_arr)
         chosen = None if request.columns is None else len(request.columns)

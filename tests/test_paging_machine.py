@@ -74,7 +74,7 @@ class LiveCall:
 
 
 class LiveVendor:
-    """Stands in for `CallReportClient`: the two methods that a reader uses, over calls that change.
+    """Stands in for `CallReportClient`: the methods that a reader uses, over calls that change.
 
     Not over HTTP, for once: a history takes some tens of requests, and thousands of histories must run in a minute.
     What HTTP can do to an answer is the subject of the other modules; here it is the order of things.
@@ -101,6 +101,9 @@ class LiveVendor:
         start = bisect_right(ordered, tuple(cursor), key=_key) if cursor else fields["page"] * size
         raw = json.dumps({"data": [self._row(call) for call in ordered[start : start + size]], "cnt": len(ordered)})
         return parse(json.loads(raw), raw.encode())
+
+    def send_ahead(self, *request: Any) -> None:
+        """Send nothing early: then the calls change before each request."""
 
     def count(self, fields: Mapping[str, Any], *, max_retry_time: float) -> int:
         """Answer `reportCount`: asked when every ``cnt`` so far was as large as its page."""

@@ -6,7 +6,9 @@ raises one of `errors` when what came back is no answer. It knows nothing of pag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +42,7 @@ from airflow_provider_callreport.api.pace import Pace
 from airflow_provider_callreport.api.request import HEADERS, build_body, endpoint_url
 from airflow_provider_callreport.api.retry import call_with_retries, log_retry
 from airflow_provider_callreport.api.settings import ClientSettings
-from airflow_provider_callreport.api.transport import deadline, make_session
+from airflow_provider_callreport.api.transport import Connection, SecureConnection, deadline, make_session
 
 T = TypeVar("T")
 
@@ -74,6 +76,11 @@ class CallReportClient:
         self._session = make_session(settings.base_url, verify=settings.verify)
         self._pace = Pace(settings.requests_per_second)
         self.requests_made = 0
+        self._turn = threading.Lock()
+        self._under_way = 0
+        self._idle: tuple[str, Connection | SecureConnection] | None = None
+        self._sent_ahead: requests.PreparedRequest | None = None
+        self._templates: dict[str, requests.PreparedRequest] = {}
 
     def __enter__(self) -> CallReportClient:
         return self
@@ -128,6 +135,22 @@ class CallReportClient:
             max_retry_time=self.settings.max_retry_time if max_retry_time is None else max_retry_time,
             before_sleep=log_retry(endpoint, page, on_retry),
         )
+
+    def send_ahead(self, endpoint: str, fields: Mapping[str, Any], raw_fields: Mapping[str, str] | None = None) -> None:
+        """Send a reading request whose answer will be asked for soon, by `call` with the same arguments.
+
+        So the API works on the next page while the caller works on the present one. It is a request like any other: it
+        keeps the pace, and its answer is checked, and tried again, when it is asked for. Where it cannot be sent at
+        once, nothing happens, and `call` sends it.
+        """
+        with self._turn:
+            idle, self._idle = self._idle, None
+            if idle is None or self._under_way or idle[0] != endpoint or not self._pace.take():
+                return
+            request = self._prepare(endpoint, build_body(self.settings.credentials, fields, raw_fields))
+            if idle[1].send_ahead(request.body, request.headers):
+                self.requests_made += 1
+                self._sent_ahead = request
 
     def count(self, fields: Mapping[str, Any], *, max_retry_time: float | None = None) -> int:
         """Ask ``reportCount`` how many calls a filter matches.
@@ -202,28 +225,60 @@ class CallReportClient:
         self, endpoint: str, body: bytes, read: Callable[[requests.Response], T]
     ) -> tuple[requests.Response, T]:
         """One request and what ``read`` makes of its answer's body, all inside the deadline."""
-        self._pace.wait()
-        self.requests_made += 1
         settings = self.settings
         try:
             with (
+                self._request_under_way(endpoint, body) as request,
                 deadline(settings.deadline),
-                self._session.post(
-                    endpoint_url(settings, endpoint),
-                    data=body,
-                    headers=HEADERS,
+                self._session.send(
+                    request,
                     timeout=(settings.connect_timeout, settings.timeout),
                     allow_redirects=False,
                     stream=True,
                 ) as response,
             ):
                 check_no_redirect(endpoint, response)
-                return response, read(response)
+                connection = response.raw.connection
+                result = response, read(response)
         except requests.exceptions.RequestException as error:
             failure = self._transport_error(endpoint, error)
+        else:
+            # Its answer has been read, so that it can carry the next request.
+            self._idle = (endpoint, connection) if isinstance(connection, (Connection, SecureConnection)) else None
+            return result
         # Outside the handler, so that the new error does not carry the original as its context: that one holds the
         # prepared request, and with it the credentials.
         raise failure
+
+    @contextmanager
+    def _request_under_way(self, endpoint: str, body: bytes) -> Iterator[requests.PreparedRequest]:
+        """The request, when its turn has come: at once if it has been sent ahead."""
+        with self._turn:
+            self._under_way += 1
+            self._idle = None
+            request, self._sent_ahead = self._sent_ahead, None
+        try:
+            if request is None or request.body != body or request.url != self._template(endpoint).url:
+                request = self._prepare(endpoint, body)
+                self._pace.wait()
+                self.requests_made += 1
+            yield request
+        finally:
+            with self._turn:
+                self._under_way -= 1
+
+    def _prepare(self, endpoint: str, body: bytes) -> requests.PreparedRequest:
+        request = self._template(endpoint).copy()
+        request.prepare_body(body, None)
+        request.prepare_cookies(self._session.cookies)
+        return request
+
+    def _template(self, endpoint: str) -> requests.PreparedRequest:
+        """An endpoint's request without body and cookies: preparing one takes ``requests`` as long as the rest."""
+        if endpoint not in self._templates:
+            request = requests.Request("POST", endpoint_url(self.settings, endpoint), headers=HEADERS)
+            self._templates[endpoint] = self._session.prepare_request(request)
+        return self._templates[endpoint]
 
     def _read(self, response: requests.Response, endpoint: str) -> bytes:
         limit = self.settings.max_response_bytes

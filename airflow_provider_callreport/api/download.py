@@ -45,11 +45,11 @@ from airflow_provider_callreport.api.file_kind import check_kind
 from airflow_provider_callreport.api.retry import call_with_retries
 from airflow_provider_callreport.api.settings import is_loopback
 from airflow_provider_callreport.api.transport import (
+    Connection,
     DeadlineAdapter,
-    _Connection,
-    _Pool,
-    _SecureConnection,
-    _SecurePool,
+    Pool,
+    SecureConnection,
+    SecurePool,
     deadline,
     make_session,
 )
@@ -332,19 +332,19 @@ class _Checked:
         return sock
 
 
-class _CheckedConnection(_Checked, _Connection):
+class _CheckedConnection(_Checked, Connection):
     pass
 
 
-class _CheckedSecureConnection(_Checked, _SecureConnection):
+class _CheckedSecureConnection(_Checked, SecureConnection):
     pass
 
 
-class _CheckedPool(_Pool):
+class _CheckedPool(Pool):
     ConnectionCls = _CheckedConnection
 
 
-class _CheckedSecurePool(_SecurePool):
+class _CheckedSecurePool(SecurePool):
     ConnectionCls = _CheckedSecureConnection
 
 

@@ -28,6 +28,15 @@ class Pace:
             self._next = turn + self._gap
         return turn - now
 
+    def take(self) -> bool:
+        """Take the next turn if it is there already."""
+        with self._lock:
+            now = time.monotonic()
+            if now < self._next:
+                return False
+            self._next = now + self._gap
+        return True
+
     def wait(self) -> None:
         """Take the next turn and sleep until it is there."""
         seconds = self.reserve()

@@ -144,7 +144,7 @@ class ReportReader:
         self.proof: Proof | None = None
         self._column_arr: Any = None
 
-    def pages(self) -> Iterator[Page]:
+    def pages(self) -> Generator[Page, None, None]:
         """Yield every page that brings calls, then set ``proof``. A reader is read once.
 
         A report without calls is one page without rows, which is there because it brings the columns.
@@ -199,10 +199,14 @@ class ReportReader:
         on_retry: Callable[[CallReportError], None] | None = None,
     ) -> Answer:
         """Make one request; touches nothing of the reader, so that several may be under way."""
-        raw_fields = {"sAftr": cursor or "[]"}
         return self.client.call(
-            REPORTS[self.report], fields, parse_answer, raw_fields=raw_fields, page=page, on_retry=on_retry
+            REPORTS[self.report], fields, parse_answer, raw_fields=_raw_fields(cursor), page=page, on_retry=on_retry
         )
+
+    def send_ahead(self, fields: Mapping[str, Any], cursor: str | None) -> None:
+        """Send what `fetch` is going to ask for."""
+        if self.requests < MAX_PAGES:
+            self.client.send_ahead(REPORTS[self.report], fields, _raw_fields(cursor))
 
     def receive(self, fetch: Callable[[], Answer], promised: int | None, *, deep: bool) -> Answer:
         """Take the next answer. An error on a later page says how far the report had come.
@@ -354,22 +358,26 @@ class _Scan:
                 log.warning("%s; asking for %d calls a page", error, reader.page_size)
 
     def pages(self, answer: Answer) -> Iterator[Page]:
-        rounds = iter(self._reader.rounds_wait)
+        reader = self._reader
+        rounds = iter(reader.rounds_wait)
         fresh = self._accept(answer)
         while True:
-            if fresh:
-                yield Page(self._reader.page, fresh, answer.column_arr)
-            if self._ended(answer):
-                total = self._totals.usable()
-                wait = next(rounds, None)
-                if wait is None or total is None or self._unique >= total:
-                    return
-                time.sleep(wait)
-                answer, fresh = self._look_again(answer)
-            else:
+            ended, page = self._ended(answer), Page(reader.page, fresh, answer.column_arr)
+            if not ended:
                 self._step(answer)
+                self._send_ahead()
+            if fresh:
+                yield page
+            if not ended:
                 answer = self._ask()
                 fresh = self._accept(answer)
+                continue
+            total = self._totals.usable()
+            wait = next(rounds, None)
+            if wait is None or total is None or self._unique >= total:
+                return
+            time.sleep(wait)
+            answer, fresh = self._look_again(answer)
 
     def verdict(self) -> _Verdict:
         """Whether the calls that came are all there are.
@@ -418,11 +426,24 @@ class _Scan:
     def _ask(self) -> Answer:
         reader, total = self._reader, self._totals.usable()
         deep = self._cursor is None and (self._page + 1) * reader.page_size > TOTAL_CAP
-        if self._cursor is None and total is not None and self._longest and reader.concurrency > 1:
-            return reader.receive(lambda: self._ask_ahead(math.ceil(total / self._longest) - 1), total, deep=deep)
+        last = self._last_page()
+        if last is not None:
+            return reader.receive(lambda: self._ask_ahead(last), total, deep=deep)
         return reader.receive(
             lambda: reader.fetch(self._fields(self._page), self._cursor, reader.page), total, deep=deep
         )
+
+    def _send_ahead(self) -> None:
+        """Send what `_ask` asks for next, unless it asks for several pages at a time."""
+        if self._last_page() is None:
+            self._reader.send_ahead(self._fields(self._page), self._cursor)
+
+    def _last_page(self) -> int | None:
+        """The page that pages side by side go up to, or None where they are asked for in turn."""
+        total = self._totals.usable()
+        if self._cursor is None and total is not None and self._longest and self._reader.concurrency > 1:
+            return math.ceil(total / self._longest) - 1
+        return None
 
     def _ask_ahead(self, last: int) -> Answer:
         """The present page by number, with others up to the page ``last`` under way."""
@@ -521,6 +542,10 @@ class _Scan:
                 ReportChangedError, "the last page now begins with other calls", self._totals.usable()
             )
         return answer, self._accept(answer, skip=len(tail) if repeats_tail else 0)
+
+
+def _raw_fields(cursor: str | None) -> dict[str, str]:
+    return {"sAftr": cursor or "[]"}
 
 
 def _parts(window: Window, number: int) -> list[Window]:

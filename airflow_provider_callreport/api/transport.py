@@ -1,8 +1,12 @@
-"""HTTP with an overall deadline: the one thing that ``requests`` cannot be told.
+"""HTTP with an overall deadline, and with the next request on its way early: what ``requests`` cannot be told.
 
 Its read timeout bounds the silence between two bytes, so a server that sends one byte a second holds a worker for
 days. Here every read of a socket, of headers and of body alike, is given at most the time that is left until the
 request's deadline.
+
+And it sends a request when its answer is asked for. Here a request can be sent ahead (`Connection.send_ahead`): the
+server works on it, and the network carries it, while the caller works on the previous answer. A thread would do the
+same and cost more than it gains: Python lets only one of two threads run at a time.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 import http.client
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -25,6 +29,12 @@ from airflow_provider_callreport.api.settings import is_loopback
 
 if TYPE_CHECKING:
     import socket
+
+#: Bytes asked of a socket at a time.
+_BUFFER = 64 * 1024
+
+#: urllib3 1 cannot be told that bytes which it has not asked for are welcome.
+_CAN_SEND_AHEAD = hasattr(HTTPConnection, "is_connected")
 
 _deadline: ContextVar[float | None] = ContextVar("callreport_deadline", default=None)
 
@@ -71,18 +81,64 @@ class _DeadlineResponse(http.client.HTTPResponse):
         until = _deadline.get()
         if until is not None:
             raw = self.fp.detach()
-            self.fp = io.BufferedReader(_DeadlineReader(raw, sock, until))
+            self.fp = io.BufferedReader(_DeadlineReader(raw, sock, until), _BUFFER)
 
 
-class _OneSend:
-    """Head and body of a request in one send: ``http.client`` makes two, and so two packets and two wake-ups."""
+class _EarlySend:
+    """Head and body of a request in one send, which may happen before the request is made.
+
+    ``http.client`` makes two sends, and so two packets and two wake-ups of the server.
+    """
 
     _held: list[bytes] | None = None
+    _last: tuple[Any, ...] | None = None
+    _ahead: tuple[Any, ...] | None = None
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
+    def send_ahead(self, body: Any, headers: Mapping[str, str]) -> bool:
+        """Send the last request once more, with another body; `request` will find it sent.
+
+        The connection must be idle: its last answer has been read.
+
+        Returns:
+            Whether it was sent. False where the connection is closed or breaks: `request` then sends as usual.
+        """
+        if not _CAN_SEND_AHEAD or self._last is None or not self.is_connected:
+            return False
+        method, url, _, _, options = self._last
+        request = (method, url, body, dict(headers), options)
+        try:
+            self._send_now(request)
+        except OSError:
+            self.close()
+            return False
+        self._ahead = request
+        return True
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection can be used; urllib3 takes bytes that it has not asked for as the sign of its end."""
+        connected: bool = self._ahead is not None or super().is_connected  # type: ignore[misc]
+        return connected
+
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
+        request = (method, url, body, dict(headers or {}), options)
+        sent, self._ahead = self._ahead, None
+        if sent == request:
+            return
+        if sent is not None:
+            # The answer that is coming is not to this request.
+            self.close()
+        self._send_now(request)
+
+    def close(self) -> None:
+        self._ahead = None
+        super().close()  # type: ignore[misc]
+
+    def _send_now(self, request: tuple[Any, ...]) -> None:
+        method, url, body, headers, options = self._last = request
         self._held = []
         try:
-            super().request(*args, **kwargs)  # type: ignore[misc]
+            super().request(method, url, body=body, headers=headers, **options)  # type: ignore[misc]
             held = b"".join(self._held)
         finally:
             self._held = None
@@ -95,20 +151,28 @@ class _OneSend:
             self._held.append(data)
 
 
-class _Connection(_OneSend, HTTPConnection):
+class Connection(_EarlySend, HTTPConnection):
+    """A connection that obeys `deadline` and can send ahead."""
+
     response_class = _DeadlineResponse
 
 
-class _SecureConnection(_OneSend, HTTPSConnection):
+class SecureConnection(_EarlySend, HTTPSConnection):
+    """The same with TLS."""
+
     response_class = _DeadlineResponse
 
 
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
+class Pool(HTTPConnectionPool):
+    """A pool of `Connection`."""
+
+    ConnectionCls = Connection
 
 
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
+class SecurePool(HTTPSConnectionPool):
+    """A pool of `SecureConnection`."""
+
+    ConnectionCls = SecureConnection
 
 
 class DeadlineAdapter(HTTPAdapter):
@@ -120,12 +184,12 @@ class DeadlineAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pool manager with this module's connections."""
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        self.poolmanager.pool_classes_by_scheme = {"http": Pool, "https": SecurePool}
 
     def proxy_manager_for(self, proxy: Any, **proxy_kwargs: Any) -> Any:
         """The same for a proxy."""
         manager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        manager.pool_classes_by_scheme = {"http": Pool, "https": SecurePool}
         return manager
 
 
