@@ -31,9 +31,11 @@ def ids(reader: ReportReader) -> list[Any]:
 
 @pytest.mark.parametrize("calls", [0, 1, 49, 50, 51, 500, 730])
 @pytest.mark.parametrize("concurrency", [2, 4, 8])
-def test_same_calls_in_the_same_order_with_no_request_more(calls: int, concurrency: int) -> None:
+@pytest.mark.parametrize("cursor", ["none", "top"])
+def test_same_calls_in_the_same_order_with_no_request_more(calls: int, concurrency: int, cursor: str) -> None:
     """C4: at every concurrency the requests are at most ceil(total / size) + 2, and the report is the same."""
-    with SandboxServer(SandboxSettings(calls=SyntheticCalls(calls))) as server, client_of(server) as caller:
+    settings = SandboxSettings(calls=SyntheticCalls(calls), cursor=cursor)
+    with SandboxServer(settings) as server, client_of(server) as caller:
         in_turn = ids(ReportReader(caller, "calls", {}, DAY, page_size=50))
         requests_in_turn = len(server.requests)
         server.requests.clear()
@@ -73,15 +75,24 @@ def test_an_error_on_a_page_is_told_for_that_page() -> None:
     assert (caught.value.page, caught.value.rows, caught.value.promised, caught.value.code) == (3, 150, 500, 1015)
 
 
-def test_cursor_and_unknown_total_are_read_in_turn() -> None:
-    """A cursor is known when its page has come, and without a total nobody knows what to ask for."""
-    changes: tuple[dict[str, Any], ...] = ({"cursor": "top"}, {"cnt": "missing"})
-    for change in changes:
-        with SandboxServer(SandboxSettings(calls=SyntheticCalls(300), **change)) as server, client_of(server) as caller:
-            reader = ReportReader(caller, "calls", {}, DAY, page_size=50, concurrency=4)
-            assert len(ids(reader)) == 300
-            lists = [request for request in server.requests if request.endpoint == "list"]
-            assert len(lists) <= 300 // 50 + 2
+def test_an_unknown_total_is_read_in_turn() -> None:
+    """Without a total nobody knows what to ask for."""
+    settings = SandboxSettings(calls=SyntheticCalls(300), cnt="missing")
+    with SandboxServer(settings) as server, client_of(server) as caller:
+        reader = ReportReader(caller, "calls", {}, DAY, page_size=50, concurrency=4)
+        assert len(ids(reader)) == 300
+        lists = [request for request in server.requests if request.endpoint == "list"]
+        assert len(lists) <= 300 // 50 + 2
+
+
+def test_a_cursor_is_not_waited_for() -> None:
+    """K3: pages are asked for side by side also where the API answers a cursor, and beyond 10,000 calls as well."""
+    settings = SandboxSettings(calls=SyntheticCalls(12_000), cursor="top")
+    with SandboxServer(settings) as server, client_of(server) as caller:
+        reader = ReportReader(caller, "calls", {}, DAY, page_size=500, concurrency=4)
+        assert len(set(ids(reader))) == 12_000
+        assert not [request for request in server.requests if (request.body or {}).get("sAftr")]
+        assert len(server.requests) <= 12_000 // 500 + 2 + 8
 
 
 def test_a_refused_page_size_is_halved() -> None:

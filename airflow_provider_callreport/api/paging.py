@@ -109,9 +109,11 @@ class ReportReader:
             the total. Errors on the way there are raised all the same.
         drop_alike: see `ledger.Ledger`.
         rounds_wait: seconds before each further look when the end is short of the total.
-        concurrency: pages under way at once where pages are read by number; 1 reads in turn.
+        concurrency: pages under way at once; 1 reads in turn. Above 1 pages are read by number, even where the API
+            answers a cursor: a cursor is known when its page has come.
 
     Attributes:
+        follows_cursor: whether a cursor is followed where the API answers one.
         requests: answers received so far.
         page: 0-based number of the page that was asked for last; asking for it again does not count.
         proof: set when `pages` has ended.
@@ -138,6 +140,7 @@ class ReportReader:
         self.allow_incomplete = allow_incomplete
         self.rounds_wait = rounds_wait
         self.concurrency = concurrency
+        self.follows_cursor = client.settings.use_cursor and concurrency == 1
         self.ledger = Ledger(drop_alike=drop_alike)
         self.requests = 0
         self.page = -1
@@ -170,7 +173,7 @@ class ReportReader:
             return _Verdict(None, None, "The window lies in an hour that clocks repeat; its calls are in the next one.")
         scan = _Scan(self, api_filter)
         first = scan.ask_first()
-        by_page = first.cursor is None or not self.client.settings.use_cursor
+        by_page = first.cursor is None or not self.follows_cursor
         count = first.count or 0
         # Without a row in it, it is no answer that another window would make better.
         parts = _parts(window, 2 * count // TOTAL_CAP) if by_page and count >= TOTAL_CAP and first.records else []
@@ -508,7 +511,7 @@ class _Scan:
     def _step(self, answer: Answer) -> None:
         """Move to the next page: by cursor when the answer has one, by page number otherwise."""
         settings = self._reader.client.settings
-        if answer.cursor is None or not settings.use_cursor:
+        if answer.cursor is None or not self._reader.follows_cursor:
             self._page += 1
             self._reader.page += 1
             return
