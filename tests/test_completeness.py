@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,9 +13,23 @@ from math import ceil
 from typing import Any
 
 import pytest
-from api_support import DAY, NOON, SOAK, asked_pages, behave, client_of, listed, read_report, sandbox, truth
+from api_support import (
+    DAY,
+    NOON,
+    SOAK,
+    ScriptedServer,
+    asked_pages,
+    behave,
+    client_of,
+    client_settings,
+    listed,
+    read_report,
+    sandbox,
+    truth,
+)
 
 from airflow_provider_callreport.api import paging
+from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import (
     AuthenticationError,
     IncompleteReportError,
@@ -22,6 +37,7 @@ from airflow_provider_callreport.api.errors import (
     ReportChangedError,
     TableError,
 )
+from airflow_provider_callreport.api.paging import ReportReader
 from airflow_provider_callreport.api.table import Table
 from airflow_provider_callreport.export import EmptyReportError, ExportRequest, export_report
 from airflow_provider_callreport.report import RunIdentity
@@ -488,6 +504,23 @@ def test_splitting_a_window_costs_little(server: SandboxServer) -> None:
     behave(server, calls=calls, cnt="capped", deep_page_limit=10_000)
     assert len(read_report(server, page_size=100).rows) == 12_000
     assert len(server.requests) <= 12_000 / 100 + 10
+
+
+@pytest.mark.parametrize(("witness", "red"), [(b'{"cnt": 500}', True), (b'{"cnt": 10}', False), (b"{}", False)])
+def test_a_total_of_one_full_page_has_a_second_witness(witness: bytes, red: bool) -> None:
+    """C2: ``cnt`` of a full page may be that page's length, also beside an empty page after it."""
+    rows = [{"callId": str(number)} for number in range(10)]
+    pages = [{"data": rows, "cnt": 10}, {"data": [], "cnt": 10}]
+    with ScriptedServer(*[(200, {}, json.dumps(page).encode()) for page in pages], (200, {}, witness)) as server:
+        reader = ReportReader(CallReportClient(client_settings(server.url)), "calls", {}, DAY, page_size=10)
+        if red:
+            with pytest.raises(IncompleteReportError, match="got 10 of 500 rows"):
+                list(reader.pages())
+        else:
+            assert sum(len(page.records) for page in reader.pages()) == 10
+            assert reader.proof is not None
+            assert reader.proof.complete is True
+        assert [seen.path for seen in server.seen] == ["/list", "/list", "/reportCount"]
 
 
 def test_a_server_without_end_is_stopped(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
