@@ -11,7 +11,7 @@ SOURCES := airflow_provider_callreport example_dags tests tools benchmarks
 UV := $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check format bench lock clean
+.PHONY: help demo test soak check format bench docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,15 +38,19 @@ format: $(VENV)/.dev ## let ruff format and mend what it can
 bench: $(VENV)/.dev ## measure speed and memory beside plain scripts that do the same
 	@$(BIN)/python benchmarks/run.py $(BENCH)
 
+docs: $(VENV)/.docs ## the docs site, in site/; every warning is an error
+	@$(BIN)/python tools/docs_site.py
+
 lock: $(VENV)/.uv ## resolve pyproject.toml to exact versions again (UPGRADE=--upgrade for the newest)
 	@$(COMPILE) pyproject.toml --extra sandbox --extra parquet \
 	    --group airflow --group build --group test --group check --group bench --output-file requirements/dev.txt
 	@$(COMPILE) pyproject.toml --extra sandbox --group airflow --group build \
 	    --constraint requirements/dev.txt --output-file requirements/demo.txt
+	@$(COMPILE) --group build --group docs --constraint requirements/dev.txt --output-file requirements/docs.txt
 	@$(COMPILE) --group uv --output-file requirements/uv.txt
 
 clean: ## remove .venv and everything else that was made
-	rm -rf $(VENV) demo-output dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo-output dist build site .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the environment -------------------------------------------------------------------------------------------------
@@ -65,7 +69,7 @@ $(VENV)/.uv: requirements/uv.txt
 
 # Where uv cannot reach a registry, pip tries with the mirror and the certificates of its own configuration. Both check
 # every hash.
-$(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: requirements/%.txt pyproject.toml $(VENV)/.uv
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.docs: $(VENV)/.%: requirements/%.txt pyproject.toml $(VENV)/.uv
 	@echo "Installing $< ..."
 	@$(UV) $(INSTALL) --system-certs --python $(BIN)/python -r $< || { \
 	    echo "uv could not do it; pip tries, with its own configuration ..."; \

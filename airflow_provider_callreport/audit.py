@@ -33,12 +33,18 @@ class Delivered:
         calls: calls in it.
         where: where that is written, in words.
         start, end: its window, or None where the source does not tell.
+        bytes: size of the object, or None where the source is another.
+        sha256: its SHA-256, or None likewise.
+        run: a hash of the run that wrote the object (`delivery.s3.run_stamp`), or None.
     """
 
     calls: int
     where: str
     start: datetime | None = None
     end: datetime | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    run: str | None = None
 
 
 def count_calls(
@@ -64,7 +70,9 @@ def count_calls(
     return 0 if api_filter is None else client.count({"filter": api_filter})
 
 
-def delivered_in_s3(bucket: str, keys: Sequence[str], aws_conn_id: str | None, *, check_bytes: bool) -> list[Delivered]:
+def delivered_in_s3(
+    bucket: str, keys: Sequence[str], aws_conn_id: str | None, *, check_bytes: bool, client: Any = None
+) -> list[Delivered]:
     """What the metadata of delivered objects says.
 
     Args:
@@ -72,6 +80,7 @@ def delivered_in_s3(bucket: str, keys: Sequence[str], aws_conn_id: str | None, *
         keys: the files of one report; several for a report that was grouped, or the manifest of recordings.
         aws_conn_id: Airflow's AWS connection.
         check_bytes: read each object and compare its SHA-256.
+        client: a boto3 client of that connection, if there is one already.
 
     Raises:
         DriftError: an object is not there, was not written by this package, or has other bytes.
@@ -80,11 +89,13 @@ def delivered_in_s3(bucket: str, keys: Sequence[str], aws_conn_id: str | None, *
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.exceptions import ClientError
 
+    if client is None:
+        with s3_errors(f"s3://{bucket}", aws_conn_id):
+            client = S3Hook(aws_conn_id=aws_conn_id).get_conn()
     found = []
     for key in keys:
         uri = f"s3://{bucket}/{key}"
         with s3_errors(uri, aws_conn_id):
-            client = S3Hook(aws_conn_id=aws_conn_id).get_conn()
             try:
                 answer = client.get_object(Bucket=bucket, Key=key)
             except ClientError as error:
@@ -104,7 +115,7 @@ def delivered_in_s3(bucket: str, keys: Sequence[str], aws_conn_id: str | None, *
         if sha256 != metadata["sha256"]:
             raise DriftError(f"{uri} has other bytes than were delivered: its SHA-256 is not the one in its metadata")
         start, end = (_moment(metadata.get(f"window-{side}")) for side in ("start", "end"))
-        found.append(Delivered(int(number), uri, start, end))
+        found.append(Delivered(int(number), uri, start, end, answer.get("ContentLength"), sha256, metadata.get("run")))
     return found
 
 

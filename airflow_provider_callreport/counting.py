@@ -56,6 +56,15 @@ class _Request:
     parse: Callable[[Any, bytes], Any]
 
 
+def window_json(window: Window) -> dict[str, str]:
+    """A window as XCom values and events hold it: ``start``, ``end`` (ISO 8601) and ``timezone``."""
+    return {
+        "start": window.local_start.isoformat(),
+        "end": window.local_end.isoformat(),
+        "timezone": window.zone.key,
+    }
+
+
 _Steps = Generator[_Request, Any, CallCount]
 
 

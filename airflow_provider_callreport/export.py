@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -24,19 +24,21 @@ from airflow_provider_callreport.api.errors import (
     SettingsError,
 )
 from airflow_provider_callreport.api.filters import TITLES, Window, filters_in_words
-from airflow_provider_callreport.api.paging import ROUNDS_WAIT, AlikeRowsError, Proof, ReportReader
+from airflow_provider_callreport.api.paging import ROUNDS_WAIT, AlikeRowsError, Page, Proof, ReportReader
 from airflow_provider_callreport.api.table import ColumnChoice, Table
 from airflow_provider_callreport.figures import FiguresCollector
 from airflow_provider_callreport.files import FileSink, GroupedFiles, SingleFile, SplitFile
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.grouping import PLACEHOLDER, place
 from airflow_provider_callreport.redaction import Redactor
-from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, RunIdentity
+from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, Row, RunIdentity
 from airflow_provider_callreport.spool import spool_directory
 from airflow_provider_callreport.summary import ExportSummary, FileSummary
 
 if TYPE_CHECKING:
+    from airflow_provider_callreport.checkpoint import Checkpoint, CheckpointKeeper
     from airflow_provider_callreport.delivery.email import EmailDestination, SendRecord
+    from airflow_provider_callreport.delivery.object_storage import ObjectStorageDestination
     from airflow_provider_callreport.delivery.receipts import Link
     from airflow_provider_callreport.delivery.s3 import S3Destination
 
@@ -108,6 +110,17 @@ class ExportRequest:
             redacted=dict(self.redact),
         )
 
+    def rows_identity(self) -> dict[str, Any]:
+        """What decides which rows there are and what is in them, in plain types."""
+        window, columns = self.window, self.columns
+        return {
+            "report": self.report,
+            "window": [window.start.isoformat(), window.end.isoformat(), window.zone.key],
+            "filters": dict(self.filters),
+            "columns": list(columns.items()) if isinstance(columns, Mapping) else columns,
+            "redact": dict(self.redact),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class _MadeFiles:
@@ -124,21 +137,25 @@ def export_report(
     request: ExportRequest,
     *,
     run: RunIdentity,
-    s3: S3Destination | None = None,
+    s3: S3Destination | ObjectStorageDestination | None = None,
     link_expires_in: timedelta | None = None,
     email: EmailDestination | None = None,
     send_record: SendRecord | None = None,
+    on_rows: Callable[[int], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> ExportSummary:
-    """Export one report to S3, by mail, or both.
+    """Export one report to S3 or elsewhere, by mail, or both.
 
     Args:
         client: the account.
         request: what to export.
         run: who exports; the same for every try of one task instance.
-        s3: where the file goes, or None.
+        s3: where the file goes, in S3 or elsewhere, or None.
         link_expires_in: how long a presigned address in the mail works; None mails the ``s3://`` address only.
         email: who gets the file, or None.
         send_record: what remembers, over a task's tries, that the mail went.
+        on_rows: told, after each page, how many rows are written; fewer than before when the report is read again.
+        checkpoint: keeps what has been read of a long report for the task's next try, or None.
 
     Raises:
         CallReportError: the report could not be read whole; nothing was delivered.
@@ -148,7 +165,12 @@ def export_report(
     info = request.info()
     with spool_directory() as directory:
         wants_figures = email is not None or FORMATS[request.file_format].needs_figures
-        made = _make_files(client, request, info, directory, wants_figures=wants_figures)
+        keeper = (
+            None if checkpoint is None else checkpoint.open(directory, request.rows_identity(), client.settings, run)
+        )
+        made = _make_files(
+            client, request, info, directory, wants_figures=wants_figures, on_rows=on_rows, keeper=keeper
+        )
         summary = ExportSummary(
             info=info,
             outcome=made.outcome,
@@ -156,13 +178,17 @@ def export_report(
             columns=[column.label for column in made.columns],
             pages=made.proof.pages,
             duplicates_dropped=made.proof.duplicates_dropped,
+            schema=made.columns,
         )
         # No rows where the API promises some is not empty but incomplete.
         if not made.outcome.rows and made.outcome.complete is not False and request.empty != "write":
             return _empty(summary, request)
         if made.outcome.complete is not True:
             log.warning("%s", made.outcome.note)
-        return _deliver(summary, made, run, s3, link_expires_in, email, send_record)
+        summary = _deliver(summary, made, run, s3, link_expires_in, email, send_record)
+        if keeper is not None:
+            keeper.clear()
+        return summary
 
 
 def default_filename(request: ExportRequest) -> str:
@@ -186,14 +212,34 @@ def safe_filename(name: str) -> str:
 
 
 def _make_files(
-    client: CallReportClient, request: ExportRequest, info: ReportInfo, directory: Path, *, wants_figures: bool
+    client: CallReportClient,
+    request: ExportRequest,
+    info: ReportInfo,
+    directory: Path,
+    *,
+    wants_figures: bool,
+    on_rows: Callable[[int], None] | None = None,
+    keeper: CheckpointKeeper | None = None,
 ) -> _MadeFiles:
     """Read the report until it is proved whole; a report that moved meanwhile is read again."""
     drop_alike = False
     for reading in range(1, _MAX_READINGS + 1):
         try:
-            return _read_once(client, request, info, directory, wants_figures=wants_figures, drop_alike=drop_alike)
+            return _read_once(
+                client,
+                request,
+                info,
+                directory,
+                wants_figures=wants_figures,
+                drop_alike=drop_alike,
+                on_rows=on_rows,
+                keeper=keeper,
+            )
         except ReportChangedError as error:
+            if keeper is not None:
+                # What was kept may be what does not fit.
+                keeper.clear()
+                keeper = None
             if reading == _MAX_READINGS:
                 raise
             # Rows without an id came twice, says the total: only a new reading can leave them out where they stand.
@@ -210,6 +256,8 @@ def _read_once(
     *,
     wants_figures: bool,
     drop_alike: bool,
+    on_rows: Callable[[int], None] | None,
+    keeper: CheckpointKeeper | None,
 ) -> _MadeFiles:
     """Pages -> rows -> redaction -> files."""
     reader = ReportReader(
@@ -222,6 +270,7 @@ def _read_once(
         drop_alike=drop_alike,
         rounds_wait=request.rounds_wait,
         concurrency=request.concurrency,
+        keeper=keeper,
     )
     table = Table(request.window.zone, request.columns, also=request.redact)
     rows_written = 0
@@ -231,12 +280,15 @@ def _read_once(
         chosen = None if request.columns is None else len(request.columns)
         redactor = Redactor(request.redact, table.labels, table.columns, client.settings.hmac_secret, keep=chosen)
         collector = FiguresCollector(redactor.columns) if wants_figures else None
+        if keeper is not None:
+            keeper.start(redactor.columns)
         sink = _sink(request, info, directory, redactor.columns)
         try:
-            for page in chain((first,), pages):
-                rows = redactor.rows(table.rows(page.records, page.column_arr))
+            for rows in _rows(chain((first,), pages), table, redactor, keeper):
                 sink.write(rows)
                 rows_written += len(rows)
+                if on_rows is not None:
+                    on_rows(rows_written)
                 if collector is not None:
                     collector.add(rows)
             proof = reader.proof
@@ -259,6 +311,20 @@ def _read_once(
             sink.abort()
             raise
     return _MadeFiles(files, outcome, proof, redactor.columns)
+
+
+def _rows(
+    pages: Iterable[Page], table: Table, redactor: Redactor, keeper: CheckpointKeeper | None
+) -> Iterator[Sequence[Row]]:
+    """The rows that may leave, a page at a time: those that come now, and those that an earlier try has kept."""
+    for page in pages:
+        if page.kept is not None and keeper is not None:
+            yield from keeper.rows(page.kept)
+            continue
+        rows = redactor.rows(table.rows(page.records, page.column_arr))
+        if keeper is not None:
+            keeper.add(rows)
+        yield rows
 
 
 def _sink(request: ExportRequest, info: ReportInfo, directory: Path, columns: Sequence[Column]) -> FileSink:
@@ -286,12 +352,12 @@ def _deliver(
     summary: ExportSummary,
     made: _MadeFiles,
     run: RunIdentity,
-    s3: S3Destination | None,
+    s3: S3Destination | ObjectStorageDestination | None,
     link_expires_in: timedelta | None,
     email: EmailDestination | None,
     send_record: SendRecord | None,
 ) -> ExportSummary:
-    """S3 first, so that the mail can link to what is there."""
+    """The file's own place first, so that the mail can link to what is there."""
     files: list[FileSummary] = []
     links: list[Link] = []
     for file in made.files:
@@ -303,7 +369,8 @@ def _deliver(
         files.append(FileSummary(file, delivered.uri, delivered.status.value))
         # What another run left at the key under if_exists="skip" is not this report: no link leads there.
         if email is not None and delivered.status.value != "skipped":
-            links.append(target.link(file, link_expires_in))
+            link = target.link(file, link_expires_in)
+            links += [] if link is None else [link]
     summary = replace(summary, files=files)
     if email is not None:
         receipt = email.deliver(

@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from airflow_provider_callreport.api.errors import IncompleteReportError
 from airflow_provider_callreport.figures import FiguresCollector
 from airflow_provider_callreport.formats import Format, ReportWriter
 from airflow_provider_callreport.grouping import NO_CALLS, GroupSpool, place, safe_names
 from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, Row
+from airflow_provider_callreport.spool import private_file
 
 
 class FileSink(Protocol):
@@ -53,7 +55,7 @@ class SingleFile:
         filename: str,
     ) -> None:
         self._path = directory / f"report{file_format.extension_for(options)}"
-        self._writer: ReportWriter = file_format.load()(self._path, columns, info, options)
+        self._writer: ReportWriter = file_format.load()(private_file(self._path), columns, info, options)
         self._content_type = file_format.content_type_for(options)
         self._filename = filename
 
@@ -118,7 +120,9 @@ class SplitFile:
         self._columns = columns
         # The limit is kept here, so that no part ever meets it.
         writer_class, part_options = file_format.load(), {**options, "over_max_rows": "fail"}
-        self._new_writer: Callable[[Path], ReportWriter] = lambda path: writer_class(path, columns, info, part_options)
+        self._new_writer: Callable[[Path], ReportWriter] = lambda path: writer_class(
+            private_file(path), columns, info, part_options
+        )
         self._parts: list[_Part] = []
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -187,15 +191,21 @@ class GroupedFiles:
         self._filename = filename
         self._group_by = group_by
         self._spool = GroupSpool(directory, columns, group_by)
+        self._pages = 0
         self._writer: ReportWriter | None = None
         self._writer_class = file_format.load()
 
     def write(self, rows: Sequence[Row]) -> None:
         """Park some rows."""
         self._spool.add(rows)
+        self._pages += 1
 
     def close(self, outcome: ReportOutcome) -> list[ExportedFile]:
-        """Write the groups' files one after another."""
+        """Write the groups' files one after another.
+
+        Raises:
+            IncompleteReportError: the rows of a group are not as many as came.
+        """
         groups = self._spool.groups()
         if not groups:
             return [self._write_group(0, NO_CALLS, NO_CALLS, 0, outcome)]
@@ -213,11 +223,20 @@ class GroupedFiles:
         path = self._directory / f"report-{number}{self._format.extension_for(self._options)}"
         info = replace(self._info, title=f"{self._info.title} - {name}")
         collector = FiguresCollector(self._columns) if self._format.needs_figures else None
-        self._writer = writer = self._writer_class(path, self._columns, info, self._options)
+        self._writer = writer = self._writer_class(private_file(path), self._columns, info, self._options)
+        written = 0
         for batch in self._spool.take(name):
             writer.write(batch)
+            written += len(batch)
             if collector is not None:
                 collector.add(batch)
+        if written != rows:
+            raise IncompleteReportError(
+                "the rows of a group's file are not the rows that came",
+                page=self._pages - 1,
+                rows=written,
+                promised=rows,
+            )
         writer.close(_outcome_of_part(outcome, f"{self._group_by} {name}", rows, collector))
         self._writer = None
         content_type = self._format.content_type_for(self._options)

@@ -15,7 +15,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from airflow_provider_callreport.api.errors import SettingsError, TableError
+from airflow_provider_callreport.api.table import in_words
 from airflow_provider_callreport.report import Column, Row, Value
+from airflow_provider_callreport.spool import private_file
 
 #: What a user writes into ``s3_key`` or ``filename`` where the group's name goes.
 PLACEHOLDER = "[[ group ]]"
@@ -50,7 +52,7 @@ class GroupSpool:
         self._directory = directory
         self._index = next((index for index, column in enumerate(columns) if column.source == group_by), -1)
         if self._index < 0:
-            labels = ", ".join(column.source for column in columns)
+            labels = in_words(column.source for column in columns)
             raise TableError(f"group_by names {group_by!r}, which is no column of the file; it has {labels}")
         self._group_by = group_by
         self._paths: dict[str, Path] = {}
@@ -72,7 +74,8 @@ class GroupSpool:
                         f"group_by={self._group_by!r} gives more than {MAX_GROUPS} files; "
                         "choose a column with fewer values"
                     )
-                self._paths[name] = self._directory / f"group-{len(self._paths)}"
+                # Emptied: when a report is read again, its first reading has left rows here.
+                self._paths[name] = private_file(self._directory / f"group-{len(self._paths)}")
             with self._paths[name].open("ab") as file:
                 pickle.dump(members, file, protocol=pickle.HIGHEST_PROTOCOL)
             self._rows[name] = self._rows.get(name, 0) + len(members)

@@ -13,6 +13,9 @@ CONNECTION_TYPE = "callreport"
 HOOK_NAME = "DeepCall Call Report"
 DEFAULT_HOST = "v4-api.deepcall.com"
 
+#: Scheme of the assets that stand for a report of the API: ``callreport://host/report``.
+ASSET_SCHEME = "callreport"
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionField:
@@ -105,6 +108,25 @@ CONNECTION_FIELDS: tuple[ConnectionField, ...] = (
 #: Extras that are read but are not in the form: they are for unusual accounts and for tests.
 FURTHER_EXTRAS = ("max_response_bytes", "endpoints", "cursor_page", "use_cursor")
 
+#: Section of Airflow's configuration, with the options that say where links lead: name -> (description, example).
+CONFIG_SECTION = "callreport"
+LINK_OPTIONS: dict[str, tuple[str, str]] = {
+    "file_url": (
+        "Where a person finds a delivered file, instead of the AWS console: for MinIO and others. {bucket} and {key} "
+        "are filled in, and {store}, such as s3://bucket; of several files, {key} is their folder.",
+        "https://minio.example.com/browser/{bucket}/{key}",
+    ),
+    "mail_url": (
+        "Where a person finds a sent mail, by its Message-ID: {message_id} is filled in.",
+        "https://mail.google.com/mail/#search/rfc822msgid:{message_id}",
+    ),
+    "portal_url": (
+        "Where a person finds a report in the vendor's portal. {host} (of the API), {report} (calls or masked_calls), "
+        "{start} and {end} (of the window, in the account's zone, ISO 8601) are filled in.",
+        "https://panel.example.com/reports?from={start}&to={end}",
+    ),
+}
+
 RELABELING = {"login": "User id (userId)", "password": "Token"}
 
 PLACEHOLDERS = {
@@ -128,10 +150,28 @@ def _field_schema(field: ConnectionField) -> dict[str, Any]:
     return schema
 
 
+def _link_option(description: str, example: str) -> dict[str, Any]:
+    return {
+        "description": f"{description}\nAn https:// address; empty for no link.\n",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": example,
+        "default": "",
+    }
+
+
 def get_provider_info() -> dict[str, Any]:
     """Entry point ``apache_airflow_provider``: validated against the ``provider_info.schema.json`` Airflow ships."""
     package = __package__ or "airflow_provider_callreport"
     integration = "DeepCall Call Report"
+    asset_uris = [
+        {
+            "schemes": [ASSET_SCHEME],
+            "handler": f"{package}.assets.sanitize_uri",
+            "factory": f"{package}.assets.report_asset",
+            "to_openlineage_converter": f"{package}.assets.convert_to_openlineage",
+        }
+    ]
     return {
         "package-name": "airflow-provider-callreport",
         "name": "DeepCall Call Report",
@@ -148,8 +188,16 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": integration,
                 "python-modules": [
-                    f"{package}.operators.{module}" for module in ("callreport", "recordings", "exports", "check")
+                    f"{package}.operators.{module}"
+                    for module in ("callreport", "recordings", "exports", "check", "manifest")
                 ],
+            }
+        ],
+        "sensors": [{"integration-name": integration, "python-modules": [f"{package}.sensors.callreport"]}],
+        "triggers": [
+            {
+                "integration-name": integration,
+                "python-modules": [f"{package}.triggers.{module}" for module in ("callreport", "events")],
             }
         ],
         "connection-types": [
@@ -172,4 +220,16 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         ],
+        "extra-links": [f"{package}.links.{link}" for link in ("DeliveredFileLink", "SentMailLink", "PortalLink")],
+        "asset-uris": asset_uris,
+        # The name of the same in Airflow 2.
+        "dataset-uris": asset_uris,
+        "config": {
+            CONFIG_SECTION: {
+                "description": "Links of the DeepCall Call Report provider in Airflow's UI.",
+                "options": {name: _link_option(*option) for name, option in LINK_OPTIONS.items()},
+            }
+        },
+        # The commands `airflow callreport ...`; Airflow before 3.2 does not look at this key.
+        "cli": [f"{package}.cli.definition.get_callreport_cli_commands"],
     }

@@ -56,6 +56,6 @@ def part_names(nodes: Sequence[str]) -> list[str]:
 
 def _safe(text: str) -> str:
     """An id as a part of a key: another id never becomes the same."""
-    return _UNSAFE.sub(lambda match: "".join(f"~{byte:02x}" for byte in match[0].encode()), text).replace(
-        "..", "~2e~2e"
-    )
+    return _UNSAFE.sub(
+        lambda match: "".join(f"~{byte:02x}" for byte in match[0].encode("utf-8", "surrogatepass")), text
+    ).replace("..", "~2e~2e")

@@ -34,6 +34,7 @@ from airflow_provider_callreport.api.errors import (
     RecordingsMissingError,
     ReportChangedError,
     TableError,
+    one_line,
 )
 from airflow_provider_callreport.api.filters import TITLES, Window, filters_in_words
 from airflow_provider_callreport.api.paging import ROUNDS_WAIT, Page, Proof, ReportReader
@@ -53,7 +54,7 @@ from airflow_provider_callreport.report import (
     Row,
     RunIdentity,
 )
-from airflow_provider_callreport.spool import spool_directory
+from airflow_provider_callreport.spool import private_file, spool_directory
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -157,6 +158,7 @@ class RecordingsSummary:
         calls: calls by status: those of a call with several recordings count once, by the worst.
         manifest: the manifest.
         manifest_uri: where it is.
+        manifest_new: False when another run had written the same manifest, and it was left as it is.
     """
 
     info: ReportInfo
@@ -167,6 +169,7 @@ class RecordingsSummary:
     calls: Mapping[Status, int]
     manifest: ExportedFile
     manifest_uri: str
+    manifest_new: bool = True
 
     def to_xcom(self) -> dict[str, Any]:
         """The small dict that the operator returns."""
@@ -178,7 +181,7 @@ class RecordingsSummary:
                 "timezone": self.info.timezone,
             },
             "calls": self.proof.rows,
-            "reported_total": self.proof.reported_total,
+            "reported_total": _outcome(self.proof).total_to_compare,
             "recordings": self.recordings,
             "bytes": self.bytes,
             "copied": self.copied,
@@ -235,9 +238,9 @@ def copy_recordings(client: CallReportClient, request: RecordingsRequest, *, run
                 for entries in copier.copied(_read_calls(calls)):
                     tally.add(entries)
                     manifest.write(entries)
-                    if request.on_incomplete == "fail" and len(tally.troubles) >= _MAX_FAILURES:
+                    if request.on_incomplete == "fail" and tally.in_trouble >= _MAX_FAILURES:
                         raise tally.error(proof.rows, stopped=True)
-            if tally.troubles and request.on_incomplete == "fail":
+            if tally.in_trouble and request.on_incomplete == "fail":
                 raise tally.error(proof.rows)
             file = manifest.close(proof)
         except BaseException:
@@ -253,9 +256,17 @@ def copy_recordings(client: CallReportClient, request: RecordingsRequest, *, run
         )
         delivered = place.deliver(file, info=request.info(), outcome=_outcome(proof), run=run)
     summary = RecordingsSummary(
-        request.info(), proof, tally.recordings, tally.bytes, tally.copied, tally.calls, file, delivered.uri
+        request.info(),
+        proof,
+        tally.recordings,
+        tally.bytes,
+        tally.copied,
+        tally.calls,
+        file,
+        delivered.uri,
+        manifest_new=delivered.status.value != "unchanged",
     )
-    for trouble in tally.troubles[:_MAX_FAILURES]:
+    for trouble in tally.troubles:
         log.warning("%s", trouble)
     log.info(
         "%d calls, %d recordings in place (%d copied now, %d bytes in all), calls by status: %s; manifest %s",
@@ -282,7 +293,7 @@ def _list_calls(client: CallReportClient, request: RecordingsRequest, path: Path
             rounds_wait=request.rounds_wait,
         )
         try:
-            with path.open("w", encoding="utf-8") as file:
+            with private_file(path).open("w", encoding="utf-8") as file:
                 table = Table(request.window.zone)
                 for page in reader.pages():
                     _note_calls(table, page, file)
@@ -386,7 +397,7 @@ class _Copier:
     def _recording(self, name: str, call: str, part: str, recording: Recording) -> _Entry:
         request = self._request
         entry = _Entry(call, Status.STORED, part, fill_key(request.s3_key, call, part))
-        mark = {"call": quote(call, safe=""), "part": quote(part, safe="")}
+        mark = {name: quote(text, safe="", errors="surrogatepass") for name, text in (("call", call), ("part", part))}
         extra = request.s3_extra_args
         place = RecordingObject(
             request.s3_bucket,
@@ -396,7 +407,7 @@ class _Copier:
             if_exists="fail" if request.if_exists == "skip" else "replace",
             extra_args={**extra, "Metadata": {**extra.get("Metadata", {}), **mark}},
         )
-        what = f"the recording of call {call}, part {part}"
+        what = f"the recording of call {one_line(call)}, part {one_line(part)}"
         url = recording.stream_url(self._client.settings.base_url)
         path = self._directory / f"{name}.mp3"
         try:
@@ -466,13 +477,18 @@ class _ManifestFile:
 
 
 class _Tally:
-    """What the entries come to."""
+    """What the entries come to. Of the troubles the first `_MAX_FAILURES` are kept, for messages; all are counted."""
 
     def __init__(self) -> None:
         self.calls: dict[Status, int] = {}
         self.recordings = self.bytes = self.copied = 0
         self.missing = self.failed = 0
         self.troubles: list[str] = []
+
+    @property
+    def in_trouble(self) -> int:
+        """How many recordings are missing or failed."""
+        return self.missing + self.failed
 
     def add(self, entries: Sequence[_Entry]) -> None:
         worst = max((entry.status for entry in entries), key=list(Status).index)
@@ -485,11 +501,12 @@ class _Tally:
             elif entry.reason:
                 self.missing += entry.status is Status.MISSING
                 self.failed += entry.status is Status.FAILED
-                self.troubles.append(f"call {entry.call}: {entry.reason}")
+                if len(self.troubles) < _MAX_FAILURES:
+                    self.troubles.append(f"call {one_line(entry.call)}: {entry.reason}")
 
     def error(self, calls: int, *, stopped: bool = False) -> RecordingsMissingError:
         shown = "; ".join(self.troubles[:3])
-        more = f"; and {len(self.troubles) - 3} more" if len(self.troubles) > 3 else ""
+        more = f"; and {self.in_trouble - 3} more" if self.in_trouble > 3 else ""
         how = "it was stopped after" if stopped else "there are"
         return RecordingsMissingError(
             f"the recordings of {calls} calls are not all in place: {how} {self.missing} missing and {self.failed} "

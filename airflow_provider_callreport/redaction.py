@@ -5,8 +5,11 @@ Four rules hold for every mode:
 - A redacted column that the report does not have is an error. The privacy officer asked for a column by name; a renamed
   column must not slip through.
 - What does not look like a phone number is hidden whole: the modes fail closed.
-- The number of a redacted cell is hidden in the other text cells of its row as well, however it is spelled there:
-  recordings and details often carry the caller's number in their names.
+- What a redacted cell says is hidden in the other text cells of its row as well: recordings and details often carry
+  the caller's number in their names. A number of eight digits or more is found however it is spelled there, another
+  text of eight characters or more as it is. Only text is looked for: an amount, a duration or a time that was read as
+  such is no phone number, and in other cells the same digits mean something else (a file's name begins with its date).
+  What stands in such a column and could not be read as its kind is text, and is looked for.
 - Empty cells stay empty.
 """
 
@@ -22,7 +25,7 @@ from typing import Any
 
 from airflow_provider_callreport.api.errors import SettingsError, TableError
 from airflow_provider_callreport.api.phone_numbers import international
-from airflow_provider_callreport.api.table import base_label
+from airflow_provider_callreport.api.table import base_label, in_words
 from airflow_provider_callreport.report import Column, ColumnKind, Row, Value
 
 #: What users may type in ``redact={label: mode}``.
@@ -32,7 +35,10 @@ MODES = ("last4", "drop", "hmac")
 HIDDEN = "***"
 
 _PHONE = re.compile(r"[+(]?[\d*xX][\d*xX ().\-/]*")
-_GAP = r"[ ().\-]{0,2}"
+#: What people put between the digits of a number: blanks, brackets, dots, strokes, and the hyphens of typography.
+_SEPARATORS = " -.()/\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2212"
+_ASCII_SEPARATORS = "".join(filter(str.isascii, _SEPARATORS))
+_GAP = rf"[{re.escape(_SEPARATORS)}]{{0,2}}"
 #: Fewer digits than this are no subscriber number: showing four of them would show nearly all.
 _MIN_DIGITS = 8
 _DIGITS = re.compile(rf"\d{{{_MIN_DIGITS},}}")
@@ -92,7 +98,7 @@ class Redactor:
         for label in redact:
             if label not in known:
                 raise TableError(
-                    f"redact names {label!r}, which the report does not have; it has {', '.join(labels)}. "
+                    f"redact names {label!r}, which the report does not have; it has {in_words(labels)}. "
                     "Nothing was exported, because an unredacted column might have left"
                 )
         if "hmac" in redact.values() and not hmac_secret:
@@ -102,9 +108,8 @@ class Redactor:
         for index, column in enumerate(columns):
             mode = redact.get(column.source) or redact.get(base_label(column.source))
             if mode in ("last4", "hmac") and column.kind is not ColumnKind.TEXT:
-                raise SettingsError(
-                    f"redact has {mode!r} for {column.source!r}, a {column.kind.value} column; allowed is drop"
-                )
+                name = in_words((column.source,))
+                raise SettingsError(f"redact has {mode!r} for {name!r}, a {column.kind.value} column; allowed is drop")
             if mode:
                 self._modes[index] = _mode(mode, hmac_secret)
             if mode != "drop" and (keep is None or index < keep):
@@ -127,9 +132,9 @@ class Redactor:
             value = row[index]
             if value is None:
                 continue
-            text = str(value)
-            self._hide_elsewhere(row, text)
-            row[index] = mode(text)
+            if isinstance(value, str):
+                self._hide_elsewhere(row, value)
+            row[index] = mode(str(value))
         return row if self._all_kept else [row[index] for index in self._kept]
 
     def _hide_elsewhere(self, row: list[Value], text: str) -> None:
@@ -156,7 +161,9 @@ def _without(cell: str, numbers: Sequence[str], text: str) -> str:
 def _compact(text: str) -> str:
     """Text without what people put between digits."""
     # Not `str.translate`: on text that is not ASCII it takes ten times as long.
-    return text.replace(" ", "").replace("-", "").replace(".", "").replace("(", "").replace(")", "")
+    for separator in _ASCII_SEPARATORS if text.isascii() else _SEPARATORS:
+        text = text.replace(separator, "")
+    return text
 
 
 @lru_cache(maxsize=4096)

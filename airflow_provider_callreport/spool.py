@@ -1,4 +1,4 @@
-"""The private directory in which a file is made before anybody may see it."""
+"""The private directory, and the private files in it, in which a report is made before anybody may see it."""
 
 from __future__ import annotations
 
@@ -43,6 +43,22 @@ def spool_directory() -> Iterator[Path]:
         _remove(new, path)
         if lock is not None:
             os.close(lock)
+
+
+def private_file(path: Path) -> Path:
+    """Make an empty file that its owner alone may read and write (mode 0600), whatever the umask.
+
+    A writer that opens it afterwards keeps the mode. The directory is closed to others already; this is for the day
+    when somebody copies or moves a file out of it.
+
+    Args:
+        path: in a spool directory; a file that is there is emptied.
+
+    Returns:
+        The same path.
+    """
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+    return path
 
 
 def _remove(*paths: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome
+from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome
 
 #: Bytes of JSON that the summary may have, whatever the report (it is a row in Airflow's database): 4 KB, less what the
 #: counts of omitted entries take.
@@ -21,7 +21,7 @@ class FileSummary:
     Attributes:
         file: the file.
         uri: ``s3://bucket/key``, or None when it went by mail only.
-        status: ``"written"``, ``"already_there"`` or ``"skipped"`` at ``uri``; None without ``uri``.
+        status: ``"written"``, ``"unchanged"``, ``"already_there"`` or ``"skipped"`` at ``uri``; None without ``uri``.
     """
 
     file: ExportedFile
@@ -53,6 +53,7 @@ class ExportSummary:
         emailed_to: addresses that got the mail.
         message_id: the mail's Message-ID, or None.
         skipped: True when the report was empty and ``empty="skip"``.
+        schema: the columns that `columns` names, with their types and the API's own labels.
     """
 
     info: ReportInfo
@@ -65,13 +66,14 @@ class ExportSummary:
     emailed_to: Sequence[str] = ()
     message_id: str | None = None
     skipped: bool = field(default=False)
+    schema: Sequence[Column] = ()
 
     def to_xcom(self) -> dict[str, Any]:
         """The small dict that the operators return: under `MAX_XCOM_BYTES` of JSON, without a row's content.
 
-        The report is proved whole when ``rows`` equals ``reported_total``. When many columns, files or recipients would
-        make the dict larger, their lists are cut, the longest first, and ``columns_omitted``, ``files_omitted`` or
-        ``emailed_to_omitted`` says by how many entries.
+        The report is proved whole when, and only when, ``rows`` equals ``reported_total``. When many columns, files or
+        recipients would make the dict larger, their lists are cut, the longest first, and ``columns_omitted``,
+        ``files_omitted`` or ``emailed_to_omitted`` says by how many entries.
         """
         info, outcome = self.info, self.outcome
         value: dict[str, Any] = {
@@ -83,7 +85,7 @@ class ExportSummary:
                 "timezone": info.timezone,
             },
             "rows": outcome.rows,
-            "reported_total": outcome.reported_total,
+            "reported_total": outcome.total_to_compare,
             "pages": self.pages,
             "duplicates_dropped": self.duplicates_dropped,
             "columns": list(self.columns),

@@ -1,16 +1,19 @@
-"""One measured job in a fresh process: prints a line of JSON with rows, seconds and peak memory.
+"""One measured job in a fresh process: prints a line of JSON with rows, seconds, CPU seconds and peak memory.
 
 The jobs:
 
-``ours``         this package: pages -> ledger -> typing -> file -> sha256 -> checked upload
-``pandas``       the obvious task: requests in a loop, a DataFrame, ``to_csv``/``to_excel``, boto3 ``upload_file``
-``bare``         the floor: requests, json, csv.writer, boto3 ``upload_file``; no check of anything
-``fetch``        only the reading half of ``ours``
-``fetch4``       the same with four pages under way at once
-``write``        only the writing half of ``ours``, from pages that were read before the clock starts
-``export``       ``ours`` without S3, so without Airflow: for memory
+``ours``           this package: pages -> ledger -> typing -> file -> sha256 -> checked upload
+``ours4``          the same with four pages under way at once
+``pandas``         the obvious task: requests in a loop, a DataFrame, ``to_csv``/``to_excel``, boto3 ``upload_file``
+``http_operator``  Airflow's ``HttpOperator`` with a pagination function; a response filter writes the file
+``bare``           requests, json, csv.writer, boto3 ``upload_file``; no check of anything
+``floor``          a bare socket, a bare JSON decode, a bare csv.writer: what this machine can do at all; no upload
+``fetch``          only the reading half of ``ours``
+``fetch4``         the same with four pages under way at once
+``write``          only the writing half of ``ours``, from pages that were read before the clock starts
+``export``         ``ours`` without S3, so without Airflow: for memory
 
-Imports are done before the clock starts, so that a job's seconds are the job's.
+``dlt_job.py`` is the job by dlt. Imports are done before the clock starts, so that a job's seconds are the job's.
 """
 
 from __future__ import annotations
@@ -19,50 +22,59 @@ import argparse
 import csv
 import json
 import os
-import resource
+import socket
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from importlib import import_module
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-BUCKET = "benchmark"
+from benchmarks.measuring import measure
+from benchmarks.servers import BUCKET
+
 ZONE = ZoneInfo("Asia/Kolkata")
 DAY = datetime(2026, 1, 31, tzinfo=ZONE)
+FILTER = {"dtGte": "2026-01-31 00:00:00", "dtLte": "2026-01-31 23:59:59"}
+PAGE_SIZE = 100
+PATH = "/api/v2/CallReport/list"
 
 
-def client(servers: dict[str, str]) -> Any:
+def client(servers: dict[str, Any]) -> Any:
     from airflow_provider_callreport.api.client import CallReportClient
     from airflow_provider_callreport.api.settings import settings_from_connection
 
     settings, _ = settings_from_connection(
-        host=servers["api"], port=None, scheme=None, login=servers["user"], password=servers["token"], extra={}
+        host=servers["api"],
+        port=None,
+        scheme=None,
+        login=servers["user"],
+        password=servers["token"],
+        extra={"page_size": servers.get("page_size", PAGE_SIZE), **servers.get("extra", {})},
     )
     return CallReportClient(settings)
 
 
-def request(file_format: str) -> Any:
+def request(file_format: str, concurrency: int = 1) -> Any:
     from airflow_provider_callreport.api.filters import Window
     from airflow_provider_callreport.export import ExportRequest
     from airflow_provider_callreport.formats import FORMATS
 
     options = FORMATS[file_format].check_options({})
     return ExportRequest(
-        "calls", Window(DAY, DAY + timedelta(days=1), ZONE), file_format=file_format, format_options=options
+        "calls",
+        Window(DAY, DAY + timedelta(days=1), ZONE),
+        file_format=file_format,
+        format_options=options,
+        concurrency=concurrency,
+        rounds_wait=(0, 0, 0),
     )
 
 
-def ours(servers: dict[str, str], file_format: str) -> Callable[[], int]:
-    os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(
-        {
-            "conn_type": "aws",
-            "login": "testing",
-            "password": "testing",
-            "extra": {"endpoint_url": servers["s3"], "region_name": "us-east-1"},
-        }
-    )
+def ours(servers: dict[str, Any], file_format: str, concurrency: int = 1) -> Callable[[], int]:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
     from airflow_provider_callreport.delivery.s3 import S3Destination
@@ -70,46 +82,42 @@ def ours(servers: dict[str, str], file_format: str) -> Callable[[], int]:
     from airflow_provider_callreport.formats import FORMATS
     from airflow_provider_callreport.report import RunIdentity
 
+    in_airflow(servers)
     FORMATS[file_format].load()
-    bucket(S3Hook("aws_default").get_conn())
+    S3Hook("aws_default").get_conn()
     run = RunIdentity("benchmark", "ours", "run")
-    api = client(servers)
-    return lambda: export_report(api, request(file_format), run=run, s3=S3Destination(BUCKET, "ours")).outcome.rows
+    api, wanted = client(servers), request(file_format, concurrency)
+    target = S3Destination(BUCKET, f"ours/calls.{file_format}")
+    return lambda: export_report(api, wanted, run=run, s3=target).outcome.rows
 
 
-def export(servers: dict[str, str], file_format: str) -> Callable[[], int]:
-    from airflow_provider_callreport.export import _make_files
+def ours4(servers: dict[str, Any], file_format: str) -> Callable[[], int]:
+    return ours(servers, file_format, concurrency=4)
+
+
+def export(servers: dict[str, Any], file_format: str) -> Callable[[], int]:
+    from airflow_provider_callreport.export import export_report
     from airflow_provider_callreport.formats import FORMATS
-    from airflow_provider_callreport.spool import spool_directory
+    from airflow_provider_callreport.report import RunIdentity
 
     FORMATS[file_format].load()
-    api, wanted = client(servers), request(file_format)
-
-    def job() -> int:
-        with spool_directory() as directory:
-            rows: int = _make_files(api, wanted, wanted.info(), directory, wants_figures=False).outcome.rows
-        return rows
-
-    return job
+    api, wanted, run = client(servers), request(file_format), RunIdentity("benchmark", "export", "run")
+    return lambda: export_report(api, wanted, run=run).outcome.rows
 
 
-def fetch(servers: dict[str, str], file_format: str) -> Callable[[], int]:
+def fetch(servers: dict[str, Any], file_format: str, concurrency: int = 1) -> Callable[[], int]:
     from airflow_provider_callreport.api.paging import ReportReader
 
     wanted = request(file_format)
-    reader = ReportReader(client(servers), "calls", {}, wanted.window)
+    reader = ReportReader(client(servers), "calls", {}, wanted.window, concurrency=concurrency)
     return lambda: sum(len(page.records) for page in reader.pages())
 
 
-def fetch4(servers: dict[str, str], file_format: str) -> Callable[[], int]:
-    from airflow_provider_callreport.api.paging import ReportReader
-
-    wanted = request(file_format)
-    reader = ReportReader(client(servers), "calls", {}, wanted.window, concurrency=4)
-    return lambda: sum(len(page.records) for page in reader.pages())
+def fetch4(servers: dict[str, Any], file_format: str) -> Callable[[], int]:
+    return fetch(servers, file_format, concurrency=4)
 
 
-def write(servers: dict[str, str], file_format: str) -> Callable[[], int]:
+def write(servers: dict[str, Any], file_format: str) -> Callable[[], int]:
     from airflow_provider_callreport.api.paging import ReportReader
     from airflow_provider_callreport.api.table import Table
     from airflow_provider_callreport.formats import FORMATS
@@ -135,30 +143,32 @@ def write(servers: dict[str, str], file_format: str) -> Callable[[], int]:
     return job
 
 
-def _obvious_pages(servers: dict[str, str]) -> Any:
+def body(servers: dict[str, Any]) -> dict[str, Any]:
+    size = servers.get("page_size", PAGE_SIZE)
+    return {"userId": servers["user"], "token": servers["token"], "filter": FILTER, "sz": size, "page": 0}
+
+
+def _next_body(asked: dict[str, Any], answer: dict[str, Any], cursor: bool) -> dict[str, Any] | None:
     """What is written in a task again and again: no look at status, code, total or repeated pages."""
+    if not answer["data"]:
+        return None
+    if not cursor:
+        return {**asked, "page": asked["page"] + 1}
+    return {**asked, "sAftr": answer["sAftr"]} if answer.get("sAftr") else None
+
+
+def _obvious_pages(servers: dict[str, Any]) -> Iterator[dict[str, Any]]:
     import requests
 
-    number = 0
-    while True:
-        answer = requests.post(
-            f"{servers['api']}/api/v2/CallReport/list",
-            json={
-                "userId": servers["user"],
-                "token": servers["token"],
-                "filter": {"dtGte": "2026-01-31 00:00:00", "dtLte": "2026-01-31 23:59:59"},
-                "sz": 100,
-                "page": number,
-            },
-            timeout=30,
-        ).json()
-        if not answer["data"]:
-            return
-        yield answer
-        number += 1
+    asked: dict[str, Any] | None = body(servers)
+    while asked is not None:
+        answer = requests.post(servers["api"] + PATH, json=asked, timeout=30).json()
+        asked = _next_body(asked, answer, servers.get("cursor", False))
+        if answer["data"]:
+            yield answer
 
 
-def pandas(servers: dict[str, str], file_format: str) -> Callable[[], int]:
+def pandas(servers: dict[str, Any], file_format: str) -> Callable[[], int]:
     import pandas as pd
 
     s3 = s3_client(servers)
@@ -175,53 +185,146 @@ def pandas(servers: dict[str, str], file_format: str) -> Callable[[], int]:
                 frame.to_csv(path, index=False)
             else:
                 frame.to_excel(path, index=False)
-            s3.upload_file(str(path), BUCKET, "pandas")
+            s3.upload_file(str(path), BUCKET, f"pandas/calls.{file_format}")
         return len(frame)
 
     return job
 
 
-def bare(servers: dict[str, str], file_format: str) -> Callable[[], int]:
-    s3 = s3_client(servers)
+def http_operator(servers: dict[str, Any], _file_format: str) -> Callable[[], int]:
+    # `execute` refuses to run outside of a task runner, unless in unit-test mode.
+    os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
+    os.environ["AIRFLOW_CONN_HTTP_DEFAULT"] = json.dumps({"conn_type": "http", "host": servers["api"]})
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    from airflow.providers.http.operators.http import HttpOperator
 
-    def job() -> int:
+    # What the operator imports while it runs.
+    for module in ("airflow.providers.http.hooks.http", "airflow.utils.operator_helpers"):
+        import_module(module)
+    in_airflow(servers)
+
+    def following(response: Any) -> dict[str, Any] | None:
+        asked = _next_body(json.loads(response.request.body), response.json(), servers.get("cursor", False))
+        return None if asked is None else {"data": json.dumps(asked)}
+
+    def write(responses: list[Any]) -> int:
         count = 0
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory, "calls.csv")
             with path.open("w", newline="") as file:
-                writer = csv.writer(file)
-                for answer in _obvious_pages(servers):
-                    columns = answer["columnArr"]
-                    if not count:
-                        writer.writerow(columns.values())
-                    for row in answer["data"]:
-                        writer.writerow([row[key] for key in columns])
-                        count += 1
-            s3.upload_file(str(path), BUCKET, "bare")
+                count = _write_csv(file, (response.json() for response in responses))
+            S3Hook("aws_default").load_file(path, "http_operator/calls.csv", BUCKET, replace=True)
+        return count
+
+    operator = HttpOperator(
+        task_id="calls",
+        endpoint=PATH,
+        data=json.dumps(body(servers)),
+        headers={"Content-Type": "application/json"},
+        pagination_function=following,
+        response_filter=write,
+    )
+    return lambda: int(operator.execute({}))
+
+
+def bare(servers: dict[str, Any], _file_format: str) -> Callable[[], int]:
+    s3 = s3_client(servers)
+
+    def job() -> int:
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory, "calls.csv")
+            with path.open("w", newline="") as file:
+                count = _write_csv(file, _obvious_pages(servers))
+            s3.upload_file(str(path), BUCKET, "bare/calls.csv")
         return count
 
     return job
 
 
-def s3_client(servers: dict[str, str]) -> Any:
+def floor(servers: dict[str, Any], _file_format: str) -> Callable[[], int]:
+    return lambda: _to_temporary_csv(_floor_pages(servers))
+
+
+def _floor_pages(servers: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    place = urlsplit(servers["api"])
+    asked, number = body(servers), 0
+    with socket.create_connection((place.hostname, place.port or 80)) as wire, wire.makefile("rb") as lines:
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while True:
+            content = json.dumps({**asked, "page": number}).encode()
+            head = f"POST {PATH} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Length: {len(content)}\r\n\r\n"
+            wire.sendall(head.encode() + content)
+            length = 0
+            while (line := lines.readline()) != b"\r\n":
+                if line[:15].lower() == b"content-length:":
+                    length = int(line[15:])
+            answer = json.loads(lines.read(length))
+            if not answer["data"]:
+                return
+            yield answer
+            number += 1
+
+
+def _to_temporary_csv(answers: Iterator[dict[str, Any]]) -> int:
+    with tempfile.TemporaryFile("w", newline="", encoding="utf-8") as file:
+        return _write_csv(file, answers)
+
+
+def _write_csv(file: Any, answers: Iterator[dict[str, Any]]) -> int:
+    writer, count = csv.writer(file), 0
+    for answer in answers:
+        columns, rows = answer["columnArr"], answer["data"]
+        if not count:
+            writer.writerow(columns.values())
+        writer.writerows(map(itemgetter(*columns), rows))
+        count += len(rows)
+    return count
+
+
+def in_airflow(servers: dict[str, Any]) -> None:
+    """What Airflow does before a task's own code runs: plugins are loaded. And the connection to S3."""
+    import_module("airflow.providers.common.compat.lineage.hook").get_hook_lineage_collector()
+    os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(
+        {
+            "conn_type": "aws",
+            "login": "testing",
+            "password": "testing",
+            "extra": {"endpoint_url": servers["s3"], "region_name": "us-east-1"},
+        }
+    )
+
+
+def s3_client(servers: dict[str, Any]) -> Any:
     import boto3
 
-    s3 = boto3.client(
+    return boto3.client(
         "s3",
         endpoint_url=servers["s3"],
         region_name="us-east-1",
         aws_access_key_id="testing",
         aws_secret_access_key="testing",
     )
-    bucket(s3)
-    return s3
 
 
-def bucket(s3: Any) -> None:
-    s3.create_bucket(Bucket=BUCKET)
+def count_s3_requests() -> Callable[[], dict[str, Any]]:
+    """Count the requests that boto3 makes in this process from now on."""
+    from botocore.httpsession import URLLib3Session
+
+    sent: list[str] = []
+    original = URLLib3Session.send
+
+    def send(self: Any, asked: Any) -> Any:
+        sent.append(asked.method)
+        return original(self, asked)
+
+    URLLib3Session.send = send
+    return lambda: {"s3_requests": {method: sent.count(method) for method in sorted(set(sent))}}
 
 
-JOBS = {job.__name__: job for job in (ours, pandas, bare, fetch, fetch4, write, export)}
+#: By name; each makes what is measured and leaves the imports outside of it.
+JOBS: dict[str, Callable[[dict[str, Any], str], Callable[[], int]]] = {
+    job.__name__: job for job in (ours, ours4, pandas, http_operator, bare, floor, fetch, fetch4, write, export)
+}
 
 
 def main() -> None:
@@ -230,19 +333,7 @@ def main() -> None:
     parser.add_argument("format", choices=("csv", "xlsx", "pdf", "jsonl", "parquet"))
     arguments = parser.parse_args()
     job = JOBS[arguments.job](json.loads(os.environ["BENCHMARK_SERVERS"]), arguments.format)
-    cpu, start = time.process_time(), time.perf_counter()
-    rows = job()
-    seconds = time.perf_counter() - start
-    print(
-        json.dumps(
-            {
-                "rows": rows,
-                "seconds": seconds,
-                "cpu": time.process_time() - cpu,
-                "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            }
-        )
-    )
+    measure(job, dict if arguments.job == "export" else count_s3_requests())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The servers of a benchmark, in a process of their own: the stand-in API and S3.
+"""The servers of the benchmarks, in a process of their own: the stand-in API and S3.
 
 Prints one line of JSON with their addresses, then serves until its standard input is closed.
 """
@@ -9,34 +9,29 @@ import argparse
 import json
 import sys
 
-from moto.server import ThreadedMotoServer
-
-from airflow_provider_callreport.sandbox.api_server import SandboxServer
 from airflow_provider_callreport.sandbox.calls import SyntheticCalls
-from airflow_provider_callreport.sandbox.faults import Fault
-from airflow_provider_callreport.sandbox.settings import SandboxSettings
+from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer
+from airflow_provider_callreport.sandbox.settings import SandboxSettings, parse_faults
+
+BUCKET = "benchmark"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls-per-day", type=int, required=True)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--cursor", choices=("none", "top"), default="none")
     arguments = parser.parse_args()
-    settings = SandboxSettings(calls=SyntheticCalls(arguments.calls_per_day))
-    if arguments.latency:
-        settings.faults = [Fault("delay", seconds=arguments.latency)]
-    s3 = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    s3.start()
-    host, port = s3.get_host_and_port()
-    with SandboxServer(settings) as api:
-        print(
-            json.dumps(
-                {"api": api.url, "s3": f"http://{host}:{port}", "user": "sandbox-user", "token": "sandbox-token"}
-            )
-        )
+    settings = SandboxSettings(
+        calls=SyntheticCalls(arguments.calls_per_day),
+        cursor=arguments.cursor,
+        faults=parse_faults([f"delay:seconds={arguments.latency}"] if arguments.latency else []),
+    )
+    with SandboxS3((BUCKET,)) as s3, SandboxServer(settings) as api:
+        where = {"api": api.url, "s3": s3.url, "user": settings.user_id, "token": settings.token}
+        sys.stdout.write(json.dumps(where) + "\n")
         sys.stdout.flush()
         sys.stdin.read()
-    s3.stop()
 
 
 if __name__ == "__main__":

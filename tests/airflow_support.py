@@ -94,6 +94,22 @@ class TaskEvidence:
 
 
 @dataclass(frozen=True)
+class AssetEvent:
+    """One event of an asset (Airflow 2: dataset) in Airflow's database.
+
+    Attributes:
+        dag_id, task_id: the task that made it.
+        uri: the asset's address; what it has instead of one is its name.
+        extra: what the event says.
+    """
+
+    dag_id: str
+    task_id: str
+    uri: str
+    extra: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What a run left behind.
 
@@ -118,6 +134,23 @@ class Evidence:
     def task(self, dag_id: str, task_id: str, map_index: int = -1) -> TaskEvidence:
         """One task instance."""
         return self.tasks[dag_id, task_id, map_index]
+
+    def asset_events(self, dag_id: str) -> list[AssetEvent]:
+        """The events of the tasks of a Dag, oldest first."""
+        name = "asset" if AIRFLOW >= (3, 0) else "dataset"
+        query = (
+            f"select source_dag_id, source_task_id, uri, e.extra from {name}_event e "  # noqa: S608
+            f"join {name} a on a.id = e.{name}_id where source_dag_id = ? order by e.id"
+        )
+        with sqlite3.connect(self.home / "airflow.db") as database:
+            rows = database.execute(query, (dag_id,)).fetchall()
+        return [AssetEvent(dag, task, uri, json.loads(extra)) for dag, task, uri, extra in rows]
+
+    def xcoms(self, dag_id: str, key: str) -> dict[str, Any]:
+        """The XComs of a Dag under a key, by task."""
+        with sqlite3.connect(self.home / "airflow.db") as database:
+            rows = database.execute("select task_id, value from xcom where dag_id = ? and key = ?", (dag_id, key))
+            return {task_id: json.loads(value) for task_id, value in rows}
 
 
 def once_a_session(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], T]) -> T:
@@ -167,7 +200,7 @@ def run_dags(
         debug_log: log everything at DEBUG; ``debug.log`` in the run's directory then has it as well.
     """
     home, temp, dags = directory / "home", directory / "temp", directory / "dags"
-    shutil.copytree(_empty_home(tmp_path_factory), home)
+    shutil.copytree(empty_home(tmp_path_factory), home)
     for folder in (temp, dags):
         folder.mkdir()
     files = [str(shutil.copy(_HERE / "airflow_dags" / name, dags)) for name in dag_files]
@@ -200,7 +233,7 @@ def run_dags(
         log = _run(
             [str(_HERE / "airflow_runner.py"), str(job)],
             {
-                **_airflow_environment(home),
+                **airflow_environment(home),
                 "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
                 "TMPDIR": str(temp),
                 **{f"AIRFLOW_CONN_{name.upper()}": value for name, value in connections.items()},
@@ -220,18 +253,19 @@ def run_dags(
     )
 
 
-def _empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An ``AIRFLOW_HOME`` with a migrated database and nothing in it."""
 
     def migrate(directory: Path) -> Path:
         home = directory / "home"
-        _run(["-m", "airflow", "db", "migrate"], _airflow_environment(home))
+        _run(["-m", "airflow", "db", "migrate"], airflow_environment(home))
         return home
 
     return once_a_session(tmp_path_factory, "empty-home", migrate)
 
 
-def _airflow_environment(home: Path) -> dict[str, str]:
+def airflow_environment(home: Path) -> dict[str, str]:
+    """Variables of a process that is to use an ``AIRFLOW_HOME`` of its own, and nothing of the caller's Airflow."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTEST"))},
         "AIRFLOW_HOME": str(home),

@@ -12,8 +12,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from airflow_runner import _load
-from crash_support import Run, Site, Stage, start, wait_until
+from airflow_runner import load_dags
+from crash_support import Run, Site, start
 
 DAG_ID, TASK_ID = "crash", "export"
 
@@ -38,23 +38,9 @@ class Deployment:
         return self.folder / "tmp"
 
 
-class TaskRun(Run):
-    """A process of a worker. Long before the operator begins, it says that Airflow has begun."""
-
-    _asked_before = 0
-
-    def _wait_for(self, stage: Stage) -> None:
-        if stage is Stage.READING:
-            self._asked_before = len(self.site.api.requests)
-            super()._wait_for(stage)
-            wait_until(lambda: len(self.site.api.requests) > self._asked_before)
-        else:
-            super()._wait_for(stage)
-
-
 def start_first_try(site: Site, deployment: Deployment, logical_date: datetime) -> Run:
     """Start the first try of the task in a new Dag run."""
-    return start(site, deployment.folder, _first_try, deployment, logical_date, kind=TaskRun)
+    return start(site, deployment.folder, _first_try, deployment, logical_date)
 
 
 def start_next_tries(site: Site, deployment: Deployment, logical_dates: Sequence[datetime]) -> Run:
@@ -104,7 +90,7 @@ def _join(deployment: Deployment, environment: Mapping[str, str]) -> Any:
     settings: Any = import_module("airflow.settings")
     settings.configure_vars()
     settings.configure_orm()
-    return _load(deployment.dag_file)[DAG_ID]
+    return load_dags(deployment.dag_file)[DAG_ID]
 
 
 def _with_instance(logical_date: datetime, use: Callable[[Any, Any], str]) -> str:

@@ -21,11 +21,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from enum import StrEnum
-from itertools import pairwise
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -55,8 +54,8 @@ SITE_VARIABLE = "CALLREPORT_CRASH_SITE"
 #: Instead of the SHA-256 of what is not there.
 NOTHING = "nothing"
 
-#: A process that takes longer than this hangs.
-PATIENCE = 60
+#: A process that takes longer than this hangs; seconds, for a machine that has much else to do.
+PATIENCE = 200
 
 
 class Terminated(BaseException):
@@ -158,39 +157,45 @@ class Site:
 def slow_site() -> Iterator[Site]:
     """Servers that take their time."""
     settings = SandboxSettings(calls=SyntheticCalls(CALLS), faults=[Fault("delay", seconds=PAGE_SECONDS)])
-    with (
-        SandboxServer(settings) as api,
-        SandboxS3(["reports"]) as s3,
-        SandboxSmtp() as smtp,
-        SlowLine(s3.host, s3.port) as s3_line,
-        SlowLine(smtp.host, smtp.port) as smtp_line,
-    ):
-        environment = connections(api, s3, smtp, s3_line, smtp_line)
-        yield Site(api, s3, smtp, fork_server(environment))
+    with SandboxServer(settings) as api, SandboxS3(["reports"]) as s3, SandboxSmtp() as smtp, ExitStack() as open_lines:
+        lines = slow_lines(api, s3, smtp)
+        for line in lines.values():
+            open_lines.callback(line.close)
+        yield Site(api, s3, smtp, fork_server(connections(lines, api, s3, smtp)))
+
+
+def slow_lines(api: SandboxServer, s3: SandboxS3, smtp: SandboxSmtp) -> dict[Stage, SlowLine]:
+    """A line to each server; what S3 and SMTP get is slow."""
+    return {
+        Stage.READING: SlowLine(api.host, api.port, count_answers=True),
+        Stage.S3: SlowLine(s3.host, s3.port),
+        Stage.MAIL: SlowLine(smtp.host, smtp.port),
+    }
 
 
 def connections(
-    api: SandboxServer, s3: SandboxS3, smtp: SandboxSmtp, s3_line: SlowLine, smtp_line: SlowLine
+    lines: Mapping[Stage, SlowLine], api: SandboxServer, s3: SandboxS3, smtp: SandboxSmtp
 ) -> dict[str, str]:
-    """Airflow's variables for the servers, S3 and SMTP over slow lines."""
+    """Airflow's variables for the servers, each over its line."""
+    urls = {stage: f"http://{line.host}:{line.port}" for stage, line in lines.items()}
+    api_fields, smtp_fields = json.loads(api.connection_json(page_size=PAGE)), json.loads(smtp.connection_json())
+    mail_line = lines[Stage.MAIL]
     return {
-        "AIRFLOW_CONN_CALLREPORT_DEFAULT": api.connection_json(page_size=PAGE),
-        "AIRFLOW_CONN_AWS_DEFAULT": s3.connection_json(endpoint_url=f"http://{s3_line.host}:{s3_line.port}"),
-        "AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(
-            {**json.loads(smtp.connection_json()), "host": smtp_line.host, "port": smtp_line.port}
-        ),
+        "AIRFLOW_CONN_CALLREPORT_DEFAULT": json.dumps({**api_fields, "host": urls[Stage.READING]}),
+        "AIRFLOW_CONN_AWS_DEFAULT": s3.connection_json(endpoint_url=urls[Stage.S3]),
+        "AIRFLOW_CONN_SMTP_DEFAULT": json.dumps({**smtp_fields, "host": mail_line.host, "port": mail_line.port}),
     }
 
 
 class Stage(StrEnum):
-    """What an export is about, as it is seen from outside."""
+    """What an export is about, told by the line that it uses. How far it is, is told by the bytes that have passed."""
 
     READING = "reading"
-    """From the beginning to the first byte for S3."""
+    """From the beginning on; bytes that the vendor answers."""
     S3 = "S3"
-    """From there to the first byte for SMTP."""
+    """From the first byte for S3 on; bytes that S3 gets."""
     MAIL = "mail"
-    """From there to the end."""
+    """From the first byte for SMTP on; bytes that SMTP gets."""
 
 
 @dataclass
@@ -198,50 +203,54 @@ class Run:
     """A process that exports, over lines of its own.
 
     Attributes:
-        site: the servers.
         process: it.
         said: what it tells: ``"began"``, and at its end ``"done"`` or the name of the error.
-        lines: by the stage that begins when they are used.
+        lines: by the stage that uses them.
     """
 
-    site: Site
     process: Any
     said: Connection
     lines: Mapping[Stage, SlowLine]
 
-    def kill(self, stage: Stage, seconds: float, number: signal.Signals) -> int:
-        """Send a signal at a moment after a stage has begun, and wait until all is quiet; the exit code."""
-        self._wait_for(stage)
-        self.process.join(seconds)
+    def kill(self, stage: Stage, at: int, number: signal.Signals, *, hold: bool, delay: float = 0) -> int:
+        """Send a signal at a moment, and wait until all is quiet; the exit code.
+
+        Args:
+            stage: the line that is watched.
+            at: how many of its bytes have passed at that moment.
+            number: the signal.
+            hold: let no further byte pass until the signal has struck, however long that takes on a busy machine. The
+                bytes that a killed process has sent and that have not passed are lost, as when its machine goes down.
+            delay: seconds from that moment to the signal.
+        """
+        line = self.lines[stage]
+        if hold:
+            line.hold(at)
+        self.hear()
+        line.wait_for(at, self.process.is_alive)
+        self.process.join(delay)
         with suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
+        killed = number is signal.SIGKILL
+        if killed or stage is Stage.READING:
+            # What cleans up asks the vendor for nothing, but it has something to say to S3 and SMTP.
+            self.process.join(PATIENCE)
+        line.release(cut=hold and killed)
         self._end()
         code: int = self.process.exitcode
         return code
 
-    def watch(self) -> tuple[str, dict[Stage, float]]:
-        """Wait for the end of an undisturbed export; what it said last, and the seconds of each stage."""
-        moments = []
-        for stage in Stage:
-            self._wait_for(stage)
-            moments.append(time.monotonic())
-        word = self.hear()
-        moments.append(time.monotonic())
-        self._end()
-        return word, {stage: end - start for stage, (start, end) in zip(Stage, pairwise(moments), strict=True)}
+    def watch(self) -> tuple[str, dict[Stage, int]]:
+        """Wait for the end of an undisturbed export; what it said last, and the bytes that passed in each stage."""
+        word = self.end()
+        return word, {stage: line.passed for stage, line in self.lines.items()}
 
     def end(self) -> str:
         """Wait for the end of an undisturbed export; what it said last."""
-        self._wait_for(Stage.READING)
+        self.hear()
         word = self.hear()
         self._end()
         return word
-
-    def _wait_for(self, stage: Stage) -> None:
-        if stage is Stage.READING:
-            self.hear()
-        elif not self.lines[stage].used.wait(PATIENCE):
-            raise AssertionError(f"the stage {stage} never begins")
 
     def hear(self) -> str:
         """What the process says next."""
@@ -268,7 +277,7 @@ def fork_server(environment: Mapping[str, str]) -> ForkServerContext:
     return context
 
 
-def start(site: Site, folder: Path, work: Callable[..., None], *arguments: object, kind: type[Run] = Run) -> Run:
+def start(site: Site, folder: Path, work: Callable[..., None], *arguments: object) -> Run:
     """Start a process.
 
     Args:
@@ -277,20 +286,18 @@ def start(site: Site, folder: Path, work: Callable[..., None], *arguments: objec
         work: what it does; a function of a module, with the keyword arguments ``environment`` (how Airflow finds the
             servers) and ``tell`` (where it says ``"began"``, and how it ended).
         arguments: further arguments of ``work``.
-        kind: what is returned.
     """
-    s3_line, smtp_line = SlowLine(site.s3.host, site.s3.port), SlowLine(site.smtp.host, site.smtp.port)
-    environment = connections(site.api, site.s3, site.smtp, s3_line, smtp_line)
+    lines = slow_lines(site.api, site.s3, site.smtp)
     ours, theirs = site.forks.Pipe(duplex=False)
     process = site.forks.Process(
         target=_work,
         args=(folder / "log", work, *arguments),
-        kwargs={"environment": environment, "tell": theirs},
+        kwargs={"environment": connections(lines, site.api, site.s3, site.smtp), "tell": theirs},
         daemon=True,
     )
     process.start()
     theirs.close()
-    return kind(site, process, ours, {Stage.S3: s3_line, Stage.MAIL: smtp_line})
+    return Run(process, ours, lines)
 
 
 def start_export(site: Site, what: Export) -> Run:
@@ -346,6 +353,8 @@ def _work(log: Path, work: Callable[..., None], *arguments: object, **keywords: 
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
+    # New files are as open as they can be, so that what is private is so by its own mode.
+    os.umask(0)
     work(*arguments, **keywords)
 
 
@@ -374,14 +383,6 @@ def interrupt_spools(temp: Path, times: int, *, environment: Mapping[str, str], 
     tell.send(str(left))
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    """Look every few milliseconds."""
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, "it does not come"
-        time.sleep(0.005)
-
-
 def sha256(content: bytes | None) -> str:
     """Its SHA-256, or `NOTHING`."""
     return NOTHING if content is None else hashlib.sha256(content).hexdigest()
@@ -394,60 +395,101 @@ def attachment_sha256(mail: EmailMessage) -> str:
 
 
 class SlowLine:
-    """A TCP line to a server that takes bytes no faster than `BYTES_A_SECOND`, without a buffer to speak of.
+    """A TCP line to a server, without a buffer to speak of, on which the bytes of one direction are counted and held.
 
     So a large request is under way for as long as it would be on a real line, and whoever is killed meanwhile has sent
     a part of it.
 
+    Args:
+        target_host, target_port: where it ends.
+        count_answers: count what the server says. Otherwise what it gets is counted, and takes the line no faster than
+            `BYTES_A_SECOND`.
+
     Attributes:
         host, port: where it begins.
-        used: set by the first connection.
+        passed: bytes that have passed so far.
     """
 
-    def __init__(self, target_host: str, target_port: int) -> None:
-        self.used = threading.Event()
+    def __init__(self, target_host: str, target_port: int, *, count_answers: bool = False) -> None:
+        self.passed = 0
         self._target = (target_host, target_port)
+        self._count_answers = count_answers
         self._pumps: list[threading.Thread] = []
+        self._changed = threading.Condition()
+        self._most: int | None = None
+        self._held = self._cut = False
         self._door = socket.socket()
         # Before listen(), so that connections have it from their first byte on (tcp(7)).
         self._door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)
         self._door.bind(("127.0.0.1", 0))
         self._door.listen()
         self.host, self.port = self._door.getsockname()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
+
+    def hold(self, most: int) -> None:
+        """Let no more than so many bytes pass."""
+        with self._changed:
+            self._most = most
+
+    def release(self, *, cut: bool) -> None:
+        """Let those that are held pass, or none any more."""
+        with self._changed:
+            self._most, self._cut = None, cut
+            self._changed.notify_all()
+
+    def wait_for(self, passed: int, still: Callable[[], bool]) -> None:
+        """Wait until so many bytes have passed, or the next ones are held; no longer than ``still`` says True."""
+        deadline = time.monotonic() + PATIENCE
+        with self._changed:
+            while self.passed < passed and not self._held and still():
+                assert time.monotonic() < deadline, "the bytes do not come"
+                self._changed.wait(0.05)
 
     def close(self) -> None:
         """Take no more connections, and wait until those that there are have ended."""
         with suppress(OSError):
             self._door.shutdown(socket.SHUT_RDWR)  # wakes accept(); close() alone does not
         self._door.close()
+        self._acceptor.join(PATIENCE)
         for pump in self._pumps:
             pump.join(PATIENCE)
-
-    def __enter__(self) -> SlowLine:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._door.accept()
-                self.used.set()
                 server = socket.create_connection(self._target)
-                for source, sink, pace in ((client, server, PIECE / BYTES_A_SECOND), (server, client, 0.0)):
-                    self._pumps.append(threading.Thread(target=_pump, args=(source, sink, pace), daemon=True))
+                for source, sink, counted in (
+                    (client, server, not self._count_answers),
+                    (server, client, self._count_answers),
+                ):
+                    self._pumps.append(threading.Thread(target=self._pump, args=(source, sink, counted), daemon=True))
                     self._pumps[-1].start()
 
-
-def _pump(source: socket.socket, sink: socket.socket, pace: float) -> None:
-    """Move bytes until the source ends, then end both sides."""
-    with suppress(OSError):
-        while data := source.recv(PIECE):
-            time.sleep(pace * len(data) / PIECE)
-            sink.sendall(data)
-    for side in (source, sink):
+    def _pump(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
+        """Move bytes until the source ends or the line is cut, then end both sides."""
+        pace = 1 / BYTES_A_SECOND if counted and not self._count_answers else 0.0
         with suppress(OSError):
-            side.shutdown(socket.SHUT_RDWR)
-    source.close()
+            while data := source.recv(PIECE):
+                time.sleep(pace * len(data))
+                if counted and not self._admit(len(data)):
+                    break
+                sink.sendall(data)
+        for side in (source, sink):
+            with suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
+        source.close()
+
+    def _admit(self, size: int) -> bool:
+        """Wait until so many bytes may pass; False when they never may."""
+        with self._changed:
+            while self._most is not None and self.passed + size > self._most:
+                self._held = True
+                self._changed.notify_all()
+                self._changed.wait()
+            self._held = False
+            if not self._cut:
+                self.passed += size
+                self._changed.notify_all()
+            return not self._cut

@@ -30,6 +30,7 @@ from airflow_provider_callreport.api.errors import (
     IncompleteReportError,
     RedirectError,
     RepeatedPageError,
+    SettingsError,
     TransportError,
     scrub,
 )
@@ -222,6 +223,16 @@ def test_verification_can_be_turned_off(tls_server: ScriptedServer, monkeypatch:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/file")
     with CallReportClient(client_settings(tls_server.url, verify=False)) as client:
         assert ask(client).count == 0
+
+
+@pytest.mark.parametrize("host", ["a..invalid", "a" * 64 + ".invalid"])
+def test_a_host_that_cannot_be_is_a_wrong_setting(host: str) -> None:
+    """Bad input: a name that no resolver takes is the connection's fault, said in our words."""
+    with (
+        CallReportClient(client_settings(f"https://{host}")) as client,
+        pytest.raises(SettingsError, match=rf"Host gives the address https://{host}, which is no usable URL"),
+    ):
+        client.call("list", {}, lambda payload, _: payload)
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import os
 import random
 import re
@@ -43,7 +44,7 @@ from airflow_provider_callreport.delivery.errors import (
 )
 from airflow_provider_callreport.delivery.receipts import DeliveredFile, DeliveryStatus
 from airflow_provider_callreport.delivery.s3 import EXTRA_ARGS, METADATA, S3Destination, run_stamp
-from airflow_provider_callreport.report import ExportedFile, RunIdentity
+from airflow_provider_callreport.report import ExportedFile, ReportInfo, RunIdentity
 
 SMALL = b"Caller Number,Time\r\n" + b"+919876543210,2026-03-13 09:00:00\r\n" * 50
 LARGE = random.Random(7).randbytes(2 * S3Destination.part_bytes + 4_321)
@@ -126,6 +127,7 @@ def test_a_file_arrives_with_its_bytes_type_and_metadata(
         "complete": "yes",
         "sha256": hashlib.sha256(content).hexdigest(),
         "run": run_stamp(RUN),
+        "written-as": head["Metadata"]["written-as"],
     }
     assert sorted(head["Metadata"]) == list(METADATA)
     assert "daily" not in str(head["Metadata"])
@@ -165,7 +167,8 @@ def test_every_part_carries_the_key_of_ones_own(bucket: str, gate: S3Gate, tmp_p
     """D3: with SSE-C the key goes with each part and the completion, not only with the upload's begin."""
     extra = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
     deliver(S3Destination(bucket, "calls.csv", extra_args=extra), exported(tmp_path, LARGE))
-    assert len(gate.requests) == 5
+    # A look, the upload's begin, three parts, the completion.
+    assert len(gate.requests) == 6
     assert all("x-amz-server-side-encryption-customer-key" in request.headers for request in gate.requests)
 
 
@@ -265,6 +268,47 @@ def test_a_retry_of_the_same_run_with_other_bytes_replaces_its_own_object(
     assert result.status is DeliveryStatus.WRITTEN
     assert stored(client, bucket) == SMALL + b"one more\r\n"
     assert gate.requests[-2].headers.get("if-match") == f'"{hashlib.md5(SMALL, usedforsecurity=False).hexdigest()}"'
+
+
+@pytest.mark.parametrize("content", [b"", SMALL, LARGE], ids=["empty", "one request", "parts"])
+def test_replace_leaves_an_object_that_is_the_same(
+    client: Any, bucket: str, gate: S3Gate, tmp_path: Path, content: bytes
+) -> None:
+    """T2: another run with the same bytes sends a HEAD and nothing else; the object keeps the run that wrote it."""
+    destination = S3Destination(bucket, "calls.csv", extra_args={"Metadata": {"Team": "sales"}, "Tagging": "a=b"})
+    file = exported(tmp_path, content)
+    deliver(destination, file)
+    gate.requests.clear()
+    assert deliver(destination, file, OTHER_RUN).status is DeliveryStatus.UNCHANGED
+    assert deliver(destination, file).status is DeliveryStatus.ALREADY_THERE
+    assert [request.method for request in gate.requests] == ["HEAD", "HEAD"]
+    assert client.head_object(Bucket=bucket, Key="calls.csv")["Metadata"]["run"] == run_stamp(RUN)
+
+
+def test_replace_writes_what_differs_in_anything(client: Any, bucket: str, tmp_path: Path) -> None:
+    """T2, D3: other bytes, window, tags or type are written; so is what was edited, with its metadata copied."""
+    place, file = S3Destination(bucket, "calls.csv"), exported(tmp_path, SMALL)
+
+    def again(destination: S3Destination = place, file: ExportedFile = file, info: ReportInfo = INFO) -> DeliveryStatus:
+        return destination.deliver(file, info=info, outcome=OUTCOME, run=OTHER_RUN).status
+
+    assert again() is DeliveryStatus.WRITTEN
+    assert again() is DeliveryStatus.ALREADY_THERE
+    assert again(replace(place, extra_args={"Tagging": "a=b"})) is DeliveryStatus.WRITTEN
+    assert again(file=replace(file, content_type="text/plain")) is DeliveryStatus.WRITTEN
+    assert again(info=replace(INFO, timezone="UTC")) is DeliveryStatus.WRITTEN
+    assert again() is DeliveryStatus.WRITTEN
+    metadata = client.head_object(Bucket=bucket, Key="calls.csv")["Metadata"]
+    client.put_object(Bucket=bucket, Key="calls.csv", Body=SMALL[::-1], Metadata=metadata)
+    assert again() is DeliveryStatus.WRITTEN
+    assert stored(client, bucket) == SMALL
+
+
+def test_replace_writes_where_it_may_not_look(bucket: str, gate: S3Gate, tmp_path: Path) -> None:
+    """D2: s3:PutObject alone is enough for replace; what cannot be seen is written."""
+    gate.before = lambda e: ("403 Forbidden", [], b"") if e["REQUEST_METHOD"] == "HEAD" else None
+    destination, file = S3Destination(bucket, "calls.csv"), exported(tmp_path, SMALL)
+    assert [deliver(destination, file).status for _ in range(2)] == [DeliveryStatus.WRITTEN] * 2
 
 
 def test_an_own_object_that_another_run_replaced_meanwhile_is_not_overwritten(
@@ -392,7 +436,7 @@ def test_without_a_checksum_in_the_answer_the_etag_is_compared(
         for k, v in old_server(request, headers)
     ]
     with pytest.raises(DamagedUploadError):
-        deliver(S3Destination(bucket, "calls.csv"), exported(tmp_path, SMALL))
+        deliver(S3Destination(bucket, "other.csv"), exported(tmp_path, SMALL))
 
 
 def test_a_damaged_object_that_cannot_be_removed_is_named(bucket: str, gate: S3Gate, tmp_path: Path) -> None:
@@ -560,6 +604,18 @@ def test_a_link_works_and_says_when_it_ends(bucket: str, tmp_path: Path) -> None
         assert answer.read() == SMALL
     plain = destination.link(file)
     assert (plain.uri, plain.url, plain.expires_at) == (f"s3://{bucket}/calls.csv", None, None)
+
+
+def test_the_log_of_a_link_has_no_signature(bucket: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """P1: botocore logs signatures at DEBUG; that of an address is all that one needs to read the file."""
+    with caplog.at_level(logging.DEBUG):
+        link = S3Destination(bucket, "calls.csv").link(exported(tmp_path, SMALL), timedelta(hours=1))
+        deliver(S3Destination(bucket, "calls.csv"), exported(tmp_path, SMALL))
+    assert link.url is not None
+    signature = link.url.partition("X-Amz-Signature=")[2].partition("&")[0]
+    assert len(signature) == 64
+    assert signature not in caplog.text
+    assert "botocore.auth" in {record.name for record in caplog.records}, "other signatures are logged as ever"
 
 
 def test_a_link_signed_by_a_session_without_a_known_end_says_so(

@@ -15,12 +15,12 @@ from typing import Any
 
 import pendulum
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from readme_support import code_blocks
 
 import airflow_provider_callreport.operators.callreport  # noqa: F401 - so that only the Dag files' own warnings count
 from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxSmtp
 from tools.demo import RUNS, Delivered
+from tools.run_dags import DagBag
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "example_dags"

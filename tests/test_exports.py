@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from api_support import DAY, api_url, behave, client_of, client_settings, listed, sandbox
@@ -35,6 +36,7 @@ from airflow_provider_callreport.api.exports import (
     fetch_file,
     find_id,
     find_url,
+    holds_secret,
     rename_export,
     request_export,
     shown_answer,
@@ -252,6 +254,16 @@ def test_a_shown_answer_holds_no_secret_and_is_bounded() -> None:
     assert shown["list"] == ["/a?***", 5, True, None]
     assert not re.search("canary|9876501234", json.dumps(shown))
     assert len(json.dumps(shown_answer(["x" * 90] * 1000, []))) < 2100
+
+
+@pytest.mark.parametrize("secret", ["canarytoken", 'q"1\\canary<&ü /+=='])
+@pytest.mark.parametrize("write", [str, quote, lambda text: quote(text, safe=""), quote_plus])
+def test_a_secret_in_a_url_is_found(secret: str, write: Callable[[str], str]) -> None:
+    """P1: the URL of an answer goes into an XCom value, so it is searched for the account's own secrets."""
+    url = f"https://files.example.com/a.csv?key={write(secret)}&x=1"
+    assert holds_secret(url, ["", "another", secret])
+    assert holds_secret(url.replace("%3C", "%3c"), [secret])
+    assert not holds_secret(url, ["", "another"])
 
 
 # Taking a file.

@@ -5,19 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from api_support import DAY as WINDOW
 
 from airflow_provider_callreport.api.client import CallReportClient
-from airflow_provider_callreport.api.errors import TableError
+from airflow_provider_callreport.api.errors import IncompleteReportError, TableError
 from airflow_provider_callreport.api.settings import settings_from_connection
 from airflow_provider_callreport.export import ExportRequest, _make_files, default_filename, export_report
+from airflow_provider_callreport.files import GroupedFiles
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.grouping import MAX_GROUPS, GroupSpool, check_placeholder, place, safe_names
-from airflow_provider_callreport.report import Column, RunIdentity
+from airflow_provider_callreport.report import Column, ReportOutcome, RunIdentity
 from airflow_provider_callreport.sandbox.calls import Call, ListedCalls, SyntheticCalls
+from airflow_provider_callreport.sandbox.faults import Fault
 from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer, SandboxSmtp
 from airflow_provider_callreport.sandbox.settings import SandboxSettings
 
@@ -55,6 +58,32 @@ def test_every_call_is_in_the_file_of_its_campaign_and_in_no_other(tmp_path: Pat
         assert file.rows == len(expected)
         assert file.filename == f"calls_{DAY.date()}_{file.group}.csv"
     assert sum(file.rows for file in made.files) == made.outcome.rows == 700
+
+
+def test_a_report_that_is_read_again_has_each_call_once(tmp_path: Path) -> None:
+    """C2, C5: what the first reading had put into the groups is not in the files of the second."""
+    calls = SyntheticCalls(450)
+    with SandboxServer(SandboxSettings(calls=calls, faults=[Fault("shrinking_total", rows=3)])) as server:
+        with client_of(server) as client:
+            made = _make_files(client, grouped(), grouped().info(), tmp_path, wants_figures=False)
+        assert [request.page for request in server.requests].count(0) == 2, "it was read twice"
+    held = [read(file.path) for file in made.files]
+    assert list(map(len, held)) == [file.rows for file in made.files]
+    assert sum(map(len, held)) == made.outcome.rows == 447
+
+
+@pytest.mark.parametrize("change", [lambda parked: parked + parked, lambda parked: b""], ids=["more", "fewer"])
+def test_a_group_that_changed_on_disk_is_red(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    """C1: what is written for a group is counted against what came."""
+    info, outcome = grouped().info(), ReportOutcome(2, 2, True, "Complete.")
+    columns = [Column("Campaign"), Column("Status")]
+    sink = GroupedFiles(tmp_path, columns, info, FORMATS["csv"], FORMATS["csv"].check_options({}), "a", "Campaign")
+    sink.write([("Sales", "Missed"), ("Sales", "Missed")])
+    (parked,) = tmp_path.iterdir()
+    parked.write_bytes(change(parked.read_bytes()))
+    with pytest.raises(IncompleteReportError, match=r"page 0, got [04] of 2 rows"):
+        sink.close(outcome)
+    sink.abort()
 
 
 @pytest.mark.parametrize("file_format", ["xlsx", "pdf"])
@@ -120,6 +149,13 @@ def test_a_group_column_that_the_file_does_not_have_is_named(tmp_path: Path) -> 
             TableError, match="group_by names 'Agents', which is no column of the file; it has Caller Num"
         ):
             _make_files(client, request, request.info(), tmp_path, wants_figures=False)
+
+
+def test_a_label_of_the_vendors_cannot_break_the_message(tmp_path: Path) -> None:
+    """P1: control characters and phone numbers in labels stay out of the sentence that lists them."""
+    with pytest.raises(TableError) as failed:
+        GroupSpool(tmp_path, [Column("Evil\r\nERROR \x1b[31m 919876543210")], "Campaign")
+    assert str(failed.value).endswith("it has Evil ERROR [31m ***")
 
 
 def test_groups_by_a_redacted_column_show_only_what_is_left(tmp_path: Path) -> None:

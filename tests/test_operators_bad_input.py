@@ -126,6 +126,9 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     ({"concurrency": 17}, "concurrency is 17; allowed is a whole number from 1 to 16"),
     ({"concurrency": "4"}, "concurrency is '4'; allowed is a whole number from 1 to 16"),
     ({"concurrency": True}, "concurrency is True; allowed is a whole number from 1 to 16"),
+    ({"checkpoint": "my-bucket/parts"}, "checkpoint is 'my-bucket/parts'; allowed is an address such as s3://"),
+    ({"checkpoint": "gs://my-bucket/parts"}, "checkpoint is 'gs://my-bucket/parts'; allowed is an address such as"),
+    ({"checkpoint": 5}, "checkpoint is 5; allowed is an address such as s3://my-bucket/callreport/"),
     # S3.
     (
         {"s3_bucket": "s3://reports"},
@@ -152,8 +155,71 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     ({"aws_conn_id": 5}, "aws_conn_id is 5; allowed is the id of an Airflow connection, or None"),
     ({"callreport_conn_id": None}, "callreport_conn_id is None; allowed is the id of an Airflow connection"),
     ({"callreport_conn_id": " "}, "callreport_conn_id is ' '; allowed is the id of an Airflow connection"),
+    # Local files and other clouds.
+    ({**NO_S3, "destination": ""}, "destination is ''; allowed is the address of a file, such as file:///data/calls"),
+    ({**NO_S3, "destination": 5}, "destination is 5; allowed is the address of a file, such as"),
+    ({**NO_S3, "destination": "gs://a/b\n"}, "destination is 'gs://a/b\\n'; allowed is an address without control"),
+    ({**NO_S3, "destination": "/data/calls.csv"}, "is '/data/calls.csv'; allowed is an address that begins with a"),
+    (
+        {**NO_S3, "destination": "GS://a/b"},
+        "destination is 'GS://a/b'; allowed is an address that begins with a scheme",
+    ),
+    ({**NO_S3, "destination": "https://x/a"}, "destination is 'https://x/a'; a web address cannot be written to"),
+    ({**NO_S3, "destination": "gs://a/b?c"}, "destination is 'gs://a/b?c'; it must not have ? or #"),
+    ({**NO_S3, "destination": "gs://a/b#1"}, "destination is 'gs://a/b#1'; it must not have ? or #"),
+    ({**NO_S3, "destination": "file://data/a"}, "a local file has three slashes, as in file:///data/a"),
+    ({**NO_S3, "destination": "file:///data/"}, 'it must name a file, not a folder ending in "/"'),
+    ({**NO_S3, "destination": "gs://bucket"}, 'it must name a file, not a folder ending in "/"'),
+    ({**NO_S3, "destination": "gs:///calls.csv"}, "it must name a bucket or container, as in gs://bucket/calls.csv"),
+    ({**NO_S3, "destination": "file:///data/../etc/a"}, "its path must not have //, /./ or /../"),
+    ({**NO_S3, "destination": "gs://a//b"}, "its path must not have //, /./ or /../"),
+    ({**NO_S3, "destination": "gs://me:word@a/b"}, "a user and a password before @; credentials belong to destination"),
+    (
+        {**NO_S3, "destination": "abfs://box@account.dfs.core.windows.net/a"},
+        "write abfs://box/a; the account belongs to destination_conn_id",
+    ),
+    (
+        {**NO_S3, "destination": "gs://[[ group ]]/a", "group_by": "Campaign"},
+        "[[ group ]] may stand in the path only",
+    ),
+    (
+        {**NO_S3, "destination": "file:///data/a.csv", "group_by": "Campaign"},
+        "group_by is set and destination has no [[ group ]], so that all files would have one name",
+    ),
+    ({**NO_S3, "destination": f"s3://reports/{'k' * 1025}"}, "s3_key may have 1024 bytes, got 1025"),
+    (
+        {**NO_S3, "destination": "s3://two words/a"},
+        "destination is 's3://two words/a': s3_bucket must be a bucket's name",
+    ),
+    (
+        {**NO_S3, "destination": "sftp://host/a", "if_exists": "fail"},
+        'destination begins with sftp://, where two writers could both win; allowed is "replace"',
+    ),
+    (
+        {**NO_S3, "destination": "gs://a/b", "s3_extra_args": {"ACL": "private"}},
+        "s3_extra_args is set and destination begins with gs://; it is for S3 only",
+    ),
+    ({**NO_S3, "destination_conn_id": ""}, "destination_conn_id is ''; allowed is the id of an Airflow connection, or"),
+    ({"destination_conn_id": "google"}, "destination_conn_id is set and destination is not; set destination"),
+    (
+        {**NO_S3, "destination": "gs://one@a/b", "destination_conn_id": "two"},
+        "destination names the connection 'one' and destination_conn_id is 'two'; name one",
+    ),
+    (
+        {**NO_S3, "destination": "file:///data/a.csv", "destination_conn_id": "disk"},
+        "destination_conn_id is 'disk' and destination is a local file, which needs none",
+    ),
     # Destinations together.
-    (NO_S3, "there is no destination; set s3_bucket and s3_key, or email_to, or both"),
+    ({"destination": "file:///data/a.csv"}, "destination is set, and s3_bucket or s3_key too; choose one of the two"),
+    (
+        {**NO_S3, **MAIL, "destination": "file:///data/a.csv", "on_oversize": "link"},
+        'on_oversize is "link" and destination is a local file, which a mail cannot link to; set on_oversize="fail"',
+    ),
+    (
+        {**NO_S3, **MAIL, "destination": "gs://a/b", "link_expires_in": 60},
+        "link_expires_in is set and destination begins with gs://; links that work for a time are made for S3 only",
+    ),
+    (NO_S3, "there is no destination; set s3_bucket and s3_key, or destination, or email_to"),
     ({**NO_S3, "email_cc": "a@example.com"}, "email_cc or email_bcc is set and email_to is not; set email_to"),
     ({"email_bcc": ["a@example.com"]}, "email_cc or email_bcc is set and email_to is not; set email_to"),
     (
@@ -206,6 +272,7 @@ def test_written_value_is_refused_when_the_dag_is_parsed(arguments: Mapping[str,
     with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
         CallReportExportOperator(task_id="export", **{**S3, **arguments})
     assert "\n" not in str(caught.value)
+    assert "me:word" not in str(caught.value)
 
 
 def test_every_argument_has_been_got_wrong() -> None:
@@ -302,7 +369,17 @@ def test_default_args_are_judged() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["report", "email_to", "email_cc", "email_subject", "smtp_conn_id", "on_oversize", "link_expires_in"]
+    "name",
+    [
+        "report",
+        "destination",
+        "email_to",
+        "email_cc",
+        "email_subject",
+        "smtp_conn_id",
+        "on_oversize",
+        "link_expires_in",
+    ],
 )
 def test_mask_list_operator_refuses_report_and_mail(name: str) -> None:
     """`MaskListToS3Operator` names the argument that it does not take and the operator that does."""

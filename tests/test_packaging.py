@@ -33,6 +33,7 @@ BROUGHT_BY = {
     "urllib3": "requests",
     "jinja2": "apache-airflow",
     "pendulum": "apache-airflow",
+    "rich": "apache-airflow",
     # The form's widgets on Airflow 2.11, imported only there; see hooks/connection_form.py.
     "flask-appbuilder": "apache-airflow",
     "flask-babel": "apache-airflow",
@@ -144,6 +145,10 @@ def test_the_metadata_say_what_a_user_must_know(wheel: Path) -> None:
     ):
         assert line in text.splitlines()
     assert metadata(wheel, "entry_points.txt").split() == [
+        "[console_scripts]",
+        "callreport",
+        "=",
+        f"{PACKAGE}.cli.main:main",
         "[apache_airflow_provider]",
         "provider_info",
         "=",
@@ -205,7 +210,7 @@ def locked(name: str) -> dict[str, set[str]]:
     return versions
 
 
-@pytest.mark.parametrize("name", ["demo.txt", "dev.txt", "uv.txt"])
+@pytest.mark.parametrize("name", ["demo.txt", "dev.txt", "docs.txt", "uv.txt"])
 def test_locks_are_exact_and_name_no_host(name: str) -> None:
     """Item 1: exact versions with hashes, no URL and no registry: each machine takes its own mirror."""
     text = (LOCKS / name).read_text(encoding="utf-8")
@@ -224,6 +229,7 @@ def test_locks_cover_what_pyproject_asks_for() -> None:
     for lock, requirements in (
         (demo, common),
         (dev, [*common, *parquet, *groups["test"], *groups["check"], *groups["bench"]]),
+        (locked("docs.txt"), [*groups["build"], *groups["docs"]]),
         (locked("uv.txt"), groups["uv"]),
     ):
         for requirement in map(Requirement, requirements):

@@ -35,12 +35,14 @@ CANARIES = {
     "token": b"canarytoken7f3a",
     "ssid": b"canaryssid91bc",
     "hmac secret": b"canaryhmac55aa",
+    "key of SSE-C": b"canaryown4e21",
 }
 TOKEN = 'q"1\\canarytoken7f3a<&ü'
 SSID = "canaryssid91bc/+=="
 HMAC_SECRET = "canaryhmac55aa-0123456789"
+OWN_KEY = "canaryown4e21-0123456789-0123456"
 
-SUCCEED = {"last4_csv", "last4_xlsx", "last4_pdf", "last4_jsonl", "drop", "hmac", "not_chosen", "gzip"}
+SUCCEED = {"last4_csv", "last4_xlsx", "last4_pdf", "last4_jsonl", "drop", "hmac", "not_chosen", "gzip", "own_key"}
 FAIL = {
     "refused",
     "repeats",
@@ -91,6 +93,8 @@ def test_database_holds_no_secret_and_no_number(run: Evidence) -> None:
         filters = run.task(dag_id, "last4_csv").rendered["filters"]
         # Airflow 2 keeps an object of ours as text.
         assert str(filters) == str({"cNum": "***", "remark": "asked for ***"})
+        arguments = run.task(dag_id, "own_key").rendered["s3_extra_args"]
+        assert str(arguments) == str({"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "***"})
     found = {str(path): leaks(path.read_bytes()) for path in files_below(run.home)}
     assert {path: what for path, what in found.items() if what} == {}
 
@@ -202,6 +206,7 @@ def _run(tmp_path_factory: pytest.TempPathFactory, directory: Path) -> Evidence:
         },
         environment={
             "AIRFLOW_VAR_CANARY_NUMBER": NUMBER,
+            "AIRFLOW_VAR_CANARY_OWN": OWN_KEY,
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
             "AIRFLOW_CONN_AWS_NOWHERE": json.dumps(
                 {

@@ -45,7 +45,7 @@ def test_form_follows_airflows_grammar() -> None:
 def test_every_name_in_the_info_can_be_imported() -> None:
     """Modules and classes that the info names are there."""
     info = get_provider_info()
-    for group in (*info["hooks"], *info["operators"]):
+    for group in (*info["hooks"], *info["operators"], *info["sensors"], *info["triggers"]):
         for module in group["python-modules"]:
             assert __import__(module)
     assert f"{CallReportHook.__module__}.{CallReportHook.__name__}" == HOOK

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,7 @@ def test_objects_say_what_they_are(server: SandboxServer, s3: SandboxS3) -> None
     assert (head["ContentType"], head["StorageClass"]) == ("audio/mpeg", "STANDARD_IA")
     metadata = head["Metadata"]
     assert metadata.pop("run")
+    assert metadata.pop("written-as")
     assert metadata == {
         "call": "20260313call000000000000000",
         "part": "n1",
@@ -407,6 +409,23 @@ def test_a_service_that_keeps_failing_is_left_alone(server: SandboxServer, s3: S
     assert fetched(server) < 40
 
 
+def test_ids_of_the_vendor_cannot_break_a_log_line(
+    server: SandboxServer, s3: SandboxS3, caplog: pytest.LogCaptureFixture
+) -> None:
+    """P1, K1: an id has no line break in log and error; of any number of troubles twenty are told, all are counted."""
+    calls = [replace(call, call_id=f"id\r\nERROR \x1b[31m{number}") for number, call in enumerate(recorded_calls(25))]
+    behave(server, calls=listed(*calls), detail_answer="being_made")
+    with caplog.at_level(logging.WARNING):
+        xcom = copy(server, on_incomplete="warn").to_xcom()
+    told = [message for message in caplog.messages if message.startswith("call ")]
+    assert [message.partition(":")[0] for message in told] == [f"call id ERROR [31m{number}" for number in range(20)]
+    assert all(message.isprintable() for message in told)
+    assert xcom["calls_missing"] == 25
+    with pytest.raises(RecordingsMissingError, match="and 17 more") as failed:
+        copy(server)
+    assert str(failed.value).isprintable()
+
+
 def test_pace_holds_for_streams_and_details_together(server: SandboxServer, s3: SandboxS3) -> None:
     """E4: requests_per_second is one pace for list, detail and stream, whatever the concurrency."""
     behave(server, calls=listed(*recorded_calls(5)))
@@ -623,7 +642,7 @@ def test_keys_are_made_from_ids_and_nothing_else() -> None:
     """P1: no file name, which may hold a number; ids of odd characters stay apart and cannot climb."""
     assert fill_key(KEY, "20260313call1", "n1") == "rec/20260313call1_n1.mp3"
     assert fill_key("[[call]]/[[  part ]]", "a/../b c", "é") == "a~2f~2e~2e~2fb~20c/~c3~a9"
-    ids = ["a b", "a~20b", "a/b", "a\\b", "..", "~2e~2e", "."]
+    ids = ["\ud800", "a b", "a~20b", "a/b", "a\\b", "..", "~2e~2e", "."]
     assert len({fill_key(KEY, one, "n1") for one in ids}) == len(ids)
 
 

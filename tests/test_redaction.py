@@ -136,6 +136,9 @@ ELSEWHERE = [
     ("98765432109", "***9"),
     ("9 8 7 6 5 4 3 2 1 0", "***"),
     ("98765---43210", HIDDEN),
+    ("98765/43210", "***"),
+    ("+91\u00a098765\u201143210", "***"),
+    ("नंबर 98765 – 43210", HIDDEN),
     ("9876543211", "9876543211"),
     ("43210", "43210"),
 ]
@@ -166,6 +169,24 @@ def test_stray_text_in_a_column_of_another_kind_is_searched_too() -> None:
     columns = [Column("A"), Column("Amount", ColumnKind.NUMBER), Column("Time", ColumnKind.DATETIME)]
     redactor = Redactor({"A": "last4"}, ["A", "Amount", "Time"], columns)
     assert redactor.rows([(NUMBER, f"for {NUMBER}", NOON)]) == [["********3210", "for ***", NOON]]
+
+
+def test_a_dropped_amount_or_time_is_not_searched_for() -> None:
+    """P2: it is no phone number, and its digits mean something else elsewhere; what could not be read as one may be."""
+    columns = [
+        Column("Time", ColumnKind.DATETIME),
+        Column("Amount", ColumnKind.NUMBER),
+        Column("Total Talk Duration", ColumnKind.DURATION),
+        Column("Details"),
+    ]
+    labels = [column.label for column in columns]
+    redactor = Redactor(dict.fromkeys(labels[:3], "drop"), labels, columns)
+    said = "rec_20260313120000_12345678_98765432.mp3 of 2026-03-13 12:00:00"
+    assert redactor.columns == (columns[3],)
+    assert redactor.rows([(NOON, 12345678, 98765432, said)]) == [[said]]
+    assert redactor.rows([("at noon, 2026", f"+{NUMBER}", "12345678", f"{said}, at noon, 2026, {NUMBER}")]) == [
+        ["rec_20260313120000_***_98765432.mp3 of 2026-03-13 12:00:00, ***, ***"]
+    ]
 
 
 def test_columns_that_are_only_there_to_be_hidden_do_not_leave() -> None:
@@ -219,6 +240,16 @@ def test_a_rule_that_cannot_hold_is_one_sentence(redact: dict[str, str], error: 
     with pytest.raises(error) as failed:
         Redactor(redact, ["A", "Time", "Amount"], columns, KEY)
     assert str(failed.value).startswith(sentence)
+
+
+def test_a_label_of_the_vendors_cannot_break_a_message() -> None:
+    """P1: control characters and phone numbers in labels stay out of the sentences that list them."""
+    nasty = "Evil\r\nERROR \x1b[31m 919876543210"
+    for redact, kind in (({"Phone": "drop"}, ColumnKind.TEXT), ({nasty: "last4"}, ColumnKind.NUMBER)):
+        with pytest.raises((TableError, SettingsError)) as failed:
+            Redactor(redact, [nasty], [Column(nasty, kind)], KEY)
+        assert "Evil ERROR [31m ***" in str(failed.value)
+        assert str(failed.value).isprintable()
 
 
 def test_a_pseudonym_needs_a_key() -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +20,7 @@ from hypothesis import strategies as st
 from airflow_provider_callreport.api.answer import Record, parse_answer, record_id
 from airflow_provider_callreport.api.errors import AnswerError, SettingsError, TableError
 from airflow_provider_callreport.api.paging import ReportReader
-from airflow_provider_callreport.api.table import KNOWN_LABELS, Table, check_choice
+from airflow_provider_callreport.api.table import KNOWN_LABELS, MAX_COLUMNS, Table, check_choice
 from airflow_provider_callreport.api.values import converter, durations, numbers, texts, times, whole_number
 from airflow_provider_callreport.report import Column, ColumnKind, Row, Value
 from airflow_provider_callreport.sandbox.call import FIELD_NAMES, LABELS
@@ -347,7 +351,7 @@ WRONG_TABLES: list[tuple[list[list[Any]], list[Any], str]] = [
     (
         [[{"1": "a"}], [{"1": "b"}]],
         [{"1": "A"}, {"1": "B"}],
-        "columnArr changed while the report was read: from A to B",
+        "columnArr changed while the report was read; gone: A; new: B",
     ),
     ([[{"1": "a"}], [{"x": "b"}]], [{"1": "A"}] * 2, "a row with the fields x fits none of the report's columns"),
     ([[{"x": "a"}], [{"x": "b", "y": "c"}]], [None] * 2, "a later row has the field 'y', which the first page did not"),
@@ -359,8 +363,8 @@ WRONG_TABLES: list[tuple[list[list[Any]], list[Any], str]] = [
 ]
 
 
-def _read_pages(pages: list[list[Any]], column_arrs: list[Any]) -> None:
-    table = Table(KOLKATA)
+def _read_pages(pages: list[list[Any]], column_arrs: list[Any], choice: list[str] | None = None) -> None:
+    table = Table(KOLKATA, choice)
     table.start(pages[0], column_arrs[0])
     for records, column_arr in zip(pages, column_arrs, strict=True):
         table.rows(records, column_arr)
@@ -372,6 +376,79 @@ def test_what_cannot_be_placed_is_an_error(pages: list[list[Any]], column_arrs: 
     with pytest.raises(TableError) as failed:
         _read_pages(pages, column_arrs)
     assert str(failed.value).startswith(sentence)
+
+
+NASTY = "Evil\r\nERROR \x1b[31m 919876543210"
+MANY = {f"{NASTY} {number}": "x" for number in range(60)}
+
+
+@pytest.mark.parametrize(
+    ("pages", "column_arrs", "choice"),
+    [
+        ([[{"1": "a", NASTY: "b"}]], [{"1": NASTY}], ["Phone"]),
+        ([[{"1": "a"}], [{"1": "b"}]], [{"1": "A"}, {"1": NASTY}], None),
+        ([[{"1": "a"}], [{NASTY: "b"}]], [{"1": "A"}] * 2, None),
+        ([[{"x": "a"}], [{"x": "b", NASTY: "c"}]], [None] * 2, None),
+        ([[MANY]], [None], ["Phone"]),
+        ([[], [{f"{NASTY} {number}": "x" for number in range(MAX_COLUMNS + 1)}]], [{"1": "A"}, None], None),
+        ([[{f"{NASTY} {number}": "x" for number in range(MAX_COLUMNS + 1)}]], [None], None),
+    ],
+    ids=["choice", "columnArr", "fits none", "later field", "many", "many later", "too many"],
+)
+def test_a_label_of_the_vendors_cannot_break_a_message(
+    pages: list[list[Any]], column_arrs: list[Any], choice: list[str] | None
+) -> None:
+    """P1: control characters and phone numbers in labels and keys stay out of sentences, and a sentence stays short."""
+    with pytest.raises(TableError) as failed:
+        _read_pages(pages, column_arrs, choice)
+    sentence = str(failed.value)
+    assert sentence.isprintable()
+    assert "Evil ERROR [31m ***" in sentence
+    assert len(sentence) < 2000
+
+
+def test_a_label_of_the_vendors_cannot_break_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    """P1: the same for the keys that the log names."""
+    with caplog.at_level(logging.INFO):
+        _read_pages([[{"1": "a", **MANY}]], [{"1": "A"}])
+    (said,) = caplog.messages
+    assert said.isprintable()
+    assert said.startswith("rows carry further fields, which columns= can name: Evil ERROR [31m ***")
+    assert said.endswith(", and more")
+
+
+@pytest.mark.parametrize("shape", ["objects", "arrays", "columnArr"])
+def test_more_columns_than_anybody_has_are_an_error(shape: str) -> None:
+    """K1: rows that all have other fields must not make a table as wide as the answer."""
+    column_arr = None
+    if shape == "objects":
+        rows: list[Any] = [{f"key {row} {number}": "x" for number in range(101)} for row in range(10)]
+    else:
+        rows = [["x"] * (MAX_COLUMNS + 1)]
+        column_arr = [f"label {number}" for number in range(MAX_COLUMNS + 1)] if shape == "columnArr" else None
+    with pytest.raises(TableError, match=r"the report has more than 1,000 columns \(the first are .*\); allowed are"):
+        _read_pages([rows], [column_arr])
+    last = {"objects": "key 9 100", "arrays": f"Column {MAX_COLUMNS + 1}", "columnArr": f"label {MAX_COLUMNS}"}[shape]
+    table = Table(KOLKATA, [last])
+    table.start(rows, column_arr)
+    assert table.rows(rows, column_arr)[-1] == ("x",)
+
+
+def test_rows_that_all_have_other_fields_cost_little_memory() -> None:
+    """K1: 300,000 different keys on one page cost no table as wide as they are: less than they take themselves."""
+    rows: list[Any] = [{f"key {row} {number}": None for number in range(3000)} for row in range(100)]
+    answer = sum(sys.getsizeof(row) + sum(map(sys.getsizeof, row)) for row in rows)
+    for column_arr, choice in ((None, None), (None, ["key 7 7"]), ({"1": "key 7 7", "2": "b"}, None)):
+        tracemalloc.start()
+        try:
+            table = Table(KOLKATA, choice)
+            with suppress(TableError):
+                table.start(rows, column_arr)
+                table.rows(rows, column_arr)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < answer, f"{peak:,} of {answer:,}"
 
 
 def test_hits_are_read_through() -> None:

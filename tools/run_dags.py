@@ -16,9 +16,9 @@ from typing import Any
 import pendulum
 
 try:
-    from airflow.dag_processing.dagbag import DagBag
+    from airflow.dag_processing.dagbag import DagBag as DagBag
 except ImportError:  # before Airflow 3.2
-    from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
+    from airflow.models.dagbag import DagBag as DagBag  # type: ignore[no-redef]
 
 
 def main(arguments: list[str]) -> int:

@@ -18,11 +18,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from airflow_provider_callreport.api.answer_check import check_answer, check_no_redirect
+from airflow_provider_callreport.api.answer_check import check_answer, check_no_redirect, read_count
+from airflow_provider_callreport.api.body import ENCODINGS
 from airflow_provider_callreport.api.errors import (
     AnswerError,
     AnswerTooLargeError,
     CallReportError,
+    SettingsError,
     TimeoutExceededError,
     TransportError,
     scrub,
@@ -35,8 +37,14 @@ from airflow_provider_callreport.api.transport import environment
 
 T = TypeVar("T")
 
+#: Larger answers hold up the event loop while they are decoded, and a number does not need them.
+MAX_BYTES = 4 * 1024 * 1024
+
+#: A body of many tiny gzip members takes long to unpack; servers send one.
+_MAX_MEMBERS = 100
+
+#: Encodings that leave a body as it is.
 _PLAIN = frozenset({"", "identity"})
-_PACKED = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 class AsyncCallReportClient:
@@ -71,12 +79,23 @@ class AsyncCallReportClient:
         body = build_body(self.settings.credentials, fields)
 
         async def attempt() -> T:
-            payload, raw = await self._attempt(endpoint, body)
-            return parse(payload, raw)
+            try:
+                payload, raw = await self._attempt(endpoint, body)
+                return parse(payload, raw)
+            except RecursionError:
+                raise AnswerError(f"{endpoint} answered JSON that is nested too deeply") from None
 
         return await acall_with_retries(
             attempt, max_retry_time=self.settings.max_retry_time, before_sleep=log_retry(endpoint)
         )
+
+    async def count(self, fields: Mapping[str, Any]) -> int:
+        """Ask ``reportCount`` how many calls a filter matches; see `CallReportClient.count`.
+
+        Raises:
+            AnswerError: the answer holds no number.
+        """
+        return await self.call("reportCount", fields, lambda payload, _: read_count(payload))
 
     async def _attempt(self, endpoint: str, body: bytes) -> tuple[Any, bytes]:
         if self._http is None:
@@ -90,38 +109,30 @@ class AsyncCallReportClient:
             ):
                 check_no_redirect(endpoint, response)
                 raw = await self._read(response, endpoint)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, zlib.error) as error:
             failure = _transport_error(f"{endpoint} at {settings.base_url}", error, settings)
         else:
             secrets = (*settings.secrets(), settings.credentials.user_id or "")
-            try:
-                return check_answer(endpoint, response, raw, secrets=secrets), raw
-            except RecursionError:
-                raise AnswerError(f"{endpoint} answered JSON that is nested too deeply") from None
+            return check_answer(endpoint, response, raw, secrets=secrets), raw
         # Outside the handler, so that the new error does not carry the original as its context: that one holds the
         # request, and with it the credentials.
         raise failure
 
     async def _read(self, response: httpx.Response, endpoint: str) -> bytes:
         """The body, bounded on the wire and unpacked (httpx unpacks without a bound, so it is not asked to)."""
-        limit = self.settings.max_response_bytes
-        too_large = AnswerTooLargeError(
-            f"{endpoint} answered more than {limit} bytes where a number was asked for; "
-            "raise max_response_bytes if this is really the API"
-        )
+        limit = min(self.settings.max_response_bytes, MAX_BYTES)
+        too_large = AnswerTooLargeError(f"{endpoint} answered more than {limit} bytes where a number was asked for")
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
-        if encoding not in _PLAIN | _PACKED:
+        if encoding not in ENCODINGS:
             raise AnswerError(f"{endpoint} answered with the Content-Encoding {scrub(encoding)!r}; gzip was asked for")
         body = bytearray()
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > limit:
                 raise too_large
-        if encoding in _PLAIN or not body:
+        if encoding in _PLAIN:
             return bytes(body)
-        unpacked = _unpack(bytes(body), limit + 1)
-        if unpacked is None:
-            raise AnswerError(f"{endpoint} answered {encoding} data that is cut off or broken")
+        unpacked = _unpack(bytes(body), encoding, limit + 1)
         if len(unpacked) > limit:
             raise too_large
         return unpacked
@@ -130,9 +141,11 @@ class AsyncCallReportClient:
 def _make_http_client(settings: ClientSettings) -> httpx.AsyncClient:
     verify, proxies = environment(settings.base_url, verify=settings.verify)
     scheme = urlsplit(settings.base_url).scheme
+    proxy = proxies.get(scheme) or proxies.get("all")
     return httpx.AsyncClient(
-        verify=_tls(verify) if scheme == "https" else True,
-        proxy=proxies.get(scheme) or proxies.get("all"),
+        verify=_tls(verify) if scheme == "https" else False,
+        # As requests reads a proxy that is given without a scheme.
+        proxy=f"http://{proxy}" if proxy and "://" not in proxy else proxy,
         trust_env=False,
         follow_redirects=False,
         timeout=httpx.Timeout(settings.timeout, connect=settings.connect_timeout),
@@ -148,17 +161,36 @@ def _tls(verify: bool | str) -> ssl.SSLContext | bool:
     return ssl.create_default_context(cafile=str(bundle))
 
 
-def _unpack(body: bytes, limit: int) -> bytes | None:
-    """At most ``limit`` bytes of gzip or deflate data, or None where it is broken or ends too early."""
-    # "deflate" is zlib data by RFC 9110, and bare deflate data by some servers.
-    for window_bits in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
-        unpacker = zlib.decompressobj(window_bits)
+def _unpack(body: bytes, encoding: str, limit: int) -> bytes:
+    """At most ``limit`` bytes of gzip or deflate data; what is cut off is unpacked as far as it goes.
+
+    Raises:
+        zlib.error: it is no such data.
+    """
+    if encoding != "deflate":
+        return _members(body, limit)
+    try:
+        return zlib.decompressobj().decompress(body, limit)
+    except zlib.error:
+        # "deflate" is zlib data by RFC 9110, and bare deflate data by some servers.
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(body, limit)
+
+
+def _members(body: bytes, limit: int) -> bytes:
+    """The data of a gzip body, which may be several members; what follows them and is none is left out."""
+    unpacked = b""
+    for _ in range(_MAX_MEMBERS):
+        if not body or len(unpacked) >= limit:
+            break
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
         try:
-            unpacked = unpacker.decompress(body, limit)
+            unpacked += unpacker.decompress(body, limit - len(unpacked))
         except zlib.error:
-            continue
-        return unpacked if unpacker.eof or len(unpacked) == limit else None
-    return None
+            if unpacked:
+                break
+            raise
+        body = unpacker.unused_data
+    return unpacked
 
 
 def _transport_error(where: str, error: Exception, settings: ClientSettings) -> CallReportError:
@@ -170,6 +202,8 @@ def _transport_error(where: str, error: Exception, settings: ClientSettings) -> 
             f"{where}: no whole answer within the timeout of {settings.timeout:g} s of silence and "
             f"{settings.deadline:g} s in all"
         )
+    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
+        return SettingsError(f"Host gives the address {settings.base_url}, which is no usable URL")
     causes = list(_chain(error))
     refused = [cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)]
     failure = TransportError(f"{where}: {_reason(error, causes)}")
@@ -193,6 +227,8 @@ def _reason(error: Exception, causes: list[BaseException]) -> str:
             return words
     if isinstance(error, httpx.RemoteProtocolError):
         return "the answer was cut off, or was not HTTP"
+    if isinstance(error, zlib.error):
+        return "the answer cannot be unpacked"
     return type(error).__name__
 
 

@@ -16,6 +16,7 @@ import requests
 
 from airflow_provider_callreport.api.errors import AnswerError, AnswerTooLargeError, FileError, scrub
 from airflow_provider_callreport.api.values import whole_number
+from airflow_provider_callreport.spool import private_file
 
 #: Read at a time. gzip unpacks to a thousand times its size at most, and not every urllib3 stops before the whole
 #: piece is unpacked, so this bounds what a hostile answer costs beyond the limit.
@@ -79,7 +80,7 @@ def save_body(
 
     Args:
         response: the answer, not read yet.
-        path: a file in a private directory; overwritten.
+        path: a file in a private directory; overwritten, with mode 0600.
         max_bytes: the largest body, on the wire and unpacked.
         what: what it is, for messages.
         stopped: asked between two pieces; True ends the reading.
@@ -97,7 +98,7 @@ def save_body(
     if promised is not None and promised > max_bytes:
         raise AnswerTooLargeError(too_large)
     digest, size, head = hashlib.sha256(), 0, b""
-    with path.open("wb") as file:
+    with private_file(path).open("wb") as file:
         for chunk in response.iter_content(CHUNK):
             if stopped():
                 raise FileError(f"{what}: the reading was stopped")

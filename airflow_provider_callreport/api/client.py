@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, LocationValueError, NewConnectionError
 
 from airflow_provider_callreport.api.answer_check import (
     check_answer,
@@ -242,6 +242,9 @@ class CallReportClient:
                 result = response, read(response)
         except requests.exceptions.RequestException as error:
             failure = self._transport_error(endpoint, error)
+        except LocationValueError:
+            # A host name that no resolver takes; requests lets this one through.
+            failure = _unusable_host(settings)
         else:
             # Its answer has been read, so that it can carry the next request.
             self._idle = (endpoint, connection) if isinstance(connection, (Connection, SecureConnection)) else None
@@ -335,10 +338,14 @@ def transport_error(
         failure.sent = failure.retryable
         return failure
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
-        return SettingsError(f"Host gives the address {settings.base_url}, which is no usable URL")
+        return _unusable_host(settings)
     failure = TransportError(f"{where}: {reason(error)}")
     failure.sent = not _is_unsent(error)
     return failure
+
+
+def _unusable_host(settings: ClientSettings) -> SettingsError:
+    return SettingsError(f"Host gives the address {settings.base_url}, which is no usable URL")
 
 
 def _is_unsent(error: requests.exceptions.RequestException) -> bool:

@@ -102,8 +102,12 @@ class ApiError(CallReportError):
         what = f"code {self.code}" if self.code is not None else "no vendor code"
         where = f"{self.endpoint}, page {self.page}" if self.page is not None else self.endpoint
         text = f"the API answered {where} with HTTP {self.http_status}, {what}: {self.vendor_message or 'no message'}."
-        hint = _HINTS.get(self.code, self.hint) if self.code is not None else self.hint
-        return f"{text} {hint}".rstrip()
+        return f"{text} {self.advice}".rstrip()
+
+    @property
+    def advice(self) -> str:
+        """What to do about it; empty when nobody knows."""
+        return self.hint if self.code is None else _HINTS.get(self.code, self.hint)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Keyword-only arguments: Exception's own pickling would lose them on the way between processes.
@@ -315,7 +319,11 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
         in_json = (json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
         for form in (secret, *in_json, html.escape(secret), quote(secret), quote(secret, safe="")):
             text = text.replace(form, "***")
-    text = _NUMBER_LIKE.sub("***", text)
+    return one_line(_NUMBER_LIKE.sub("***", text))
+
+
+def one_line(text: str) -> str:
+    """Foreign text without control characters and line breaks, at most 300 characters: for ids, which are numbers."""
     text = "".join(character if character.isprintable() else " " for character in text)
     text = " ".join(text.split())
     return text if len(text) <= 300 else text[:299] + "…"

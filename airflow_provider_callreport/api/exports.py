@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, unquote_plus
 
 from airflow_provider_callreport.api.body import SavedBody
 from airflow_provider_callreport.api.download import FileDownloader
@@ -29,6 +30,7 @@ from airflow_provider_callreport.api.errors import (
     scrub,
 )
 from airflow_provider_callreport.api.file_kind import check_kind
+from airflow_provider_callreport.spool import private_file
 
 if TYPE_CHECKING:
     from airflow_provider_callreport.api.client import CallReportClient
@@ -166,7 +168,7 @@ def download_pdf(
     path.unlink(missing_ok=True)
     content = _find_base64(answer.payload)
     if content is not None:
-        path.write_bytes(content)
+        private_file(path).write_bytes(content)
         body = SavedBody(path, len(content), hashlib.sha256(content).hexdigest(), "", content[:4096], True)
         check_kind(body, "pdf", what)
         return body
@@ -221,6 +223,11 @@ def find_id(payload: Any, paths: Sequence[str] = ID_PATHS) -> str | None:
         if isinstance(value, str) and 0 < len(value) <= _MAX_ID and not set(value) & set(" /\n\t"):
             return value
     return None
+
+
+def holds_secret(text: str, secrets: Sequence[str]) -> bool:
+    """Whether a text holds a secret, as it is or as URLs write it."""
+    return any(secret in form for secret in secrets if secret for form in (text, unquote(text), unquote_plus(text)))
 
 
 def shown_answer(payload: Any, secrets: Sequence[str], max_bytes: int = 2000) -> Any:

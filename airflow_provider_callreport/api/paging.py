@@ -447,7 +447,9 @@ class _Scan:
             )
         if total is None and self._unique < totals.least():
             if reader.allow_incomplete:
-                return _Verdict(totals.least(), False)
+                return _Verdict(
+                    None, False, f"INCOMPLETE: {self._unique} calls came and the API counts {totals.least()} or more."
+                )
             raise reader.incomplete(
                 IncompleteReportError, "fewer calls came than there are at least by the API's total", totals.least()
             )
@@ -619,6 +621,8 @@ def _note(verdict: _Verdict, rows: int) -> str:
         return f"Complete: the API reports {verdict.total} calls and all of them came."
     if verdict.complete is None:
         return f"Completeness could not be proved: {rows} calls came and the API gave no usable total."
+    if verdict.total is None:
+        return f"INCOMPLETE: {rows} calls came, and not all that the API counts."
     if rows == verdict.total:
         return f"INCOMPLETE, perhaps: {rows} calls came, and the API's total changed while they were read."
     return f"INCOMPLETE: {rows} calls came and the API reports {verdict.total}."

@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -57,6 +57,18 @@ _KINDS = {name.casefold(): kind for name, kind in {**KNOWN_LABELS, **KNOWN_FIELD
 
 #: Keys of a row that are about the row and not of it.
 _ENVELOPE = frozenset({"_id", "_index", "_score", "_type", "sort", "sAftr"})
+_NO_EXTRAS = _ENVELOPE - {"_id"}
+
+#: Most columns of a report that nobody chose columns for. The vendor's has sixteen; a page of rows that all have other
+#: fields would make a table as wide as the whole answer, and each of its rows would hold a cell for every one of them.
+MAX_COLUMNS = 1000
+
+#: Labels that one message names, and characters that it shows of each.
+_MAX_NAMED = 40
+_MAX_LABEL = 60
+
+#: Rows whose fields are looked at together.
+_BLOCK = 10
 
 #: ``columns`` as users give it.
 ColumnChoice = Sequence[str] | Mapping[str, str] | None
@@ -65,6 +77,13 @@ ColumnChoice = Sequence[str] | Mapping[str, str] | None
 def kind_of(label: str) -> ColumnKind:
     """The kind of a column by its label or field name; text when it is not known."""
     return _KINDS.get(label.strip().casefold(), ColumnKind.TEXT)
+
+
+def in_words(labels: Iterable[str]) -> str:
+    """Labels of the vendor's for a message: scrubbed, at most 60 characters of each, at most 40 of them."""
+    shown = [scrub(label) for label in islice(labels, _MAX_NAMED + 1)]
+    cut = [label if len(label) <= _MAX_LABEL else label[: _MAX_LABEL - 1] + "…" for label in shown[:_MAX_NAMED]]
+    return ", ".join(cut) + (", and more" if len(shown) > _MAX_NAMED else "")
 
 
 def check_choice(columns: Any) -> dict[str, str] | None:
@@ -133,7 +152,8 @@ class Table:
         """Settle the columns by the first page.
 
         Raises:
-            TableError: a chosen column does not exist, or the rows cannot be placed.
+            TableError: a chosen column does not exist, there are more than `MAX_COLUMNS` and none was chosen, or the
+                rows cannot be placed.
         """
         bodies = _bodies(records)
         layout = _layout(bodies, column_arr)
@@ -143,14 +163,20 @@ class Table:
             layout = _Layout(labels, labels, arrays=False)
         self._column_arr = column_arr
         self.labels = tuple(layout.labels)
-        extras = _extra_keys(bodies, layout)
         if self._choice is None:
+            if len(self.labels) > MAX_COLUMNS:
+                raise TableError(
+                    f"the report has more than {MAX_COLUMNS:,} columns (the first are {in_words(self.labels[:5])}); "
+                    f"allowed are {MAX_COLUMNS:,}, so name the columns you want in columns="
+                )
             self.columns = tuple(Column(label, kind_of(base_label(label))) for label in layout.labels)
             self._layout = layout
         else:
-            unknown = [label for label in self._choice if label not in layout.labels and label not in extras]
+            unknown = [
+                label for label in self._choice if label not in layout.labels and not layout.finds(label, bodies)
+            ]
             if unknown and records:
-                known = ", ".join([*layout.labels, *sorted(extras)])
+                known = in_words(chain(layout.labels, sorted(_extra_keys(bodies, layout))))
                 raise TableError(f"columns names {unknown[0]!r}, which the report does not have; it has {known}")
             also = [label for label in layout.labels if label in self._also or base_label(label) in self._also]
             order = list(dict.fromkeys([*self._choice, *also]))
@@ -182,8 +208,11 @@ class Table:
     def _reconciled(self, bodies: list[Any], column_arr: Any) -> _Layout:
         layout = _layout(bodies, column_arr)
         if sorted(layout.labels) != sorted(self.labels):
-            before, now = ", ".join(self.labels), ", ".join(layout.labels)
-            raise TableError(f"columnArr changed while the report was read: from {before} to {now}")
+            gone, new = set(self.labels) - set(layout.labels), set(layout.labels) - set(self.labels)
+            raise TableError(
+                f"columnArr changed while the report was read; gone: {in_words(sorted(gone)) or 'none'}; "
+                f"new: {in_words(sorted(new)) or 'none'}"
+            )
         return layout.chosen([column.source for column in self.columns])
 
     def _check_keys(self, bodies: list[Any], layout: _Layout) -> None:
@@ -192,12 +221,12 @@ class Table:
             return
         if layout.from_rows and (new := sorted(extras - set(self.labels) - _ENVELOPE)):
             raise TableError(
-                f"a later row has the field {scrub(new[0])!r}, which the first page did not have, so it has no column; "
-                "name the columns you want in columns="
+                f"a later row has the field {in_words(new[:1])!r}, which the first page did not have, so it has no "
+                "column; name the columns you want in columns="
             )
         if not self._told_extras and not layout.from_rows:
             self._told_extras = True
-            log.info("rows carry further fields, which columns= can name: %s", scrub(", ".join(sorted(extras)[:20])))
+            log.info("rows carry further fields, which columns= can name: %s", in_words(sorted(extras)))
 
 
 class _Layout:
@@ -229,6 +258,13 @@ class _Layout:
         layout.from_rows = False
         return layout
 
+    def finds(self, label: str, bodies: list[Any]) -> bool:
+        """Whether a row has an extra field of that name."""
+        key = _extra_position(label, self)
+        if self.arrays:
+            return any(key < len(body) for body in bodies)
+        return key not in _NO_EXTRAS and any(key in body for body in bodies)
+
     def cells(self, bodies: list[Any]) -> list[Sequence[Any]]:
         """The rows' cells, in the columns' order; None where a row has none."""
         if isinstance(bodies[0], list) != self.arrays:
@@ -243,7 +279,7 @@ class _Layout:
         if self.arrays:
             return [body[key] if isinstance(key, int) and key < len(body) else None for key in self.keys]
         if body and self.known.isdisjoint(body):
-            fields = scrub(", ".join(sorted(body)[:5]))
+            fields = in_words(sorted(body)[:5])
             raise TableError(f"a row with the fields {fields} fits none of the report's columns")
         return [body.get(key) for key in self.keys]
 
@@ -255,7 +291,7 @@ def _layout(bodies: list[Any], column_arr: Any) -> _Layout:
         labels = [label for _, label in named] or list(KNOWN_LABELS)
         return _Layout(labels, [key for key, _ in named] or labels, arrays=False)
     if isinstance(bodies[0], list):
-        width = max(map(len, bodies))
+        width = min(max(map(len, bodies)), MAX_COLUMNS + 1)
         labels = [label for _, label in named] or [f"Column {number}" for number in range(1, width + 1)]
         return _Layout(labels, list(range(len(labels))), arrays=True, from_rows=not named)
     present = set(chain.from_iterable(body for body in bodies if isinstance(body, dict)))
@@ -264,7 +300,7 @@ def _layout(bodies: list[Any], column_arr: Any) -> _Layout:
     positions = [str(int(key) - 1) if zero_based else key for key, _ in named]
     plain = [base_label(label) for label in labels]
     by_position, by_label = len(present.intersection(positions)), len(present.intersection(plain))
-    fields = [key for key in dict.fromkeys(chain.from_iterable(bodies)) if key not in _ENVELOPE]
+    fields = _fields(bodies)
     fitting = max(by_position, by_label)
     # A field that happens to be called like one column does not make the others empty columns.
     if fitting and (2 * fitting >= len(labels) or 2 * fitting >= len(fields)):
@@ -279,6 +315,16 @@ def _layout(bodies: list[Any], column_arr: Any) -> _Layout:
     if named:
         log.warning("columnArr names columns that the rows do not have; the rows' own fields are the columns")
     return _Layout(fields, fields, arrays=False, from_rows=True)
+
+
+def _fields(bodies: list[dict[str, Any]]) -> list[str]:
+    """The rows' own keys in the order in which they come; not all of them where there are more than `MAX_COLUMNS`."""
+    fields: dict[str, None] = {}
+    for start in range(0, len(bodies), _BLOCK):
+        fields.update(dict.fromkeys(chain.from_iterable(bodies[start : start + _BLOCK])))
+        if len(fields) > MAX_COLUMNS + len(_ENVELOPE):
+            break
+    return list(islice((key for key in fields if key not in _ENVELOPE), MAX_COLUMNS + 1))
 
 
 def _read_column_arr(column_arr: Any) -> list[tuple[str, str]]:
@@ -354,12 +400,17 @@ def _body(record: Record) -> Any:
 
 
 def _extra_keys(bodies: list[Any], layout: _Layout) -> set[str]:
-    """Keys of the rows that are no column. Of arrays: the numbers of cells beyond the last column."""
+    """Keys of the rows that are no column, or of arrays the numbers of further cells; some `MAX_COLUMNS` at most."""
+    columns = len(layout._all_keys)
     if layout.arrays:
-        width = max(map(len, bodies), default=0)
-        return {f"Column {number}" for number in range(len(layout._all_keys) + 1, width + 1)}
-    present = set().union(*bodies) if bodies else set()
-    return present - layout.known - (_ENVELOPE - {"_id"})
+        width = min(max(map(len, bodies), default=0), columns + MAX_COLUMNS)
+        return {f"Column {number}" for number in range(columns + 1, width + 1)}
+    present: set[str] = set()
+    for start in range(0, len(bodies), _BLOCK):
+        present.update(*bodies[start : start + _BLOCK])
+        if len(present) > columns + MAX_COLUMNS:
+            break
+    return present - layout.known - _NO_EXTRAS
 
 
 def _extra_position(label: str, layout: _Layout) -> Any:

@@ -75,7 +75,8 @@ _REDACTIONS = {
 
 _DEFAULT_SUBJECT = (
     "[% if proof == 'incomplete' %]INCOMPLETE: [% endif %][[ title ]] [[ window ]]: "
-    "[% if proof == 'incomplete' and reported_total is not none %][[ rows|count ]] of [[ reported_total|count ]] calls"
+    "[% if proof == 'incomplete' and reported_total not in (none, rows) %]"
+    "[[ rows|count ]] of [[ reported_total|count ]] calls"
     "[% elif rows == 0 %]no calls[% elif rows == 1 %]1 call[% else %][[ rows|count ]] calls[% endif %]"
 )
 

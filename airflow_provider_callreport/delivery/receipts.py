@@ -14,6 +14,8 @@ class DeliveryStatus(StrEnum):
 
     WRITTEN = "written"
     """This try wrote it."""
+    UNCHANGED = "unchanged"
+    """``if_exists="replace"``: another run had written the same bytes in the same way; nothing was sent."""
     ALREADY_THERE = "already_there"
     """An earlier try of the same run had written the same bytes."""
     SKIPPED = "skipped"
@@ -25,7 +27,7 @@ class DeliveredFile:
     """One file and the place where it is.
 
     Attributes:
-        uri: ``s3://bucket/key``.
+        uri: where it is, such as ``s3://bucket/key``.
         status: what was done. Under ``SKIPPED`` the object at ``uri`` is *not* ``file``.
         file: the file that was to be delivered.
         version_id: S3's version of a written object in a bucket with versioning, else None.

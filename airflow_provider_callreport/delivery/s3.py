@@ -13,17 +13,22 @@ makes the object visible, is sent only when the SHA-256 of everything read equal
 ========= ============================== ==========================================
 policy    another run's object           an object of an earlier try of the same run
 ========= ============================== ==========================================
-replace   overwritten                    overwritten
+replace   same: ``UNCHANGED``; else      same: ``ALREADY_THERE``; else overwritten
+          overwritten
 fail      `ObjectExistsError`            same bytes: success; else overwritten
 skip      left alone, status ``SKIPPED`` same bytes: success; else overwritten
 ========= ============================== ==========================================
 
-Whose object it is stands in its metadata (``run``, a hash of the run's identity). "Overwritten" is conditional on
-the ETag that was looked at (``If-Match``), and a new object on there being none (``If-None-Match: *``), so that of any
-number of writers exactly one wins. A HEAD before the write spares a long upload that would be refused; it is never
-what decides. AWS S3, MinIO, Cloudflare R2 and Ceph (from Squid) honour the conditions. A server that ignores them gives
-``fail`` and ``skip`` the strength of the HEAD only: two writers within the same moment can both win there. A server
-that answers 501 to them can be used with ``replace``.
+"Same" means: same bytes by S3's own checksum, same metadata but for ``run``, same ``extra_args`` (`same_object`). Then
+nothing is written: a backfill or a look back over past days touches what changed, and says so by the status.
+
+Whose object it is stands in its metadata (``run``, a hash of the run's identity). Under ``fail`` and ``skip``
+"overwritten" is conditional on the ETag that was looked at (``If-Match``), and a new object on there being none
+(``If-None-Match: *``), so that of any number of writers exactly one wins. A HEAD before the write spares a long upload
+that would be refused or change nothing; it is never what lets one write win over another. AWS S3, MinIO, Cloudflare R2
+and Ceph (from Squid) honour the conditions. A server that ignores them gives ``fail`` and ``skip`` the strength of the
+HEAD only: two writers within the same moment can both win there. A server that answers 501 to them can be used with
+``replace``.
 
 A process that is killed in the middle of a multipart upload leaves its parts behind, which nobody sees but the bill:
 give the bucket a lifecycle rule ``AbortIncompleteMultipartUpload``. Every other failure aborts the upload.
@@ -38,6 +43,7 @@ import random
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -56,6 +62,13 @@ from airflow_provider_callreport.delivery.s3_errors import (
     error_status,
     is_not_found,
     s3_errors,
+)
+from airflow_provider_callreport.delivery.same_object import (
+    WRITTEN_AS,
+    composite_checksum,
+    is_same,
+    may_be_same,
+    stamped,
 )
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome, RunIdentity
 
@@ -99,7 +112,7 @@ EXTRA_ARGS = frozenset(
 )
 
 #: The metadata that every object carries; ``Metadata`` in ``extra_args`` may add to it, not replace it.
-METADATA = ("complete", "report", "rows", "run", "sha256", "timezone", "window-end", "window-start")
+METADATA = ("complete", "report", "rows", "run", "sha256", "timezone", "window-end", "window-start", WRITTEN_AS)
 
 #: Arguments that requests about an existing object or upload take, too.
 _ROUTING_ARGS = ("ExpectedBucketOwner", "RequestPayer")
@@ -108,6 +121,8 @@ READING_ARGS = (*_ROUTING_ARGS, "SSECustomerAlgorithm", "SSECustomerKey", "SSECu
 #: S3 allows 10,000 parts an upload and presigned addresses of seven days.
 _MAX_PARTS = 10_000
 _MAX_LINK_AGE = timedelta(days=7)
+
+_signing: ContextVar[bool] = ContextVar("callreport_signing_an_address", default=False)
 
 #: How often a write that raced with another is looked at again before the task's own retries take over.
 _RACE_ATTEMPTS = 6
@@ -169,7 +184,7 @@ class S3Destination:
             run: who delivers; the same for each try of a task instance.
 
         Returns:
-            What was done: written, already there from an earlier try, or skipped.
+            What was done: written, unchanged, already there from an earlier try, or skipped.
 
         Raises:
             ObjectExistsError: ``if_exists="fail"`` and another run's object is there.
@@ -221,15 +236,19 @@ class S3Destination:
                 config=meta.config.merge(Config(signature_version="s3v4")),
             )
             credentials = session.get_credentials()
-            url = signer.generate_presigned_url(
-                "get_object",
-                Params={
-                    "Bucket": self.bucket,
-                    "Key": self.key,
-                    "ResponseContentDisposition": f"attachment; filename*=UTF-8''{quote(file.filename, safe='')}",
-                },
-                ExpiresIn=int(expires_in.total_seconds()),
-            )
+            signing = _signing.set(True)
+            try:
+                url = signer.generate_presigned_url(
+                    "get_object",
+                    Params={
+                        "Bucket": self.bucket,
+                        "Key": self.key,
+                        "ResponseContentDisposition": f"attachment; filename*=UTF-8''{quote(file.filename, safe='')}",
+                    },
+                    ExpiresIn=int(expires_in.total_seconds()),
+                )
+            finally:
+                _signing.reset(signing)
         expires_at = _signed_until(url)
         # A presigned address dies with the session that signed it; refreshable credentials know their end.
         session_end = getattr(credentials, "_expiry_time", None)
@@ -239,14 +258,18 @@ class S3Destination:
         return Link(self.uri, url, expires_at, may_expire_earlier=temporary, filename=file.filename)
 
     def _deliver(self, client: Any, file: ExportedFile, args: Mapping[str, Any]) -> DeliveredFile:
+        args = stamped(args)
         stamp = args["Metadata"]["run"]
         for attempt in range(_RACE_ATTEMPTS):
             if attempt:
                 time.sleep(min(0.1 * 2**attempt, 2.0) * (0.5 + random.random() / 2))
-            found = self._look(client) if self.if_exists != "replace" else None
-            if found is None:
-                condition = {} if self.if_exists == "replace" else {"IfNoneMatch": "*"}
-            elif not found.readable:
+            found = self._look(client)
+            if self.if_exists == "replace":
+                if found is not None and self._is_same(found, file, args):
+                    own = DeliveryStatus.ALREADY_THERE if found.run == stamp else DeliveryStatus.UNCHANGED
+                    return DeliveredFile(self.uri, own, file, found.version_id)
+                condition = {}
+            elif found is None or not found.readable:
                 condition = {"IfNoneMatch": "*"}
             elif found.run != stamp:
                 return self._leave_alone(file)
@@ -273,11 +296,18 @@ class S3Destination:
             f'(allowed are "replace", "fail", "skip").'
         )
 
+    def _is_same(self, found: _Stored, file: ExportedFile, args: Mapping[str, Any]) -> bool:
+        if not may_be_same(found.head, args, file.bytes):
+            return False
+        return is_same(found.head, verified_parts(file, self._size_of_parts(file)))
+
     def _look(self, client: Any) -> _Stored | None:
         from botocore.exceptions import ClientError
 
+        # With SSE-KMS the checksum takes kms:Decrypt; it is asked for where it decides.
+        checksum = {"ChecksumMode": "ENABLED"} if self.if_exists == "replace" else {}
         try:
-            answer = client.head_object(**self._address(), **self._some_args(READING_ARGS))
+            answer = client.head_object(**self._address(), **self._some_args(READING_ARGS), **checksum)
         except ClientError as error:
             if is_not_found(error):
                 return None
@@ -293,6 +323,7 @@ class S3Destination:
             sha256=metadata.get("sha256"),
             bytes=answer.get("ContentLength", -1),
             version_id=_version(answer),
+            head=answer,
         )
 
     def _write(
@@ -312,7 +343,7 @@ class S3Destination:
     def _put(
         self, client: Any, file: ExportedFile, args: Mapping[str, Any], condition: Mapping[str, str]
     ) -> Mapping[str, Any]:
-        body = b"".join(_verified_parts(file, self.part_bytes))
+        body = b"".join(verified_parts(file, self.part_bytes))
         answer: Mapping[str, Any] = client.put_object(**args, **condition, **_checksum(body), Body=body)
         if not _agrees(answer, body):
             raise self._damaged(client, answer)
@@ -326,9 +357,8 @@ class S3Destination:
         reading = self._some_args(READING_ARGS)
         try:
             parts: list[dict[str, Any]] = []
-            digests = b""
-            part_bytes = max(self.part_bytes, -(-file.bytes // _MAX_PARTS))
-            for number, body in enumerate(_verified_parts(file, part_bytes), start=1):
+            digests: list[bytes] = []
+            for number, body in enumerate(verified_parts(file, self._size_of_parts(file)), start=1):
                 checksum = _checksum(body)
                 answer = client.upload_part(**upload, **reading, **checksum, PartNumber=number, Body=body)
                 if not _agrees(answer, body):
@@ -340,7 +370,7 @@ class S3Destination:
                 if "ChecksumSHA256" in answer:
                     part["ChecksumSHA256"] = answer["ChecksumSHA256"]
                 parts.append(part)
-                digests += base64.b64decode(checksum["ChecksumSHA256"])
+                digests.append(base64.b64decode(checksum["ChecksumSHA256"]))
             completed: Mapping[str, Any] = client.complete_multipart_upload(
                 **upload, **reading, **condition, MultipartUpload={"Parts": parts}, MpuObjectSize=file.bytes
             )
@@ -348,8 +378,7 @@ class S3Destination:
             # Also when the task is being stopped: parts that nobody completes are paid for until a lifecycle rule.
             self._abort(client, upload)
             raise
-        # The checksum of a multipart object is that of its parts' checksums, with their number behind it.
-        promised = f"{base64.b64encode(hashlib.sha256(digests).digest()).decode()}-{len(parts)}"
+        promised = composite_checksum(digests)
         if completed.get("ChecksumSHA256", promised) != promised:
             raise self._damaged(client, completed)
         return completed
@@ -375,6 +404,9 @@ class S3Destination:
         else:
             after = "it was removed"
         return DamagedUploadError(f"S3 stored other bytes at {self.uri} than were sent; {after}.")
+
+    def _size_of_parts(self, file: ExportedFile) -> int:
+        return max(self.part_bytes, -(-file.bytes // _MAX_PARTS))
 
     def _address(self) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": self.key}
@@ -423,6 +455,7 @@ class _Stored:
     bytes: int = -1
     version_id: str | None = None
     readable: bool = True
+    head: Mapping[str, Any] = field(default_factory=dict)
 
 
 class _RacedError(Exception):
@@ -478,8 +511,16 @@ def _check_key(key: str) -> None:
         raise ValueError(f"s3_key may have 1024 bytes, got {len(key.encode('utf-8'))}.")
 
 
-def _verified_parts(file: ExportedFile, size: int) -> Iterator[bytes]:
-    """Read the file once, in parts; end with `FileChangedError` instead of ending when it is not the hashed file."""
+def verified_parts(file: ExportedFile, size: int) -> Iterator[bytes]:
+    """Read the file once, in parts; end with `FileChangedError` instead of ending when it is not the hashed file.
+
+    Args:
+        file: the finished file.
+        size: bytes of a part; the last one may have fewer.
+
+    Raises:
+        FileChangedError: its size or SHA-256 is not the export's, or it can no longer be read.
+    """
     changed = (
         f"{file.filename} on disk is not the file that was exported (its size or SHA-256 differs); nothing was written."
     )
@@ -531,3 +572,11 @@ def _signed_until(url: str) -> datetime:
     query = parse_qs(urlsplit(url).query)
     signed_at = datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return signed_at + timedelta(seconds=int(query["X-Amz-Expires"][0]))
+
+
+def _keep_back(record: logging.LogRecord) -> bool:
+    """Drop what botocore logs while it signs an address: whoever has the signature can read the file."""
+    return not _signing.get()
+
+
+logging.getLogger("botocore.auth").addFilter(_keep_back)

@@ -16,7 +16,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_callreport.api.filters import NUMBER_FILTERS, check_filters, parse_time
 from airflow_provider_callreport.api.table import check_choice as check_columns
 from airflow_provider_callreport.delivery.email import ON_OVERSIZE, ON_REFUSED, EmailDestination
+from airflow_provider_callreport.delivery.object_storage import destination_at, parse_address
 from airflow_provider_callreport.delivery.s3 import IF_EXISTS, S3Destination
+from airflow_provider_callreport.delivery.slice_objects import SliceObjects
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.grouping import check_placeholder
 from airflow_provider_callreport.redaction import check_redact
@@ -75,8 +77,9 @@ def check_arguments(arguments: Mapping[str, Any], *, rendered: bool = False) -> 
             check_choice(name, settled[name], allowed)
     for name in ("filename", "report_title", "group_by", "email_subject", "email_html"):
         check_text(name, settled.get(name), one_line=name != "email_html")
-    for name in ("callreport_conn_id", "smtp_conn_id", "aws_conn_id"):
-        check_connection_id(name, settled.get(name, "unsettled"), optional=name == "aws_conn_id")
+    for name in ("callreport_conn_id", "smtp_conn_id", "aws_conn_id", "destination_conn_id"):
+        optional = name in ("aws_conn_id", "destination_conn_id")
+        check_connection_id(name, settled.get(name, "unsettled"), optional=optional)
     if not rendered:
         # After rendering, the operator reads them in the account's zone and with the run at hand.
         check_window(settled)
@@ -85,9 +88,11 @@ def check_arguments(arguments: Mapping[str, Any], *, rendered: bool = False) -> 
     check_redact(settled.get("redact"))
     _check_format_options(settled)
     _check_numbers(settled)
+    if settled.get("checkpoint") is not None:
+        SliceObjects.at(settled["checkpoint"], None, {})
     _check_destinations(arguments, settled)
     if "group_by" in settled:
-        for name in ("s3_key", "filename"):
+        for name in ("s3_key", "destination", "filename"):
             check_placeholder(name, settled.get(name), settled["group_by"])
 
 
@@ -199,15 +204,20 @@ def _check_numbers(settled: Mapping[str, Any]) -> None:
 def _check_destinations(arguments: Mapping[str, Any], settled: Mapping[str, Any]) -> None:
     given = {name for name, value in arguments.items() if value is not None}
     has_s3 = bool(given & {"s3_bucket", "s3_key"})
+    has_address = "destination" in given
     has_email = "email_to" in given
     if not has_email and given & {"email_cc", "email_bcc"}:
         raise ValueError("email_cc or email_bcc is set and email_to is not; set email_to")
-    if not has_s3 and not has_email:
-        raise ValueError("there is no destination; set s3_bucket and s3_key, or email_to, or both")
+    if not has_s3 and not has_address and not has_email:
+        raise ValueError("there is no destination; set s3_bucket and s3_key, or destination, or email_to")
+    if has_s3 and has_address:
+        raise ValueError("destination is set, and s3_bucket or s3_key too; choose one of the two")
+    if "destination_conn_id" in given and not has_address:
+        raise ValueError("destination_conn_id is set and destination is not; set destination")
     for name, other in (("s3_bucket", "s3_key"), ("s3_key", "s3_bucket")):
         if has_s3 and name not in given:
             raise ValueError(f"{other} is set and {name} is not; set both")
-    if has_email and not has_s3 and settled.get("on_oversize") == "link":
+    if has_email and not has_s3 and not has_address and settled.get("on_oversize") == "link":
         raise ValueError(
             'on_oversize is "link" and there is no S3 object to link to; '
             'set s3_bucket and s3_key, or on_oversize="fail"'
@@ -215,15 +225,41 @@ def _check_destinations(arguments: Mapping[str, Any], settled: Mapping[str, Any]
     # The destinations know best what they take. A stand-in fills the place of what is not settled.
     if has_s3:
         _check_s3(settled)
+    if has_address and "destination" in settled:
+        _check_address(settled, has_email=has_email)
     if has_email:
         _check_email(settled)
 
 
 def _check_s3(settled: Mapping[str, Any]) -> None:
+    S3Destination(settled.get("s3_bucket", "bucket"), settled.get("s3_key", "key"), extra_args=_s3_extra_args(settled))
+
+
+def _s3_extra_args(settled: Mapping[str, Any]) -> Mapping[str, Any]:
     extra_args = settled.get("s3_extra_args") or {}
     if not isinstance(extra_args, Mapping):
         raise ValueError(f"s3_extra_args is {extra_args!r}; allowed is an object of S3 arguments")
-    S3Destination(settled.get("s3_bucket", "bucket"), settled.get("s3_key", "key"), extra_args=extra_args)
+    return extra_args
+
+
+def _check_address(settled: Mapping[str, Any], *, has_email: bool) -> None:
+    destination_at(
+        settled["destination"],
+        conn_id=settled.get("destination_conn_id"),
+        if_exists=settled.get("if_exists", "replace"),
+        s3_extra_args=_s3_extra_args(settled),
+    )
+    address = parse_address(settled["destination"])
+    if has_email and address.is_local and settled.get("on_oversize") == "link":
+        raise ValueError(
+            'on_oversize is "link" and destination is a local file, which a mail cannot link to; '
+            'set on_oversize="fail", or a destination in a cloud'
+        )
+    if settled.get("link_expires_in") is not None and not address.is_s3:
+        raise ValueError(
+            f"link_expires_in is set and destination begins with {address.scheme}://; links that work for a time are "
+            "made for S3 only"
+        )
 
 
 def _check_email(settled: Mapping[str, Any]) -> None:

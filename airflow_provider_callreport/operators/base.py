@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, mask_secret
 
 from airflow_provider_callreport.api.errors import CallReportError, WindowError
 from airflow_provider_callreport.api.filters import Window, parse_time
@@ -18,7 +18,7 @@ from airflow_provider_callreport.operators.arguments import (
     check_window,
     is_settled,
 )
-from airflow_provider_callreport.operators.private_filters import PrivateFilters
+from airflow_provider_callreport.operators.private_filters import SECRET_ARGS, PrivateFilters, PrivateS3Arguments
 from airflow_provider_callreport.operators.stopping import StopsWhenKilled
 from airflow_provider_callreport.retry_policy import default_retry_policy
 
@@ -149,7 +149,7 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
         jinja_env: jinja2.Environment,
         seen_oids: set[int],
     ) -> None:
-        """Render; say clearly what a run without a data interval lacks, and keep numbers in filters private.
+        """Render; say what a run without a data interval lacks, and keep numbers in filters, and keys, private.
 
         This method and not ``render_template_fields``, because Airflow renders a mapped task through this one alone.
 
@@ -168,6 +168,11 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
             value = getattr(self, name, None)
             if isinstance(value, Mapping):
                 setattr(self, name, PrivateFilters(value))
+        arguments = getattr(self, "s3_extra_args", None) if parent is self else None
+        if isinstance(arguments, Mapping) and not SECRET_ARGS.isdisjoint(arguments):
+            for name in SECRET_ARGS.intersection(arguments):
+                mask_secret(arguments[name])
+            setattr(self, "s3_extra_args", PrivateS3Arguments(arguments))  # noqa: B010 - not every operator has it
 
 
 def run_identity(context: Mapping[str, Any] | Context) -> RunIdentity:

@@ -1,13 +1,24 @@
-"""The operators: a call report as a file in S3, in the mail, or both."""
+"""The operators: a call report as a file in S3 or elsewhere, in the mail, or both."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
+from airflow_provider_callreport.links import (
+    CallReportLink,
+    DeliveredFileLink,
+    PortalLink,
+    SentMailLink,
+    file_url,
+    mail_url,
+    portal_url,
+    remember_links,
+)
 from airflow_provider_callreport.operators.arguments import ArgumentError, check_arguments
 from airflow_provider_callreport.operators.base import CallReportBaseOperator, run_identity
 
@@ -15,13 +26,17 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_callreport.api.settings import ClientSettings
+    from airflow_provider_callreport.assets import Delivery
+    from airflow_provider_callreport.checkpoint import Checkpoint
     from airflow_provider_callreport.delivery.email import EmailDestination
+    from airflow_provider_callreport.delivery.object_storage import ObjectStorageDestination
     from airflow_provider_callreport.delivery.s3 import S3Destination
     from airflow_provider_callreport.export import ExportRequest
+    from airflow_provider_callreport.summary import ExportSummary
 
 
 class CallReportExportOperator(CallReportBaseOperator):
-    """Exports one call report to S3, by mail, or both: the whole report, or the task is red and says why.
+    """Exports one call report to S3 or elsewhere, by mail, or both: the whole report, or the task is red and says why.
 
     Every text argument is a template field. Arguments that are written out are checked when the Dag is parsed,
     templates after they have been rendered; a wrong one raises a `ValueError` with what it was and what is allowed.
@@ -41,12 +56,18 @@ class CallReportExportOperator(CallReportBaseOperator):
         format_options: options of that format; see the README.
         filename: name of the file in the mail; default from report, window and format.
         report_title: title inside the file and the mail; default "Calls" or "Masked calls".
-        group_by: the API's label of a column, such as ``"Campaign"``: one file for each of its values. ``s3_key`` (and
-            ``filename``, when given) then need ``[[ group ]]`` where the value goes.
+        group_by: the API's label of a column, such as ``"Campaign"``: one file for each of its values. ``s3_key`` or
+            ``destination`` (and ``filename``, when given) then need ``[[ group ]]`` where the value goes.
+        destination: address of the file, instead of ``s3_bucket`` and ``s3_key``: ``file:///data/calls.csv``,
+            ``s3://bucket/key``, ``gs://bucket/key``, ``abfs://container/key``, or another that Airflow's
+            ``ObjectStoragePath`` knows; see `airflow_provider_callreport.delivery.object_storage`.
+        destination_conn_id: Airflow's connection for it; None leaves the search for credentials to the store's
+            library, and to ``aws_conn_id`` for ``s3://``.
         s3_bucket: bucket, or None for no S3.
         s3_key: key of the object.
         aws_conn_id: AWS connection; None lets boto3 look for credentials.
-        if_exists: ``"replace"``, ``"fail"`` or ``"skip"`` when the key is taken by another run's object.
+        if_exists: ``"replace"``, ``"fail"`` or ``"skip"`` when the key is taken by another run's object. Of a
+            ``destination`` outside of S3 nobody knows the run: another file is one with other bytes.
         s3_extra_args: further arguments for S3, such as ``{"ServerSideEncryption": "aws:kms", "Tagging": "a=b"}``.
         email_to: addresses, or None for no mail.
         email_cc: addresses in copy.
@@ -55,8 +76,8 @@ class CallReportExportOperator(CallReportBaseOperator):
         email_html: HTML body, or a ``.html`` file beside the Dag; may hold the same placeholders.
         smtp_conn_id: SMTP connection; its ``from_email`` is the sender.
         max_attachment_bytes: largest encoded mail.
-        on_oversize: ``"link"`` mails the S3 address instead of the file when the mail would be larger, ``"fail"``
-            fails. Default: ``"link"`` with S3, ``"fail"`` without.
+        on_oversize: ``"link"`` mails the file's address in S3 or another cloud instead of the file when the mail would
+            be larger, ``"fail"`` fails. Default: ``"link"`` with such an address, ``"fail"`` without.
         on_refused: ``"fail"`` sends to all recipients or to none, ``"warn"`` to those whom the mail server takes.
         resend_if_unsure: send although an earlier try may have sent.
         link_expires_in: seconds that a presigned address in the mail works; None mails the ``s3://`` address only.
@@ -65,7 +86,13 @@ class CallReportExportOperator(CallReportBaseOperator):
             the mail, the log and the summary then say so.
         concurrency: requests under way at once, 1 to 16, where the API is read by page number. The connection's
             ``requests_per_second`` holds all the same.
+        checkpoint: ``s3://bucket/prefix/`` where a long export keeps the parts of the window that it has read, so that
+            the task's next try does not read them again (Airflow 3.3 and later; earlier versions begin anew). It holds
+            rows after redaction, for as long as the task has not succeeded. ``aws_conn_id`` is its connection.
         callreport_conn_id: connection to the API.
+
+    An asset among the ``outlets`` gets its event with rows, calls, bytes, SHA-256 and window in ``extra``, an asset
+    alias one for each object, at ``s3://bucket/key``. There is none of an object that was there and left as it was.
 
     Returns:
         The summary as a dict under 4 KB: see the README.
@@ -83,6 +110,8 @@ class CallReportExportOperator(CallReportBaseOperator):
         "filename",
         "report_title",
         "group_by",
+        "destination",
+        "destination_conn_id",
         "s3_bucket",
         "s3_key",
         "aws_conn_id",
@@ -98,6 +127,7 @@ class CallReportExportOperator(CallReportBaseOperator):
         "on_refused",
         "empty",
         "on_incomplete",
+        "checkpoint",
         "callreport_conn_id",
     )
     template_ext: Sequence[str] = (".html",)
@@ -109,6 +139,8 @@ class CallReportExportOperator(CallReportBaseOperator):
         "s3_extra_args": "json",
         "email_html": "html",
     }
+    operator_extra_links: Collection[CallReportLink] = (DeliveredFileLink(), SentMailLink(), PortalLink())
+    _delivered: tuple[str, ExportSummary, Delivery] | None = None
 
     def __init__(
         self,
@@ -124,6 +156,8 @@ class CallReportExportOperator(CallReportBaseOperator):
         filename: str | None = None,
         report_title: str | None = None,
         group_by: str | None = None,
+        destination: str | None = None,
+        destination_conn_id: str | None = None,
         s3_bucket: str | None = None,
         s3_key: str | None = None,
         aws_conn_id: str | None = "aws_default",
@@ -143,6 +177,7 @@ class CallReportExportOperator(CallReportBaseOperator):
         empty: str = "write",
         on_incomplete: str = "fail",
         concurrency: int = 1,
+        checkpoint: str | None = None,
         callreport_conn_id: str = "callreport_default",
         **kwargs: Any,
     ) -> None:
@@ -158,6 +193,8 @@ class CallReportExportOperator(CallReportBaseOperator):
         self.filename = filename
         self.report_title = report_title
         self.group_by = group_by
+        self.destination = destination
+        self.destination_conn_id = destination_conn_id
         self.s3_bucket = s3_bucket
         self.s3_key = s3_key
         self.aws_conn_id = aws_conn_id
@@ -177,6 +214,7 @@ class CallReportExportOperator(CallReportBaseOperator):
         self.empty = empty
         self.on_incomplete = on_incomplete
         self.concurrency = concurrency
+        self.checkpoint = checkpoint
         self.callreport_conn_id = callreport_conn_id
         self.check_now("max_attachment_bytes", "link_expires_in", "resend_if_unsure", "concurrency")
 
@@ -192,11 +230,11 @@ class CallReportExportOperator(CallReportBaseOperator):
         """Fetch, write, deliver; return the summary."""
         from airflow_provider_callreport.export import export_report
         from airflow_provider_callreport.hooks.callreport import CallReportHook
-        from airflow_provider_callreport.operators.send_record import send_record
+        from airflow_provider_callreport.operators.task_state import send_record
 
         with self.errors_for_airflow():
             hook = CallReportHook(self.callreport_conn_id)
-            request, s3, email = self._request(hook.settings), self._s3(), self._email()
+            request, s3, email = self._request(hook.settings), self._place(), self._email()
             with hook.get_conn() as client:
                 summary = export_report(
                     client,
@@ -206,10 +244,36 @@ class CallReportExportOperator(CallReportBaseOperator):
                     link_expires_in=None if self.link_expires_in is None else timedelta(seconds=self.link_expires_in),
                     email=email,
                     send_record=send_record(context),
+                    checkpoint=self._checkpoint(context),
                 )
         if summary.skipped:
             raise AirflowSkipException('the report has no calls, and empty="skip"')
+        self._announce(context, hook.settings, summary)
         return summary.to_xcom()
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """What OpenLineage's provider asks for when the task is done; None when nothing was delivered."""
+        from airflow_provider_callreport.lineage import export_lineage
+
+        if self._delivered is None:
+            return None
+        host, summary, delivery = self._delivered
+        return export_lineage(host, summary.info, summary.schema, delivery)
+
+    def _announce(self, context: Context, settings: ClientSettings, summary: ExportSummary) -> None:
+        """Tell Airflow what was delivered: events of the outlets, lineage, links."""
+        from airflow_provider_callreport.assets import delivery_of, emit_events
+
+        delivery = delivery_of(summary, bucket=self.s3_bucket, try_number=context["ti"].try_number)
+        emit_events(self, context, delivery)
+        host = urlsplit(settings.base_url).netloc
+        self._delivered = (host, summary, delivery)
+        links = {
+            DeliveredFileLink: file_url(delivery, self.destination_conn_id or self.aws_conn_id),
+            SentMailLink: mail_url(summary.message_id),
+            PortalLink: portal_url(host, summary.info),
+        }
+        remember_links(self, context, links)
 
     def _request(self, settings: ClientSettings) -> ExportRequest:
         from airflow_provider_callreport.export import ExportRequest
@@ -231,7 +295,17 @@ class CallReportExportOperator(CallReportBaseOperator):
             concurrency=self.concurrency,
         )
 
-    def _s3(self) -> S3Destination | None:
+    def _place(self) -> S3Destination | ObjectStorageDestination | None:
+        if self.destination is not None:
+            from airflow_provider_callreport.delivery.object_storage import destination_at
+
+            return destination_at(
+                self.destination,
+                conn_id=self.destination_conn_id,
+                if_exists=self.if_exists,
+                aws_conn_id=self.aws_conn_id,
+                s3_extra_args=self.s3_extra_args,
+            )
         if self.s3_bucket is None or self.s3_key is None:
             return None
         from airflow_provider_callreport.delivery.s3 import S3Destination
@@ -240,11 +314,29 @@ class CallReportExportOperator(CallReportBaseOperator):
             self.s3_bucket, self.s3_key, self.aws_conn_id, if_exists=self.if_exists, extra_args=self.s3_extra_args or {}
         )
 
+    def _checkpoint(self, context: Context) -> Checkpoint | None:
+        if self.checkpoint is None:
+            return None
+        from airflow_provider_callreport.checkpoint import Checkpoint
+        from airflow_provider_callreport.delivery.slice_objects import SliceObjects
+        from airflow_provider_callreport.operators.task_state import slices_record
+
+        store = slices_record(context)
+        if store is None:
+            self.log.info("Before Airflow 3.3 nothing remembers a checkpoint: each try begins anew")
+            return None
+        return Checkpoint(SliceObjects.at(self.checkpoint, self.aws_conn_id, self.s3_extra_args or {}), store)
+
     def _email(self) -> EmailDestination | None:
         if self.email_to is None:
             return None
         from airflow_provider_callreport.delivery.email import EmailDestination
+        from airflow_provider_callreport.delivery.object_storage import parse_address
 
+        if self.destination is None:
+            can_link = self.s3_bucket is not None
+        else:
+            can_link = not parse_address(self.destination).is_local
         return EmailDestination(
             to=self.email_to,
             cc=self.email_cc,
@@ -253,7 +345,7 @@ class CallReportExportOperator(CallReportBaseOperator):
             html=self.email_html,
             smtp_conn_id=self.smtp_conn_id,
             max_attachment_bytes=self.max_attachment_bytes,
-            on_oversize=self.on_oversize or ("link" if self.s3_bucket else "fail"),
+            on_oversize=self.on_oversize or ("link" if can_link else "fail"),
             on_refused=self.on_refused,
             resend_if_unsure=self.resend_if_unsure,
         )
@@ -263,6 +355,8 @@ class CallReportExportOperator(CallReportBaseOperator):
 _NOT_FOR_MASK_LIST = frozenset(
     {
         "report",
+        "destination",
+        "destination_conn_id",
         "email_to",
         "email_cc",
         "email_bcc",
@@ -290,19 +384,23 @@ class MaskListToS3Operator(CallReportExportOperator):
         kwargs: the other arguments of `CallReportExportOperator`, but those of report and mail.
     """
 
+    operator_extra_links: Collection[CallReportLink] = (DeliveredFileLink(), PortalLink())
+
     def __init__(self, *, s3_bucket: str, s3_key: str, file_format: str = "csv", **kwargs: Any) -> None:
         refused = sorted(_NOT_FOR_MASK_LIST.intersection(kwargs))
         if refused:
             raise ArgumentError(
                 f"MaskListToS3Operator has no argument {refused[0]}; use CallReportExportOperator with "
-                'report="masked_calls" to choose the report or to send mail'
+                'report="masked_calls" to choose the report, to send mail or to write elsewhere'
             )
-        # The addresses are said to be None, or a Dag's default_args would fill them in.
+        # The other destinations are said to be None, or a Dag's default_args would fill them in.
         super().__init__(
             report="masked_calls",
             s3_bucket=s3_bucket,
             s3_key=s3_key,
             file_format=file_format,
+            destination=None,
+            destination_conn_id=None,
             email_to=None,
             email_cc=None,
             email_bcc=None,

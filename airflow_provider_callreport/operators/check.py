@@ -139,7 +139,9 @@ class CallReportCheckOperator(CallReportBaseOperator):
             return delivered_in_s3(self.s3_bucket, self._keys(), self.aws_conn_id, check_bytes=self.check_bytes)
         if self.asset is not None:
             events: Any = context["inlet_events"][self.asset]
-            return [latest_for_window(events, window, f"the asset {self.asset.name}")]
+            # Airflow 2.11 calls it a dataset, and knows it by its address only.
+            name = getattr(self.asset, "name", None) or self.asset.uri
+            return [latest_for_window(events, window, f"the asset {name}")]
         return [delivered_in_summary(self.delivered, "delivered")]
 
     def _keys(self) -> list[str]:

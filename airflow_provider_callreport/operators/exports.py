@@ -6,7 +6,7 @@ They rest on answers that the vendor does not document; `operators.callreport` i
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,14 +23,17 @@ from airflow_provider_callreport.api.errors import (
     WrongFileError,
 )
 from airflow_provider_callreport.delivery.s3 import IF_EXISTS, S3Destination
+from airflow_provider_callreport.links import CallReportLink, DeliveredFileLink, file_url, remember_links
 from airflow_provider_callreport.operators.arguments import check_choice
 from airflow_provider_callreport.operators.base import CallReportBaseOperator, check_whole_number, run_identity
+from airflow_provider_callreport.operators.task_state import send_record
 
 if TYPE_CHECKING:
     import jinja2
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_callreport.api.body import SavedBody
+    from airflow_provider_callreport.delivery.email import SendRecord
     from airflow_provider_callreport.delivery.server_file import ServerFileObject
     from airflow_provider_callreport.report import ExportedFile, RunIdentity
 
@@ -143,7 +146,13 @@ class CallReportRequestExportOperator(CallReportBaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask, look at the answer, and keep the file if it is one."""
-        from airflow_provider_callreport.api.exports import ID_PATHS, URL_PATHS, request_export, shown_answer
+        from airflow_provider_callreport.api.exports import (
+            ID_PATHS,
+            URL_PATHS,
+            holds_secret,
+            request_export,
+            shown_answer,
+        )
         from airflow_provider_callreport.api.filters import build_filter
         from airflow_provider_callreport.hooks.callreport import CallReportHook
         from airflow_provider_callreport.spool import spool_directory
@@ -177,12 +186,15 @@ class CallReportRequestExportOperator(CallReportBaseOperator):
             if answer.file is not None:
                 file = self._keep(answer.file, run_identity(context))
             secrets = hook.settings.secrets()
-            url = answer.url
+            url, export_id = answer.url, answer.export_id
             if url is not None:
                 mask_secret(url)
-                if any(secret in url for secret in secrets):
+                if holds_secret(url, secrets):
                     self.log.warning("the URL in the answer holds the account's own secret; it is not passed on")
                     url = None
+            if export_id is not None and holds_secret(export_id, secrets):
+                self.log.warning("the id in the answer holds the account's own secret; it is not passed on")
+                export_id = None
             return {
                 "endpoint": "exportCsvBulk" if self.bulk else "exportCsv",
                 "window": {
@@ -190,7 +202,7 @@ class CallReportRequestExportOperator(CallReportBaseOperator):
                     "end": window.local_end.isoformat(),
                     "timezone": window.zone.key,
                 },
-                "id": answer.export_id,
+                "id": export_id,
                 "url": url,
                 "file": file,
                 "answer": shown_answer(answer.payload, secrets),
@@ -234,7 +246,8 @@ class CallReportDownloadOperator(CallReportBaseOperator):
         if_exists: ``"replace"``, ``"fail"`` or ``"skip"`` when the key is taken by another run's object.
         aws_conn_id: AWS connection.
         s3_extra_args: further arguments for S3.
-        email_to: addresses, or None for no mail.
+        email_to: addresses, or None for no mail. A later try of the same run does not send again what an earlier one
+            has sent (Airflow 3.3 and later).
         email_subject: subject of the mail.
         smtp_conn_id: SMTP connection.
         max_attachment_bytes: largest encoded mail; a larger one has the S3 address instead of the file.
@@ -243,6 +256,9 @@ class CallReportDownloadOperator(CallReportBaseOperator):
         wait_timeout: seconds from the first poll to the last.
         deferrable: wait in the triggerer instead of on a worker.
         callreport_conn_id: connection to the API.
+
+    An asset among the ``outlets`` gets its event with ``file_type``, ``bytes``, ``sha256``, ``uri`` and ``complete`` in
+    ``extra``, an asset alias one at the object's address; there is none of an object that was left as it was.
 
     Returns:
         A dict: ``file_type``, ``bytes``, ``sha256``, ``uri`` (or None), ``status`` in S3 (or None), ``emailed_to``,
@@ -267,6 +283,7 @@ class CallReportDownloadOperator(CallReportBaseOperator):
         "callreport_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"pdf_fields": "json", "s3_extra_args": "json"}
+    operator_extra_links: Collection[CallReportLink] = (DeliveredFileLink(),)
     private_fields: ClassVar[Sequence[str]] = ("pdf_fields",)
 
     def __init__(
@@ -380,7 +397,8 @@ class CallReportDownloadOperator(CallReportBaseOperator):
         while True:
             with self.errors_for_airflow():
                 try:
-                    return self._take(run_identity(context))
+                    value = self._take(run_identity(context), send_record(context))
+                    break
                 except NotReadyError as error:
                     if time.time() + self.poll_interval > give_up_at:
                         raise NotReadyError(f"{error} (waited up to wait_timeout={self.wait_timeout:g} s)") from None
@@ -394,8 +412,23 @@ class CallReportDownloadOperator(CallReportBaseOperator):
                     kwargs={"give_up_at": give_up_at},
                 )
             time.sleep(self.poll_interval)
+        self._announce(context, value)
+        return value
 
-    def _take(self, run: RunIdentity) -> dict[str, Any]:
+    def _announce(self, context: Context, value: Mapping[str, Any]) -> None:
+        """Tell Airflow what was delivered: events of the outlets, a link to the object."""
+        from airflow_provider_callreport.assets import DeliveredObject, Delivery, emit_events
+
+        extra = {name: value[name] for name in ("file_type", "bytes", "sha256", "uri", "complete")}
+        objects = []
+        if self.s3_bucket is not None and self.s3_key is not None:
+            new, ours = value["status"] not in ("skipped", "unchanged"), value["status"] != "skipped"
+            objects.append(DeliveredObject(f"s3://{self.s3_bucket}", self.s3_key, new=new, ours=ours, extra=extra))
+        delivery = Delivery(objects, extra)
+        emit_events(self, context, delivery)
+        remember_links(self, context, {DeliveredFileLink: file_url(delivery, self.aws_conn_id)})
+
+    def _take(self, run: RunIdentity, record: SendRecord | None) -> dict[str, Any]:
         from airflow_provider_callreport.api.download import FileDownloader
         from airflow_provider_callreport.api.exports import URL_PATHS, download_pdf, fetch_file
         from airflow_provider_callreport.hooks.callreport import CallReportHook
@@ -418,9 +451,9 @@ class CallReportDownloadOperator(CallReportBaseOperator):
                 if url is None:
                     raise AddressRefusedError("url is empty after rendering; there is nothing to download")
                 body = fetch_file(url, path, downloader, kind=kind, what="the export")
-            return self._deliver(body, kind, run)
+            return self._deliver(body, kind, run, record)
 
-    def _deliver(self, body: SavedBody, kind: str, run: RunIdentity) -> dict[str, Any]:
+    def _deliver(self, body: SavedBody, kind: str, run: RunIdentity, record: SendRecord | None) -> dict[str, Any]:
         from airflow_provider_callreport.delivery.receipts import Link
         from airflow_provider_callreport.export import safe_filename
 
@@ -433,7 +466,7 @@ class CallReportDownloadOperator(CallReportBaseOperator):
             uri, status = delivered.uri, delivered.status.value
             if status != "skipped":
                 links.append(Link(uri, filename=file.filename))
-        emailed_to = [] if self.email_to is None else self._mail(file, links, run)
+        emailed_to = [] if self.email_to is None else self._mail(file, links, run, record)
         return {
             "file_type": kind,
             "bytes": file.bytes,
@@ -444,7 +477,7 @@ class CallReportDownloadOperator(CallReportBaseOperator):
             "complete": None,
         }
 
-    def _mail(self, file: ExportedFile, links: Sequence[Any], run: RunIdentity) -> list[str]:
+    def _mail(self, file: ExportedFile, links: Sequence[Any], run: RunIdentity, record: SendRecord | None) -> list[str]:
         from datetime import UTC
 
         from airflow_provider_callreport.delivery.server_file import UNPROVED, ServerFileEmail
@@ -460,7 +493,8 @@ class CallReportDownloadOperator(CallReportBaseOperator):
         # The mail shows the title and the file only: there is no window to speak of.
         nowhen = datetime.fromtimestamp(0, UTC)
         info = ReportInfo("calls", self.title, nowhen, nowhen, "UTC")
-        receipt = mail.deliver([file], info=info, outcome=ReportOutcome(0, None, None, UNPROVED), run=run, links=links)
+        outcome = ReportOutcome(0, None, None, UNPROVED)
+        receipt = mail.deliver([file], info=info, outcome=outcome, run=run, links=links, record=record)
         return list(receipt.emailed_to)
 
 

@@ -1,4 +1,4 @@
-"""Filters as they may be shown: Airflow keeps rendered arguments in its database and shows them in its UI."""
+"""Arguments as they may be shown: Airflow keeps rendered arguments in its database and shows them in its UI."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from typing import Any
 from airflow_provider_callreport.api.filters import NUMBER_FILTERS
 
 _HIDDEN = "***"
+_JSON = (str, int, float, bool, type(None), dict, list)
+
+#: Arguments for S3 that hold an encryption key.
+SECRET_ARGS = frozenset({"SSECustomerKey"})
 
 #: As many digits as a local phone number has, however they are grouped.
 _PHONE_NUMBER = re.compile(r"\+?\d(?:[ ().-]?\d){6,}")
@@ -43,6 +47,17 @@ class PrivateFilters(Mapping[str, Any]):
     def serialize(self) -> dict[str, Any]:
         """The filters with ``***`` for each phone number."""
         return {key: _hide(value, whole=key in NUMBER_FILTERS) for key, value in self._filters.items()}
+
+
+class PrivateS3Arguments(PrivateFilters):
+    """Arguments for S3 that read like any mapping, and are shown without an encryption key of one's own (SSE-C)."""
+
+    def serialize(self) -> dict[str, Any]:
+        """The arguments with ``***`` for the key, and as text where they are no JSON."""
+        return {
+            name: _HIDDEN if name in SECRET_ARGS else value if isinstance(value, _JSON) else str(value)
+            for name, value in self.items()
+        }
 
 
 def _hide(value: Any, *, whole: bool) -> Any:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_callreport.delivery.s3 import S3Destination
+from airflow_provider_callreport.links import CallReportLink, DeliveredFileLink, file_url, remember_links
 from airflow_provider_callreport.operators.arguments import CHOICES, check_choice
 from airflow_provider_callreport.operators.base import CallReportBaseOperator, check_whole_number, run_identity
 from airflow_provider_callreport.recording_keys import IF_EXISTS, MANIFEST_FORMATS, check_key
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_callreport.recordings import RecordingsSummary
 
 _CHOICES: dict[str, Sequence[str]] = {
     "report": CHOICES["report"],
@@ -52,6 +55,10 @@ class CallRecordingsToS3Operator(CallReportBaseOperator):
         s3_extra_args: further arguments for S3, such as ``{"ServerSideEncryption": "aws:kms"}``.
         callreport_conn_id: connection to the API.
 
+    An asset among the ``outlets`` gets its event with what is returned and the manifest's ``uri``, ``rows`` and
+    ``sha256`` in ``extra``, an asset alias one at the manifest's address; there is none of a manifest that another run
+    had written already.
+
     Returns:
         A dict under 1 KB: ``report``, ``window``, ``calls``, ``reported_total``, ``recordings``, ``bytes``, ``copied``,
         ``already_there``, ``calls_stored``, ``calls_no_recording``, ``calls_missing``, ``calls_failed``, ``manifest``
@@ -74,6 +81,7 @@ class CallRecordingsToS3Operator(CallReportBaseOperator):
         "callreport_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json", "s3_extra_args": "json"}
+    operator_extra_links: Collection[CallReportLink] = (DeliveredFileLink(),)
 
     def __init__(
         self,
@@ -155,4 +163,20 @@ class CallRecordingsToS3Operator(CallReportBaseOperator):
                 max_recording_bytes=self.max_recording_bytes,
             )
             with hook.get_conn() as client:
-                return copy_recordings(client, request, run=run_identity(context)).to_xcom()
+                summary = copy_recordings(client, request, run=run_identity(context))
+        self._announce(context, summary)
+        return summary.to_xcom()
+
+    def _announce(self, context: Context, summary: RecordingsSummary) -> None:
+        """Tell Airflow what was delivered: events of the outlets, a link to the manifest."""
+        from airflow_provider_callreport.assets import DeliveredObject, Delivery, emit_events
+
+        value = summary.to_xcom()
+        # `bytes` are those of the recordings.
+        extra = {**value.pop("manifest"), **value}
+        manifest = DeliveredObject(
+            f"s3://{self.s3_bucket}", self.manifest_key, new=summary.manifest_new, ours=True, extra=extra
+        )
+        delivery = Delivery([manifest], extra)
+        emit_events(self, context, delivery)
+        remember_links(self, context, {DeliveredFileLink: file_url(delivery, self.aws_conn_id)})

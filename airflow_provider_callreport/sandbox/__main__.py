@@ -8,14 +8,16 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import date
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_provider_callreport.sandbox.settings import SandboxSettings
+
+DESCRIPTION = "Serve a stand-in for the DeepCall Call Report API, with S3 and SMTP beside it, on 127.0.0.1."
 
 #: What the extra ``sandbox`` brings, by import name.
 _NEEDED = ("starlette", "uvicorn", "moto", "flask", "aiosmtpd")
@@ -31,6 +33,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 after an interruption, 1 when a library is missing or a port is taken, 2 for a mistake in the
         arguments.
     """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return serve(options)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Run the servers until SIGINT or SIGTERM.
+
+    Args:
+        options: see `add_arguments`.
+
+    Returns:
+        0 after an interruption, 1 when a library is missing or a port is taken.
+
+    Raises:
+        ValueError: an argument is wrong.
+    """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         return _fail(
@@ -38,12 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer, SandboxSmtp
 
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
-        settings = _settings(options)
-    except ValueError as error:
-        parser.error(str(error))
+    settings = _settings(options)
     stopped = threading.Event()
     with ExitStack() as running:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -65,16 +82,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from airflow_provider_callreport.sandbox.faults import FAULTS
-    from airflow_provider_callreport.sandbox.settings import CHOICES
-
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_callreport.sandbox",
-        description="Serve a stand-in for the DeepCall Call Report API, with S3 and SMTP beside it, on 127.0.0.1.",
+        description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Faults:\n" + "\n".join(f"  {name:21}{kind.summary}" for name, kind in FAULTS.items()),
+        epilog=list_of_faults(),
     )
-    add = parser.add_argument
+    add_arguments(parser.add_argument)
+    return parser
+
+
+def list_of_faults() -> str:
+    """The faults that ``--fault`` knows, one a line."""
+    from airflow_provider_callreport.sandbox.faults import FAULTS
+
+    return "Faults:\n" + "\n".join(f"  {name:21}{kind.summary}" for name, kind in FAULTS.items())
+
+
+def add_arguments(add: Callable[..., Any]) -> None:
+    """The command's arguments.
+
+    Args:
+        add: ``ArgumentParser.add_argument``, or what takes the same.
+    """
+    from airflow_provider_callreport.sandbox.settings import CHOICES
+
     add("--calls-per-day", type=int, default=2000, metavar="N", help="calls that list shows (default 2000)")
     add("--masked-calls-per-day", type=int, default=500, metavar="N", help="calls that masklist shows (default 500)")
     add("--seed", type=int, default=1, help="other seed, other calls (default 1)")
@@ -106,7 +138,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--proxy", action="store_true", help="put the proxy in front at once, for faults of the wire switched on later")
     add("--save", metavar="DIR", help="write received mails there as .eml files")
     add("--json", action="store_true", help="print one line of JSON instead of export lines")
-    return parser
 
 
 def _settings(options: argparse.Namespace) -> SandboxSettings:

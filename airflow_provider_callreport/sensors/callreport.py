@@ -23,8 +23,6 @@ from airflow_provider_callreport.operators.private_filters import has_phone_numb
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_callreport.api.filters import Window
-
 
 class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
     """Waits until a filter matches at least ``min_calls`` calls in a window.
@@ -68,7 +66,7 @@ class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
         filters: Mapping[str, Any] | None = None,
         window_start: datetime | str = "{{ data_interval_start }}",
         window_end: datetime | str = "{{ data_interval_end }}",
-        min_calls: int = 1,
+        min_calls: int | str = 1,
         deferrable: bool | None = None,
         callreport_conn_id: str = "callreport_default",
         **kwargs: Any,
@@ -97,7 +95,7 @@ class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Count once."""
-        from airflow_provider_callreport.counting import count_calls
+        from airflow_provider_callreport.counting import count_calls, window_json
         from airflow_provider_callreport.hooks.callreport import CallReportHook
 
         try:
@@ -114,7 +112,7 @@ class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
         self.log.info("%s of %s; waiting for at least %s", count, self.report, self.min_calls)
         if count.calls < int(self.min_calls):
             return PokeReturnValue(False)
-        found = {"report": self.report, "window": _in_xcom(window), "calls": count.calls, "exact": count.exact}
+        found = {"report": self.report, "window": window_json(window), "calls": count.calls, "exact": count.exact}
         return PokeReturnValue(True, found)
 
     def execute(self, context: Context) -> Any:
@@ -180,11 +178,3 @@ class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
             kwargs={"started": started.isoformat()},
             timeout=left,
         )
-
-
-def _in_xcom(window: Window) -> dict[str, str]:
-    return {
-        "start": window.local_start.isoformat(),
-        "end": window.local_end.isoformat(),
-        "timezone": window.zone.key,
-    }

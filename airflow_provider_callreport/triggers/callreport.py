@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
@@ -70,7 +71,7 @@ class CallReportTrigger(BaseTrigger):
             {
                 "callreport_conn_id": self.callreport_conn_id,
                 "report": self.report,
-                "filters": None if self.filters is None else dict(self.filters),
+                "filters": None if self.filters is None else json.loads(json.dumps(dict(self.filters))),
                 "window_start": self.window_start,
                 "window_end": self.window_end,
                 "min_calls": self.min_calls,
@@ -97,24 +98,26 @@ class CallReportTrigger(BaseTrigger):
         if self.filters is None:
             return True
         from airflow_provider_callreport.api.filters import Window
-        from airflow_provider_callreport.counting import acount_calls
         from airflow_provider_callreport.hooks.callreport import CallReportHook
 
         hook = CallReportHook(self.callreport_conn_id)
         try:
             async with await hook.aget_client() as client:
+                from airflow_provider_callreport.counting import acount_calls
+
                 start, end = (datetime.fromisoformat(text) for text in (self.window_start, self.window_end))
                 window = Window(start, end, client.settings.timezone)
                 count = await acount_calls(client, self.report, self.filters, window, up_to=self.min_calls)
         except Exception as error:
             # Whatever it is, the worker is the place to raise it: there the task's retries and policies apply.
-            log.warning("counting failed, a worker looks into it (%s)", _in_words(error))
+            log.warning("counting failed, a worker looks into it (%s)", error_in_words(error))
             return True
         log.info("%s of %s; waiting for at least %d", count, self.report, self.min_calls)
         return count.calls >= self.min_calls
 
 
-def _in_words(error: Exception) -> str:
+def error_in_words(error: Exception) -> str:
+    """What a log may say of an error that was raised in the triggerer."""
     from airflow_provider_callreport.api.errors import CallReportError
 
     # A foreign exception's text may hold the request, and with it the credentials.

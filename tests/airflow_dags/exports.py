@@ -63,6 +63,21 @@ with DAG(
         filters={"cNum": "{{ '9198' ~ '76501202' }}", "agent": ["Asha Rao"]},
     )
     CallReportExportOperator(task_id="grouped", s3_key="grouped/[[ group ]].csv", group_by="Status")
+    # Files of the machine.
+    CallReportExportOperator(
+        task_id="to_a_file",
+        s3_bucket=None,
+        destination="file://{{ var.value.delivered }}/calls.csv",
+        if_exists="fail",
+        post_execute=fail_at_first_try,
+    )
+    CallReportExportOperator(
+        task_id="to_files",
+        s3_bucket=None,
+        destination="file://{{ var.value.delivered }}/by status/[[ group ]].csv",
+        group_by="Status",
+        email_to="files@example.com",
+    )
     # Empty reports.
     for policy in ("write", "skip", "fail"):
         CallReportExportOperator(
@@ -95,6 +110,13 @@ with DAG(
     # Errors of the API.
     CallReportExportOperator(task_id="fatal", s3_key="fatal.csv", callreport_conn_id="callreport_fatal")
     CallReportExportOperator(task_id="transient", s3_key="transient.csv", callreport_conn_id="callreport_transient")
+    # A long report that breaks off at its first try.
+    CallReportExportOperator(
+        task_id="long",
+        s3_key="long.csv",
+        checkpoint="s3://reports/slices/{{ dag.dag_id }}",
+        callreport_conn_id="callreport_long",
+    )
     # Mail, once.
     CallReportExportOperator(
         task_id="mailed_once", s3_bucket=None, email_to="once@example.com", post_execute=fail_at_first_try

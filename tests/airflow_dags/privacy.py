@@ -1,7 +1,7 @@
 """Dags that `test_privacy` runs: exports that succeed and fail in every way, of calls whose number may not leave.
 
-The second Dag is the first one again, for a run without Airflow's secrets masker. The number to filter by comes from an
-Airflow variable of the environment, so that this file does not hold it.
+The second Dag is the first one again, for a run without Airflow's secrets masker. The number to filter by and
+an encryption key come from Airflow variables of the environment, so that this file does not hold them.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ def privacy_dag(dag_id: str) -> DAG:
         export("hmac", redact={"Caller Number": "hmac"}, filters={"cNum": [NUMBER]})
         export("not_chosen", columns=["Time", "Details", "Rec."])
         export("gzip", format_options={"gzip": True})
+        key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "{{ var.value.canary_own }}"}
+        export("own_key", s3_extra_args=key)
         # Failure: the API, which likes to repeat what it was sent.
         for account in ("refused", "repeats", "repeats_html", "repeats_later", "incomplete", "broken"):
             export(account, filters={"cNum": NUMBER}, callreport_conn_id=f"callreport_{account}")

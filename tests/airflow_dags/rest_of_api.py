@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.providers.common.compat.sdk import DAG, Asset, task
+from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator
@@ -49,13 +49,19 @@ def rest_dag(dag_id: str) -> DAG:
         default_args={"retries": 2, "retry_delay": timedelta(0)},
     ) as dag:
         # Recordings.
-        recordings("copied", filters=NUMBER) >> recordings("copied_again", prefix="copied")
+        first = recordings("copied", filters=NUMBER, outlets=[Asset(f"{dag_id}_recordings")])
+        first >> recordings("copied_again", prefix="copied", outlets=[AssetAlias("manifests")])
+        recordings("copied_elsewhere", outlets=[AssetAlias("manifests")])
         recordings("being_made", callreport_conn_id="callreport_being_made", retries=1)
         recordings("no_account", callreport_conn_id="callreport_refused")
         recordings("echoing_stream", callreport_conn_id="callreport_echoing", retries=0)
         # Files that the server makes.
         request = CallReportRequestExportOperator(task_id="request", filters=NUMBER, fields={"title": "{{ ds }}"})
-        request >> download("download", url="{{ ti.xcom_pull('request')['url'] }}")
+        request >> download(
+            "download",
+            url="{{ ti.xcom_pull('request')['url'] }}",
+            outlets=[Asset(f"{dag_id}_file"), AssetAlias("files")],
+        )
         request >> download("foreign", url="https://169.254.169.254/a.csv?signature=canarysignature")
         CallReportRequestExportOperator(
             task_id="request_is_file",
@@ -63,6 +69,7 @@ def rest_dag(dag_id: str) -> DAG:
             s3_key="{{ dag.dag_id }}/request_is_file.csv",
             callreport_conn_id="callreport_bytes",
         )
+        CallReportRequestExportOperator(task_id="request_echoed", callreport_conn_id="callreport_echoed")
         CallReportRequestExportOperator(task_id="request_unsure", callreport_conn_id="callreport_unsure")
         CallReportRequestExportOperator(task_id="request_cleared", callreport_conn_id="callreport_cleared")
         request >> download(
@@ -78,8 +85,13 @@ def rest_dag(dag_id: str) -> DAG:
         )
         download("never_ready", pdf_fields={}, wait_timeout=0, callreport_conn_id="callreport_never", retries=1)
         # The audit.
+        delivered = Asset(f"{dag_id}_calls")
         export = CallReportExportOperator(
-            task_id="export", s3_bucket="reports", s3_key="{{ dag.dag_id }}/e.csv", redact={"Caller Number": "drop"}
+            task_id="export",
+            s3_bucket="reports",
+            s3_key="{{ dag.dag_id }}/e.csv",
+            redact={"Caller Number": "drop"},
+            outlets=[delivered],
         )
         export >> [
             CallReportCheckOperator(
@@ -87,17 +99,8 @@ def rest_dag(dag_id: str) -> DAG:
             ),
             CallReportCheckOperator(task_id="check_xcom", delivered="{{ ti.xcom_pull('export')['rows'] }}"),
             CallReportCheckOperator(task_id="check_drift", delivered=2),
+            CallReportCheckOperator(task_id="check_asset", asset=delivered),
         ]
-        delivered = Asset(f"callreport://{dag_id}")
-
-        @task(outlets=[delivered])
-        def announce(*, outlet_events: Any = None) -> None:
-            """What an export that tells an asset of its file does."""
-            window = {"start": "2026-03-13T00:00:00+05:30", "end": "2026-03-14T00:00:00+05:30"}
-            outlet_events[delivered].extra = {"rows": 3, "window": window}
-
-        announced: Any = announce()
-        announced >> CallReportCheckOperator(task_id="check_asset", asset=delivered)
     return dag
 
 

@@ -1,0 +1,483 @@
+"""Local files and other clouds: one file goes to the address of an ``ObjectStoragePath``, whole or not at all.
+
+What may happen at the address differs from store to store, so each has a row, and what a store cannot keep is refused:
+
+================ ================================= ========================== ===========================
+scheme           how it becomes visible            how it is checked          ``if_exists``
+================ ================================= ========================== ===========================
+file             ``rename`` or ``link`` of a whole read back before it is     replace, fail, skip
+                 file                              visible
+s3               as `delivery.s3`                  by S3, before it is        replace, fail, skip
+                                                   visible
+gs, gcs          one upload; visible when it is    read back                  replace, fail, skip
+                 complete                                                     (``ifGenerationMatch=0``)
+abfs, abfss      one Put Blob, or Put Block List   read back                  replace, fail, skip
+                                                                              (``If-None-Match: *``)
+any other        the store's own move of a whole   read back before it is     replace
+                 file from a name beginning with   visible
+                 a dot
+================ ================================= ========================== ===========================
+
+"Read back" means: every byte, its SHA-256 compared with the export's. An object in a cloud can be read from the moment
+at which its upload is complete, so between the two it can be seen unchecked; it is whole then, by the store's rules.
+Objects of a zonal bucket of Google (Rapid Storage) can be seen while they are written: do not use one. Google keeps
+the condition of an upload in parts (over 5 MiB) with the upload's session; its emulator does not, so that this rests on
+what gcsfs sends.
+
+Whose file it is cannot be told, other than in S3. The same bytes are taken for our own:
+
+========= ===================================== ===============================
+policy    other bytes are there                 the same bytes are there
+========= ===================================== ===============================
+replace   overwritten                           status ``UNCHANGED``
+fail      `ObjectExistsError`                   status ``ALREADY_THERE``
+skip      left alone, status ``SKIPPED``        status ``ALREADY_THERE``
+========= ===================================== ===============================
+
+Sources: https://cloud.google.com/storage/docs/request-preconditions,
+https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations,
+and what gcsfs and adlfs make of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_callreport.delivery.errors import (
+    DamagedUploadError,
+    DeliveryError,
+    DestinationRefusedError,
+    DestinationUnavailableError,
+    ObjectExistsError,
+)
+from airflow_provider_callreport.delivery.local_file import holds, local_errors, remove_leftovers, write_file
+from airflow_provider_callreport.delivery.receipts import DeliveredFile, DeliveryStatus, Link
+from airflow_provider_callreport.delivery.s3 import IF_EXISTS, S3Destination, run_stamp, verified_parts
+from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome, RunIdentity
+
+log = logging.getLogger(__name__)
+
+_LOCAL = "file"
+_S3 = "s3"
+_GOOGLE = ("gs", "gcs")
+_AZURE = ("abfs", "abfss")
+#: Stores whose address begins with a bucket or container.
+_WITH_BUCKET = (_S3, *_GOOGLE, *_AZURE)
+#: Where "only if nothing is there" can be kept.
+_EXCLUSIVE = (_LOCAL, *_GOOGLE, *_AZURE)
+
+#: What Airflow needs for a scheme.
+_PROVIDERS = {
+    **dict.fromkeys(_GOOGLE, "apache-airflow-providers-google"),
+    **dict.fromkeys(_AZURE, "apache-airflow-providers-microsoft-azure[adlfs]"),
+}
+
+#: Older ones take the condition and do not send it.
+_GCSFS_WITH_CONDITIONS = (2024, 12)
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_EXAMPLES = "file:///data/calls.csv, s3://bucket/calls.csv, gs://bucket/calls.csv or abfs://container/calls.csv"
+
+_PIECE = 8 * 1024 * 1024
+
+#: How often a file that comes and goes while we look is looked at again.
+_RACE_ATTEMPTS = 6
+
+#: Errors of the libraries, by name because they are no dependencies, that say that nobody may sign in.
+_CREDENTIALS = ("ClientAuthenticationError", "CredentialUnavailableError", "DefaultCredentialsError", "RefreshError")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The parts of a ``destination``.
+
+    Attributes:
+        scheme: such as ``"gs"``.
+        container: the bucket, container or host; empty for a local file.
+        key: what comes after it, without the slash between the two.
+        conn_id: the connection that the address names before an ``@``, or None.
+    """
+
+    scheme: str
+    container: str
+    key: str
+    conn_id: str | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a file of the worker's machine."""
+        return self.scheme == _LOCAL
+
+    @property
+    def is_s3(self) -> bool:
+        """Whether `S3Destination` is what writes there."""
+        return self.scheme == _S3
+
+
+def parse_address(destination: Any) -> Address:
+    """Take a ``destination`` apart.
+
+    Args:
+        destination: the address of a file, such as ``gs://bucket/calls.csv``.
+
+    Raises:
+        ValueError: it is none; one sentence that says what is allowed.
+    """
+    if not isinstance(destination, str) or not destination.strip():
+        raise ValueError(f"destination is {destination!r}; allowed is the address of a file, such as {_EXAMPLES}")
+    if not destination.isprintable():
+        raise ValueError(f"destination is {destination!r}; allowed is an address without control characters")
+    scheme, separator, rest = destination.partition("://")
+    place, _, key = rest.partition("/")
+    user, at, container = place.rpartition("@")
+    if ":" in user:
+        # It may be a password, so it is not shown.
+        raise ValueError("destination has a user and a password before @; credentials belong to destination_conn_id")
+
+    def wrong(why: str) -> ValueError:
+        return ValueError(f"destination is {destination!r}; {why}")
+
+    if not separator or not _SCHEME.fullmatch(scheme):
+        raise wrong(f"allowed is an address that begins with a scheme in lower case, such as {_EXAMPLES}")
+    if scheme in ("http", "https"):
+        raise wrong(f"a web address cannot be written to; allowed is one such as {_EXAMPLES}")
+    if "?" in destination or "#" in destination:
+        raise wrong("it must not have ? or #")
+    if at and container.endswith(".core.windows.net"):
+        raise wrong(f"write {scheme}://{user}/{key}; the account belongs to destination_conn_id")
+    if scheme == _LOCAL and place:
+        raise wrong(f"a local file has three slashes, as in file:///{place}/{key}")
+    if scheme in _WITH_BUCKET and not container:
+        raise wrong(f"it must name a bucket or container, as in {scheme}://bucket/calls.csv")
+    if "[" in container or "]" in container:
+        raise wrong("[[ group ]] may stand in the path only")
+    if not key or key.endswith("/"):
+        raise wrong('it must name a file, not a folder ending in "/"')
+    if any(part in ("", ".", "..") for part in key.split("/")):
+        raise wrong("its path must not have //, /./ or /../")
+    return Address(scheme, container, key, user or None)
+
+
+def destination_at(
+    destination: Any,
+    *,
+    conn_id: str | None = None,
+    if_exists: str = "replace",
+    aws_conn_id: str | None = "aws_default",
+    s3_extra_args: Mapping[str, Any] | None = None,
+) -> S3Destination | ObjectStorageDestination:
+    """What writes to an address: for ``s3://`` the same as for ``s3_bucket`` and ``s3_key``.
+
+    Args:
+        destination: the address.
+        conn_id: the connection, or None for the one in the address, and then for the store's own way to find
+            credentials.
+        if_exists: ``"replace"``, ``"fail"`` or ``"skip"``.
+        aws_conn_id: the connection for ``s3://`` when no other is named.
+        s3_extra_args: as `S3Destination`, for ``s3://`` only.
+
+    Raises:
+        ValueError: the address is none, or the arguments do not fit together.
+    """
+    address = parse_address(destination)
+    if conn_id is not None and address.conn_id is not None and conn_id != address.conn_id:
+        raise ValueError(
+            f"destination names the connection {address.conn_id!r} and destination_conn_id is {conn_id!r}; name one"
+        )
+    conn_id = conn_id or address.conn_id
+    if address.is_s3:
+        try:
+            return S3Destination(
+                address.container, address.key, conn_id or aws_conn_id, if_exists, extra_args=s3_extra_args or {}
+            )
+        except ValueError as error:
+            raise ValueError(f"destination is {destination!r}: {error}") from error
+    if s3_extra_args:
+        raise ValueError(f"s3_extra_args is set and destination begins with {address.scheme}://; it is for S3 only")
+    if address.is_local and conn_id is not None:
+        raise ValueError(f"destination_conn_id is {conn_id!r} and destination is a local file, which needs none")
+    return ObjectStorageDestination(address.scheme, address.container, address.key, conn_id, if_exists)
+
+
+@dataclass(frozen=True)
+class ObjectStorageDestination:
+    """One file's address outside of S3.
+
+    Attributes:
+        scheme: ``"file"``, ``"gs"``, ``"abfs"`` or any that Airflow knows.
+        container: the bucket, container or host; empty for a local file.
+        key: what comes after it, without the slash between the two.
+        conn_id: Airflow's connection; None leaves the search for credentials to the store's library.
+        if_exists: ``"replace"`` (default), ``"fail"`` or ``"skip"``; see the module.
+
+    Raises:
+        ValueError: ``if_exists`` is none of the three, or cannot be kept by the store.
+    """
+
+    scheme: str
+    container: str
+    key: str
+    conn_id: str | None = None
+    if_exists: str = "replace"
+
+    def __post_init__(self) -> None:
+        if self.if_exists not in IF_EXISTS:
+            allowed = ", ".join(f'"{policy}"' for policy in IF_EXISTS)
+            raise ValueError(f"if_exists must be one of {allowed}, got {self.if_exists!r}.")
+        if self.if_exists != "replace" and self.scheme not in _EXCLUSIVE:
+            raise ValueError(
+                f'if_exists is "{self.if_exists}" and destination begins with {self.scheme}://, where two writers '
+                'could both win; allowed is "replace"'
+            )
+
+    @property
+    def uri(self) -> str:
+        """The address, without the connection."""
+        return f"{self.scheme}://{self.container}/{self.key}"
+
+    def deliver(
+        self, file: ExportedFile, *, info: ReportInfo, outcome: ReportOutcome, run: RunIdentity
+    ) -> DeliveredFile:
+        """Write the file to the address.
+
+        Args:
+            file: the finished file.
+            info: the report's description; not used, since only S3 has metadata for it.
+            outcome: the report's proof; likewise.
+            run: who delivers; the same for each try of a task instance.
+
+        Returns:
+            What was done: written, unchanged, already there, or skipped.
+
+        Raises:
+            ObjectExistsError: ``if_exists="fail"`` and another file is there.
+            FileChangedError: the file is not the one that was hashed; nothing was written.
+            DamagedUploadError: other bytes were read back.
+            DestinationRefusedError: credentials, permission, bucket, path, or a provider that is not installed.
+            DestinationUnavailableError: a full disk, no answer, a fault of the store, or never-ending races.
+        """
+        if self.scheme == _LOCAL:
+            path = Path(f"/{self.key}")
+            with local_errors(self.uri):
+                # Also when there will be nothing to write.
+                remove_leftovers(path.parent)
+                delivered = self._deliver(_LocalFile(path), file)
+        else:
+            with _storage_errors(self.uri, self.conn_id):
+                delivered = self._deliver(_StoredObject(self, run), file)
+        log.info(
+            "%s: %s (%d rows, %d bytes, sha256 %s)", delivered.status, self.uri, file.rows, file.bytes, file.sha256
+        )
+        return delivered
+
+    def link(self, file: ExportedFile, expires_in: timedelta | None = None) -> Link | None:
+        """Say where the file is; None for a local file, whose path is nothing to a reader of the mail.
+
+        Args:
+            file: the delivered file.
+            expires_in: must be None: addresses that work for a time are made for S3 only.
+        """
+        if expires_in is not None:
+            raise ValueError(f"link_expires_in is set and destination begins with {self.scheme}://; it is for S3 only")
+        return None if self.scheme == _LOCAL else Link(self.uri, filename=file.filename)
+
+    def path(self) -> Any:
+        """The ``ObjectStoragePath``.
+
+        Raises:
+            DestinationRefusedError: Airflow has no file system for the scheme, or its library is not installed.
+        """
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        try:
+            path = ObjectStoragePath(self.uri, conn_id=self.conn_id)
+            # Made when it is asked for, and this is what asks.
+            _ = path.fs
+        except (ValueError, ImportError) as error:
+            provider = _PROVIDERS.get(self.scheme, "the Airflow provider that has it")
+            raise DestinationRefusedError(
+                f"Could not write {self.uri}: there is no file system for {self.scheme}:// ({type(error).__name__}); "
+                f"install {provider}."
+            ) from error
+        return path
+
+    def _deliver(self, place: _LocalFile | _StoredObject, file: ExportedFile) -> DeliveredFile:
+        exclusive = self.if_exists != "replace"
+        for _ in range(_RACE_ATTEMPTS):
+            found = place.holds(file)
+            if found is True:
+                return DeliveredFile(
+                    self.uri, DeliveryStatus.ALREADY_THERE if exclusive else DeliveryStatus.UNCHANGED, file
+                )
+            if found is False and exclusive:
+                return self._leave_alone(file)
+            try:
+                place.write(file, exclusive=exclusive)
+            except FileExistsError as error:
+                if not exclusive:
+                    raise DestinationRefusedError(
+                        f"Could not write {self.uri}: the store does not replace what is there; remove it first."
+                    ) from error
+                continue
+            return DeliveredFile(self.uri, DeliveryStatus.WRITTEN, file)
+        raise DestinationUnavailableError(
+            f"Could not write {self.uri}: others kept writing and removing it, {_RACE_ATTEMPTS} times in a row."
+        )
+
+    def _leave_alone(self, file: ExportedFile) -> DeliveredFile:
+        if self.if_exists == "skip":
+            return DeliveredFile(self.uri, DeliveryStatus.SKIPPED, file)
+        raise ObjectExistsError(
+            f'{self.uri} exists already and is another file; if_exists="fail" leaves it as it is '
+            f'(allowed are "replace", "fail", "skip").'
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _LocalFile:
+    """A path of the machine."""
+
+    path: Path
+
+    def holds(self, file: ExportedFile) -> bool | None:
+        return holds(self.path, file)
+
+    def write(self, file: ExportedFile, *, exclusive: bool) -> None:
+        write_file(self.path, file, exclusive=exclusive)
+
+
+class _StoredObject:
+    """An object of a store that fsspec knows."""
+
+    def __init__(self, destination: ObjectStorageDestination, run: RunIdentity) -> None:
+        path = destination.path()
+        self._fs: Any = path.fs
+        self._path: str = path.path
+        self._scheme = destination.scheme
+        self._uri = destination.uri
+        folder, slash, _ = self._path.rpartition("/")
+        # The same for each try of a run, so that the next one overwrites what a killed one has left.
+        self._temporary = f"{folder}{slash}.callreport-{run_stamp(run)[:16]}.tmp"
+
+    def holds(self, file: ExportedFile) -> bool | None:
+        """Whether the file is there already: True, False when it is something else, None when nothing is."""
+        self._fs.invalidate_cache(self._path)
+        try:
+            found = self._fs.info(self._path)
+            if found.get("type") != "file":
+                return None
+            return found.get("size") == file.bytes and self._sha256(self._path) == file.sha256
+        except FileNotFoundError:
+            return None
+
+    def write(self, file: ExportedFile, *, exclusive: bool) -> None:
+        """Write, and read back.
+
+        Raises:
+            FileExistsError: ``exclusive``, and an object is there.
+        """
+        for _ in verified_parts(file, _PIECE):
+            # The library reads the file itself, and what it sends is visible: look first.
+            pass
+        if self._scheme in (*_GOOGLE, *_AZURE):
+            arguments = _google if self._scheme in _GOOGLE else _azure
+            self._fs.put_file(str(file.path), self._path, **arguments(file, self._uri, exclusive=exclusive))
+            self._check(self._path, file, "it is not to be used, unless another run has just written it")
+            return
+        folder = self._path.rpartition("/")[0]
+        if folder:
+            self._fs.makedirs(folder, exist_ok=True)
+        try:
+            self._fs.put_file(str(file.path), self._temporary)
+            self._check(self._temporary, file, "nothing was written")
+            self._fs.mv(self._temporary, self._path)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self._fs.rm_file(self._temporary)
+            raise
+
+    def _check(self, path: str, file: ExportedFile, after: str) -> None:
+        self._fs.invalidate_cache(path)
+        if self._sha256(path) != file.sha256:
+            raise DamagedUploadError(f"Other bytes were read back than were sent to {self._uri}; {after}.")
+
+    def _sha256(self, path: str) -> str:
+        digest = hashlib.sha256()
+        with self._fs.open(path, "rb") as content:
+            while piece := content.read(_PIECE):
+                digest.update(piece)
+        return digest.hexdigest()
+
+
+def _google(file: ExportedFile, uri: str, *, exclusive: bool) -> dict[str, Any]:
+    """Arguments of gcsfs."""
+    arguments = {"content_type": file.content_type, "chunksize": _PIECE}
+    if not exclusive:
+        return arguments
+    from importlib.metadata import version
+
+    found = version("gcsfs")
+    if tuple(int(part) for part in found.split(".")[:2]) < _GCSFS_WITH_CONDITIONS:
+        raise DestinationRefusedError(
+            f"Could not write {uri}: gcsfs {found} does not know how to write only where nothing is; install gcsfs "
+            '2024.12.0 or newer, or set if_exists="replace".'
+        )
+    return {**arguments, "mode": "create"}
+
+
+def _azure(file: ExportedFile, uri: str, *, exclusive: bool) -> dict[str, Any]:
+    """Arguments of adlfs."""
+    from importlib import import_module
+
+    # By name, because it is no dependency.
+    settings = import_module("azure.storage.blob").ContentSettings(content_type=file.content_type)
+    return {"content_settings": settings, "overwrite": not exclusive}
+
+
+@contextmanager
+def _storage_errors(uri: str, conn_id: str | None) -> Iterator[None]:
+    """Turn what the store's library raises into a `DeliveryError` that names the address and what to do.
+
+    The library's own words stay out of the sentence, because what is in them is unknown; they are in the chained
+    exception.
+    """
+    try:
+        yield
+    except (DeliveryError, FileExistsError):
+        raise
+    except Exception as error:
+        credentials = f'connection "{conn_id}"' if conn_id else "the store's default credentials"
+        raise _in_words(error, uri, credentials) from error
+
+
+def _in_words(error: Exception, uri: str, credentials: str) -> DeliveryError:
+    kind = type(error).__name__
+    status = next((n for name in ("status_code", "status", "code") if isinstance(n := getattr(error, name, 0), int)), 0)
+    # gcsfs makes an OSError with these words of HTTP 403.
+    if isinstance(error, PermissionError) or status == 403 or str(error).startswith("Forbidden"):
+        return DestinationRefusedError(f"Could not write {uri}: access is denied; grant it to {credentials} ({kind}).")
+    if kind in _CREDENTIALS or status == 401:
+        return DestinationRefusedError(f"Could not write {uri}: nobody can sign in with {credentials} ({kind}).")
+    if kind == "AirflowNotFoundException":
+        return DestinationRefusedError(f"Could not write {uri}: there is no {credentials}; create it or correct it.")
+    if isinstance(error, FileNotFoundError) or status == 404:
+        return DestinationRefusedError(
+            f"Could not write {uri}: its bucket or container does not exist; create it or correct destination ({kind})."
+        )
+    if isinstance(error, ValueError | TypeError | NotImplementedError | ImportError) or (
+        400 <= status < 500 and status not in (408, 429)
+    ):
+        return DestinationRefusedError(f"Could not write {uri}: the store or its library does not take it ({kind}).")
+    return DestinationUnavailableError(
+        f"Could not write {uri}: the store could not be reached or has a fault ({kind}); check the network and "
+        f"{credentials}."
+    )

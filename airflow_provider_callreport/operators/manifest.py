@@ -1,0 +1,187 @@
+"""The operator that joins many exports: one manifest that names all files, when together they are the whole report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_callreport.delivery.s3 import S3Destination
+from airflow_provider_callreport.operators.arguments import CHOICES, check_choice
+from airflow_provider_callreport.operators.base import CallReportBaseOperator, run_identity
+from airflow_provider_callreport.windows import check_text, fill_text
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_callreport.manifest import ManifestSummary
+
+#: A manifest of another run that stays would not be of these exports.
+_IF_EXISTS = ("replace", "fail")
+
+
+class CallReportManifestOperator(CallReportBaseOperator):
+    """Writes a manifest of many exports, when together they are the whole report; else it is red and says why.
+
+    It is the task after a mapped `CallReportExportOperator`, one task for each of
+    `airflow_provider_callreport.windows.windows`. Green means that
+
+    - the exports' windows follow one another from ``window_start`` to ``window_end`` without gap and overlap, each is
+      whole, and all have the same report, format and columns;
+    - every object is in S3 with the size, the SHA-256, the rows and the window that its export stated;
+    - the API counts as many calls in the whole window as the exports have.
+
+    The manifest is written last, with the conditions of ``if_exists``. It is JSON, the same bytes for the same slices,
+    and `CallReportCheckOperator` can check it like an export.
+
+    An asset among the ``outlets`` gets an event when this run wrote a slice, or when the manifest that was at the key
+    before did not have a slice as it is now; and none otherwise.
+
+    Args:
+        exports: XCom values of the exports: ``exports=mapped_task.output``.
+        s3_bucket: bucket of the manifest.
+        s3_key: key of the manifest.
+        report: ``"calls"`` or ``"masked_calls"``, as exported.
+        filters: the filters that the slices were exported with, for the API's count.
+        window_start: first instant of the whole window, ISO 8601; default the start of the run's data interval.
+        window_end: first instant after it; default the end of the run's data interval.
+        join_key: key of one file of all slices, in ``s3_bucket``, or None. For CSV (not compressed) and JSON Lines. S3
+            copies the bytes; the task reads them once, for their SHA-256.
+        check_bytes: read each object and compare its SHA-256, instead of believing the metadata.
+        if_exists: ``"replace"`` or ``"fail"`` when another run's manifest is at the key.
+        partition_key: key of the asset partition that a slice belongs to, with fields in braces as in `windows`, such
+            as ``"{start:%Y-%m-%d}"``: there is an event for each partition with something new. Airflow 3.3 and later;
+            before, there is one event without a partition.
+        aws_conn_id: AWS connection; None lets boto3 look for credentials.
+        s3_extra_args: further arguments for S3, such as ``{"ServerSideEncryption": "aws:kms"}``.
+        callreport_conn_id: connection to the API.
+
+    Returns:
+        A dict: ``report``, ``window``, ``rows``, ``reported_total``, ``slices``, ``bytes`` (of all files), ``manifest``
+        {``uri``, ``rows``, ``bytes``, ``sha256``}, and with ``join_key`` the same of the file as ``joined``.
+    """
+
+    template_fields: Sequence[str] = (
+        "exports",
+        "s3_bucket",
+        "s3_key",
+        "join_key",
+        "report",
+        "filters",
+        "window_start",
+        "window_end",
+        "if_exists",
+        "aws_conn_id",
+        "s3_extra_args",
+        "callreport_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json", "s3_extra_args": "json"}
+
+    def __init__(
+        self,
+        *,
+        exports: Any,
+        s3_bucket: str,
+        s3_key: str,
+        join_key: str | None = None,
+        report: str = "calls",
+        filters: Mapping[str, Any] | None = None,
+        window_start: datetime | str = "{{ data_interval_start }}",
+        window_end: datetime | str = "{{ data_interval_end }}",
+        check_bytes: bool = False,
+        if_exists: str = "replace",
+        partition_key: str | None = None,
+        aws_conn_id: str | None = "aws_default",
+        s3_extra_args: Mapping[str, Any] | None = None,
+        callreport_conn_id: str = "callreport_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.exports = exports
+        self.s3_bucket = s3_bucket
+        self.s3_key = s3_key
+        self.join_key = join_key
+        self.report = report
+        self.filters = filters
+        self.window_start = window_start
+        self.window_end = window_end
+        self.check_bytes = check_bytes
+        self.if_exists = if_exists
+        self.partition_key = partition_key
+        self.aws_conn_id = aws_conn_id
+        self.s3_extra_args = s3_extra_args
+        self.callreport_conn_id = callreport_conn_id
+        self.check_now("check_bytes", "partition_key")
+
+    def check(self, settled: Mapping[str, Any]) -> None:
+        """Refuse wrong arguments."""
+        for name, allowed in (("report", CHOICES["report"]), ("if_exists", _IF_EXISTS)):
+            if name in settled:
+                check_choice(name, settled[name], allowed)
+        if not isinstance(self.check_bytes, bool):
+            raise ValueError(f"check_bytes is {self.check_bytes!r}; allowed are True and False")
+        if self.partition_key is not None:
+            check_text("partition_key", self.partition_key)
+        extra_args = settled.get("s3_extra_args") or {}
+        if not isinstance(extra_args, Mapping):
+            raise ValueError(f"s3_extra_args is {extra_args!r}; allowed is an object of S3 arguments")
+        for name in ("s3_key", "join_key"):
+            key = settled.get(name)
+            if key is not None:
+                try:
+                    S3Destination(settled.get("s3_bucket", "bucket"), key, extra_args=extra_args)
+                except ValueError as error:
+                    raise ValueError(str(error).replace("s3_key", name)) from None
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Check the slices, write the manifest."""
+        from airflow_provider_callreport.delivery.joined_object import JoinedObject
+        from airflow_provider_callreport.hooks.callreport import CallReportHook
+        from airflow_provider_callreport.manifest import ManifestRequest, read_slices, write_manifest
+
+        with self.errors_for_airflow():
+            hook = CallReportHook(self.callreport_conn_id)
+            window = self.window(hook.settings.timezone)
+            options: Any = {"if_exists": self.if_exists, "extra_args": self.s3_extra_args or {}}
+            request = ManifestRequest(
+                report=self.report,
+                window=window,
+                slices=read_slices(self.exports, window),
+                s3=S3Destination(self.s3_bucket, self.s3_key, self.aws_conn_id, **options),
+                joined=None
+                if self.join_key is None
+                else JoinedObject(self.s3_bucket, self.join_key, self.aws_conn_id, **options),
+                filters=self.filters or {},
+                check_bytes=self.check_bytes,
+            )
+            with hook.get_conn() as client:
+                summary = write_manifest(client, request, run=run_identity(context), exporters=self.upstream_task_ids)
+            self._announce(context, summary)
+        return summary.to_xcom()
+
+    def _announce(self, context: Context, summary: ManifestSummary) -> None:
+        """Give the outlets their event if there is something new, with the partitions that it is in."""
+        from airflow.providers.common.compat.sdk import AssetAlias
+
+        from airflow_provider_callreport.assets import DeliveredObject, Delivery, emit_events
+
+        value = summary.to_xcom()
+        extra = {**value, **value["manifest"]}
+        manifest = DeliveredObject(
+            store=f"s3://{self.s3_bucket}", key=self.s3_key, new=bool(summary.changed), ours=True, extra=extra
+        )
+        emit_events(self, context, Delivery([manifest], extra))
+        if self.partition_key is None:
+            return
+        keys = sorted(
+            {
+                fill_text("partition_key", self.partition_key, one.window.local_start, one.window.local_end)
+                for one in summary.changed
+            }
+        )
+        self.log.info("Partitions with something new: %s", ", ".join(keys) or "none")
+        for outlet in self.outlets:
+            # Before Airflow 3.3 there are no partitions, and events of an alias have none.
+            event: Any = None if isinstance(outlet, AssetAlias) else context["outlet_events"][outlet]
+            if hasattr(event, "add_partitions"):
+                event.add_partitions(keys)

@@ -1,0 +1,56 @@
+"""What remembers something over the tries of a task: Airflow 3.3's task state store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+#: A run that is cleared later than this sends its mail again.
+_MAIL_RETENTION = timedelta(days=90)
+
+#: Slices are not used when they are older than a day; see `checkpoint`.
+_SLICES_RETENTION = timedelta(days=2)
+
+
+class TaskStateRecord:
+    """One JSON object in ``context["task_state_store"]``: a `delivery.email.SendRecord`, a `checkpoint.StateStore`.
+
+    Args:
+        store: Airflow's store.
+        key: the object's name in it.
+        retention: how long Airflow keeps it.
+    """
+
+    def __init__(self, store: Any, key: str, retention: timedelta) -> None:
+        self._store = store
+        self._key = key
+        self._retention = retention
+
+    def get(self) -> Mapping[str, Any] | None:
+        """What an earlier try of this task instance has set, or None."""
+        value = self._store.get(self._key)
+        return value if isinstance(value, Mapping) else None
+
+    def set(self, value: Mapping[str, Any]) -> None:
+        """Store durably: the call returns when Airflow's API server has it."""
+        self._store.set(self._key, dict(value), retention=self._retention)
+
+    def delete(self) -> None:
+        """Forget it."""
+        self._store.delete(self._key)
+
+
+def send_record(context: Mapping[str, Any]) -> TaskStateRecord | None:
+    """What remembers that this task instance's mail went, or None before Airflow 3.3."""
+    return _record(context, "callreport_mail", _MAIL_RETENTION)
+
+
+def slices_record(context: Mapping[str, Any]) -> TaskStateRecord | None:
+    """What remembers the slices that this task instance has kept, or None before Airflow 3.3."""
+    return _record(context, "callreport_slices", _SLICES_RETENTION)
+
+
+def _record(context: Mapping[str, Any], key: str, retention: timedelta) -> TaskStateRecord | None:
+    store = context.get("task_state_store")
+    return None if store is None else TaskStateRecord(store, key, retention)

@@ -1,0 +1,162 @@
+"""A2: the connection form, the Test button and a run, clicked in a real browser against a running Airflow.
+
+It takes a minute or two of both cores, so it runs only with ``CALLREPORT_BROWSER=1``. ``CALLREPORT_PICTURES=1`` saves
+the screenshots of the documentation, in ``docs/images``.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from airflow_support import AIRFLOW
+from browser_support import Airflow, Browser, chromium, missing, standalone, wait_for
+
+from airflow_provider_callreport.sandbox.calls import SyntheticCalls
+from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer
+from airflow_provider_callreport.sandbox.settings import SandboxSettings
+
+ROOT = Path(__file__).parent.parent
+PICTURES = ROOT / "docs" / "images"
+
+DAG_ID = "daily_masked_calls_to_s3"
+TASK_ID = "masked_calls_to_s3"
+KEY = "masked_calls/dt=2026-10-15/masked_calls.csv"
+HMAC_SECRET = "canary-key-of-the-pseudonyms"
+
+pytestmark = [
+    pytest.mark.skipif(os.environ.get("CALLREPORT_BROWSER") != "1", reason="only with CALLREPORT_BROWSER=1"),
+    pytest.mark.skipif(bool(missing()), reason=f"not installed: {missing()}"),
+    pytest.mark.skipif(AIRFLOW < (3, 3), reason="the clicks are those of the UI of Airflow 3.3"),
+    # It waits for Airflow's parts, each up to a minute on a busy machine.
+    pytest.mark.timeout(1_200),
+]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a person has in front of her.
+
+    Attributes:
+        airflow: the running Airflow.
+        browser: signed in to it.
+        api, s3: the servers that the connections lead to.
+    """
+
+    airflow: Airflow
+    browser: Browser
+    api: SandboxServer
+    s3: SandboxS3
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A running Airflow with one example Dag, a browser, and the servers."""
+    directory = tmp_path_factory.mktemp("desk")
+    dags = directory / "dags"
+    dags.mkdir()
+    shutil.copy(ROOT / "example_dags" / f"{DAG_ID}.py", dags)
+    pictures = PICTURES if os.environ.get("CALLREPORT_PICTURES") == "1" else None
+    settings = SandboxSettings(masked_calls=SyntheticCalls(300, masked=True))
+    with (
+        SandboxServer(settings) as api,
+        SandboxS3() as s3,
+        standalone(directory, dags, {"AIRFLOW_CONN_AWS_DEFAULT": s3.connection_json()}) as airflow,
+        chromium(directory / "profile", pictures) as browser,
+    ):
+        browser.sign_in(airflow)
+        yield Desk(airflow, browser, api, s3)
+
+
+def test_from_an_empty_form_to_a_green_run(desk: Desk) -> None:
+    """A2, main job: fill in, Test (red, says why), correct, Test (green), run a Dag with a date, find the file."""
+    fill_in(desk, token="a-wrong-token")
+    press_test(desk, "Set userId (Login) and token (Password)")
+    correct(desk)
+    press_test(desk, f"as {desk.api.settings.user_id}; the call log can be read.", picture="connection-test")
+    stored = desk.airflow.command("connections", "get", "callreport_default", "--output", "json")
+    assert desk.api.settings.token in stored
+    assert HMAC_SECRET in stored
+    assert "Asia/Kolkata" in stored
+    run_by_hand(desk)
+    rows = list(csv.reader(desk.s3.read(KEY).decode().splitlines()))
+    assert len(rows) == 300 + 1
+
+
+def fill_in(desk: Desk, token: str) -> None:
+    """Add the connection with a wrong token and a key for pseudonyms."""
+    browser = desk.browser
+    open_connections(desk)
+    browser.click("Add Connection")
+    browser.choose("//input[@role='combobox']", "DeepCall Call Report")
+    browser.fill("connection_id", "callreport_default")
+    browser.fill("host", "http://127.0.0.1")
+    # Airflow 3.3.1 and 3.3.2 refuse to test a connection without a port: their UI sends 0 for it.
+    browser.fill("port", str(desk.api.port))
+    browser.fill("login", desk.api.settings.user_id)
+    browser.fill("password", token)
+    assert browser.find("//input[@name='password']").get_attribute("type") == "password"
+    browser.picture("connection-form")
+    browser.press("//button[normalize-space()='Extra Fields']")
+    browser.fill("element_hmac_secret", HMAC_SECRET)
+    for secret in ("element_ssid", "element_hmac_secret"):
+        assert browser.find(f"//input[@name='{secret}']").get_attribute("type") == "password"
+    assert browser.find("//input[@name='element_timezone']").get_attribute("value") == "Asia/Kolkata"
+    browser.picture("connection-form-extra")
+    browser.click("Save")
+    browser.find("//td[normalize-space()='callreport_default']")
+
+
+def correct(desk: Desk) -> None:
+    """Open the connection again, see that no secret comes back, and give the right token."""
+    browser = desk.browser
+    open_connections(desk)
+    browser.click("Edit Connection")
+    browser.find("//input[@name='password']")
+    browser.press("//button[normalize-space()='Extra Fields']")
+    assert browser.find("//input[@name='element_hmac_secret']").get_attribute("value") == "***"
+    for secret in ("a-wrong-token", HMAC_SECRET):
+        assert secret not in browser.driver.page_source
+    browser.press("//button[normalize-space()='Standard Fields']")
+    assert browser.find("//input[@name='password']").get_attribute("value") == "***"
+    browser.fill("password", desk.api.settings.token)
+    browser.click("Save")
+    wait_for(lambda: not browser.driver.find_elements("xpath", "//input[@name='password']"), "the end of the form")
+
+
+def press_test(desk: Desk, sentence: str, picture: str | None = None) -> None:
+    """Press the Test button and wait for what it says."""
+    open_connections(desk)
+    desk.browser.click("Test Connection")
+    desk.browser.wait_for_text(sentence)
+    if picture is not None:
+        desk.browser.picture(picture)
+
+
+def open_connections(desk: Desk) -> None:
+    """Go to the list of connections, drawn anew: nothing of an earlier answer is left on it."""
+    desk.browser.driver.get(f"{desk.airflow.url}/connections")
+    desk.browser.wait_for_text("Add Connection")
+
+
+def run_by_hand(desk: Desk) -> None:
+    """Trigger the Dag with a date, and wait until its run is green."""
+    browser = desk.browser
+    browser.driver.get(f"{desk.airflow.url}/dags/{DAG_ID}")
+    browser.click("Trigger Dag")
+    browser.press("//*[@role='dialog']//button[normalize-space()='Advanced Options']")
+    browser.fill("dagRunId", "by_hand")
+    browser.press("//label[normalize-space()='Logical Date']/following::*[@type='button'][1]")
+    browser.type("//input[@placeholder='YYYY/MM/DD']", "2026/10/16")
+    browser.type("//input[@placeholder='HH:mm']", "01:00")
+    browser.escape()
+    browser.wait_for_text("Oct 16, 2026 01:00")
+    browser.press("//*[@role='dialog']//button[normalize-space()='Trigger']")
+    browser.driver.get(f"{desk.airflow.url}/dags/{DAG_ID}/runs/by_hand")
+    browser.wait_for_text("Success")
+    browser.picture("green-run")

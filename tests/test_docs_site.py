@@ -1,0 +1,221 @@
+"""The docs site is whole and true: its pages fit together, and what they show runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from airflow.providers.common.compat.sdk import DAG
+from airflow_support import KOLKATA, Api, Evidence, once_a_session, run_dags
+from readme_support import README, code_blocks, table
+
+from airflow_provider_callreport.api.errors import CODE_TABLE
+from airflow_provider_callreport.cli.exit_codes import ExitCode
+from airflow_provider_callreport.cli.main import main, parser
+from airflow_provider_callreport.sandbox.servers import SandboxServer
+from tools.docs_site import DOCS, ROOT, DocsError, Site, build, headings, slug
+
+PAGES = {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
+TUTORIAL = PAGES["tutorial.md"]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages as they are given to the site builder."""
+    folder = tmp_path_factory.mktemp("pages")
+    build(folder)
+    return folder
+
+
+# --- the pages fit together ------------------------------------------------------------------------------------------
+
+
+def nav_pages(entries: object) -> Iterator[str]:
+    """The pages of a navigation."""
+    if isinstance(entries, str):
+        yield entries
+    elif isinstance(entries, list):
+        for entry in entries:
+            yield from nav_pages(entry)
+    elif isinstance(entries, dict):
+        for entry in entries.values():
+            yield from nav_pages(entry)
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    """Issue 6.8: a page that nobody can find is none."""
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    assert sorted(nav_pages(nav)) == sorted(PAGES)
+
+
+def test_links_lead_somewhere(built: Path) -> None:
+    """Issue 6.8: each link between pages, and each anchor, is there; so are images."""
+    texts = {path.relative_to(built).as_posix(): path.read_text(encoding="utf-8") for path in built.rglob("*.md")}
+    anchors = {name: {slug(title) for _, _, title in headings(text)} for name, text in texts.items()}
+    broken, count = [], 0
+    for name, text in texts.items():
+        prose = re.sub(r"^```.*?^```|`[^`\n]*`", "", text, flags=re.MULTILINE | re.DOTALL)
+        for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+            if target.startswith("https://"):
+                continue
+            count += 1
+            page, _, anchor = target.partition("#")
+            file = os.path.normpath(Path(name).parent / page) if page else name
+            if not (built / file).is_file() or (anchor and anchor not in anchors[file]):
+                broken.append((name, target))
+    assert not broken
+    assert count > 40
+
+
+def test_the_readme_is_on_the_site_but_for_its_demo(built: Path) -> None:
+    """Issue 6.8: one source; a section that is added to the README has to be put somewhere."""
+    titles = [title for _, level, title in headings(README) if level == 2]
+    asked = {name for text in PAGES.values() for name in re.findall(r"^<!-- README: (.+) -->$", text, re.MULTILINE)}
+    assert [title for title in titles if title not in asked] == ["Try it"]
+    directive = re.compile(r"^<!-- (README|table|help|changelog)\b", re.MULTILINE)
+    assert not any(directive.search(path.read_text(encoding="utf-8")) for path in built.rglob("*.md"))
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("<!-- README: Nothing -->", "docs/a.md asks for the section 'Nothing', which README.md does not have"),
+        ("<!-- table: nothing -->", "docs/a.md asks for the table 'nothing'; there are HTTP statuses, exit codes"),
+        ("<!-- help: nothing -->", "docs/a.md asks for the help 'nothing'; there are check, export"),
+        ("[x](../README.md#b)", "docs/a.md has a link to #b, and no page has that section of the README"),
+    ],
+)
+def test_a_page_that_asks_for_what_is_not_there_is_named(page: str, words: str) -> None:
+    """Issue 6.8: a slip stops the build with one sentence."""
+    with pytest.raises(DocsError, match=re.escape(words)):
+        Site("# R\n\n## B\n\ntext\n", "# C\n", {"a.md": f"# A\n\n{page}\n"}).page("a.md")
+
+
+def test_links_within_the_readme_follow_their_sections() -> None:
+    """Issue 6.8: a section moves with its subsections one level up, and links to them lead to the page it is on."""
+    readme = "# R\n\n## B\n\nsee [C](#c) and [D](#d)\n\n```python\n# no heading\n```\n\n### D\n\n## C\n\ntext\n"
+    pages = {"a.md": "# A\n\n<!-- README: B -->\n", "x/c.md": "# X\n\n## The C\n\n<!-- README: C -->\n"}
+    site = Site(readme, "# C\n", pages)
+    assert site.page("a.md") == ("# A\n\nsee [C](x/c.md#the-c) and [D](#d)\n\n```python\n# no heading\n```\n\n## D\n")
+    assert site.page("x/c.md") == "# X\n\n## The C\n\ntext\n"
+
+
+def test_every_code_is_in_the_table_of_errors(built: Path) -> None:
+    """E1: code, meaning, what to do, and whether it is tried again, from the code itself."""
+    rows = table((built / "errors.md").read_text(encoding="utf-8"), "Code")
+    assert [row[0] for row in rows] == [*map(str, sorted(CODE_TABLE)), "any other"]
+    assert all(all(row) for row in rows)
+    assert {row[0] for row in rows if row[3] == "yes"} == {"1009", "1010", "1032", "1033", "1046"}
+    (wrong,) = [row for row in rows if row[0] == "1000"]
+    assert "userId" in wrong[2]
+
+
+def test_every_exit_status_is_in_the_table(built: Path) -> None:
+    """Issue 6.5: the table of the command line is the code's."""
+    rows = table((built / "command_line.md").read_text(encoding="utf-8"), "Exit status")
+    assert [int(row[0]) for row in rows] == [code.value for code in ExitCode]
+
+
+def test_the_reference_names_modules_that_are_there() -> None:
+    """Issue 6.8: a module that is renamed is noticed before the site is built."""
+    named = [name for text in PAGES.values() for name in re.findall(r"^::: (\S+)$", text, re.MULTILINE)]
+    assert len(named) > 10
+    for name in named:
+        assert import_module(name).__doc__
+
+
+# --- what they show runs ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SandboxServer]:
+    """The stand-in API, as Airflow's default connection, and an empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    with SandboxServer() as server:
+        monkeypatch.setenv("AIRFLOW_CONN_CALLREPORT_DEFAULT", server.connection_json())
+        yield server
+
+
+OWN_PYTHON = [(name, block) for name, text in PAGES.items() for block in code_blocks("python", text)]
+
+
+@pytest.mark.parametrize(("name", "block"), OWN_PYTHON, ids=[name for name, _ in OWN_PYTHON])
+def test_python_blocks_run(api: SandboxServer, name: str, block: str) -> None:
+    """Issue 6.8: every Python block of a page runs as it stands: Dags are made, the hook asks the stand-in API."""
+    with DAG("docs", schedule=None):
+        exec(compile(block, f"docs/{name}", "exec"), {"__name__": "docs"})
+
+
+def commands() -> list[str]:
+    """The command lines of all pages."""
+    blocks = [block for text in PAGES.values() for block in code_blocks("console", text)]
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def test_commands_exist() -> None:
+    """Issue 6.8: every `callreport` line is one that the command takes; `make` targets are in the Makefile."""
+    lines = commands()
+    ours = [shlex.split(line)[1:] for line in lines if line.startswith("callreport ")]
+    assert len(ours) > 8
+    for arguments in ours:
+        parser().parse_args(arguments)
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {line.split()[1] for line in lines if line.startswith("make ")} <= targets
+
+
+def test_airflow_takes_its_commands() -> None:
+    """Issue 6.8: so does Airflow, for the lines that begin with its name."""
+    from airflow.cli.cli_parser import get_parser
+
+    lines = [shlex.split(line)[1:] for line in commands() if line.startswith("airflow ")]
+    assert ["db", "migrate"] in lines
+    for arguments in lines:
+        get_parser().parse_args(arguments)
+
+
+def test_the_tutorial_works_up_to_the_sheet(api: SandboxServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """Issue 6.8: its steps 3, in order, end well against stand-in servers."""
+    lines = [line for block in code_blocks("console", TUTORIAL) for line in block.splitlines()]
+    steps = [shlex.split(line)[1:] for line in lines if line.startswith("callreport ") and "sandbox" not in line]
+    assert [step[0] for step in steps] == ["check", "preview", "export"]
+    for step in steps:
+        assert main(step) == ExitCode.OK
+    assert [path.name for path in Path.cwd().iterdir()] == ["calls_2026-10-15.xlsx"]
+    assert "2000 calls" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    """What the tutorial's Dag left behind, run in real Airflow."""
+    (block,) = code_blocks("python", TUTORIAL)
+
+    def run(directory: Path) -> Evidence:
+        dag = directory / "daily_sheet.py"
+        # The runner looks for the Dag among the module's names.
+        dag.write_text(re.sub(r"^\):$", ") as dag:", block, flags=re.MULTILINE), encoding="utf-8")
+        moment = datetime(2026, 10, 16, 7, tzinfo=KOLKATA)
+        place = directory / "run"
+        place.mkdir()
+        return run_dags(
+            tmp_path_factory, place, [str(dag)], [("daily_sheet", moment)], apis={"callreport_default": Api()}
+        )
+
+    return once_a_session(tmp_path_factory, "tutorial", run)
+
+
+def test_the_tutorial_ends_with_a_mailed_sheet(tutorial: Evidence) -> None:
+    """Issue 6.8: the Dag of the page runs green, and the mail is as the page says."""
+    assert tutorial.task("daily_sheet", "calls").state == "success"
+    assert "airflow dags test daily_sheet 2026-10-16T07:00:00+05:30" in TUTORIAL
+    (mail,) = tutorial.mails["smtp_default"]
+    (sheet,) = mail.message.iter_attachments()
+    assert sheet.get_filename() == "calls_2026-10-15.xlsx"
+    assert "`calls_2026-10-15.xlsx`" in TUTORIAL
+    assert mail.recipients == ("head@example.com",)

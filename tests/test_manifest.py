@@ -1,0 +1,459 @@
+"""The join after many exports: a manifest is written when together they are the whole report, and any drift is red."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from api_support import KOLKATA, ScriptedServer, behave, client_of, client_settings, json_answer, listed, sandbox
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_callreport.api.client import CallReportClient
+from airflow_provider_callreport.api.errors import DriftError, SettingsError
+from airflow_provider_callreport.api.filters import Window
+from airflow_provider_callreport.audit import compare, count_calls, delivered_in_s3
+from airflow_provider_callreport.delivery.errors import FileChangedError, ObjectExistsError
+from airflow_provider_callreport.delivery.joined_object import JoinedObject, Source, Span, plan_parts
+from airflow_provider_callreport.delivery.receipts import DeliveryStatus
+from airflow_provider_callreport.delivery.s3 import S3Destination
+from airflow_provider_callreport.export import ExportRequest, export_report
+from airflow_provider_callreport.manifest import ManifestRequest, ManifestSummary, read_slices, write_manifest
+from airflow_provider_callreport.operators.manifest import CallReportManifestOperator
+from airflow_provider_callreport.report import ReportOutcome, RunIdentity
+from airflow_provider_callreport.sandbox.call import Call
+from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer
+
+START = datetime(2026, 3, 13, tzinfo=KOLKATA)
+WHOLE = Window(START, START + timedelta(days=3), KOLKATA)
+#: One, two and three calls a day.
+CALLS = [Call(datetime(2026, 3, 13 + day, 9 + number)) for day in range(3) for number in range(day + 1)]
+JOIN = RunIdentity("dag", "manifest", "run-1")
+MANIFEST = S3Destination("reports", "calls/manifest.json")
+
+Values = list[dict[str, Any]]
+
+
+def day(number: int) -> Window:
+    """One of the days."""
+    return Window(START + timedelta(days=number), START + timedelta(days=number + 1), KOLKATA)
+
+
+def key(number: int) -> str:
+    """Where it is."""
+    return f"calls/dt={day(number).start:%Y-%m-%d}/calls.csv"
+
+
+def export(
+    server: SandboxServer, number: int, run_id: str = "run-1", prefix: str = "", **request: Any
+) -> dict[str, Any]:
+    """Export a day as a mapped task does; its XCom value."""
+    asked = ExportRequest("calls", day(number), **request)
+    run = RunIdentity("dag", "export", run_id, number)
+    with client_of(server) as client:
+        value = export_report(client, asked, run=run, s3=S3Destination("reports", prefix + key(number))).to_xcom()
+    found: dict[str, Any] = json.loads(json.dumps(value))
+    return found
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[SandboxServer, SandboxS3]]:
+    with sandbox() as server, SandboxS3() as s3:
+        yield server, s3
+
+
+@pytest.fixture(scope="module")
+def exported(running: tuple[SandboxServer, SandboxS3]) -> Values:
+    """The XCom values of the three days, whose objects are in S3."""
+    server, s3 = running
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", s3.connection_json())
+        behave(server, calls=listed(*CALLS))
+        return [export(server, number) for number in range(3)]
+
+
+@pytest.fixture
+def server(
+    running: tuple[SandboxServer, SandboxS3], exported: Values, monkeypatch: pytest.MonkeyPatch
+) -> SandboxServer:
+    """The API with exactly the calls that were exported, S3 with their files, and no manifest."""
+    server, s3 = running
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", s3.connection_json())
+    monkeypatch.setenv("AIRFLOW_CONN_CALLREPORT_DEFAULT", server.connection_json(max_retry_time=0))
+    s3.client().delete_object(Bucket="reports", Key=MANIFEST.key)
+    return behave(server, calls=listed(*CALLS))
+
+
+@pytest.fixture
+def s3(running: tuple[SandboxServer, SandboxS3]) -> SandboxS3:
+    return running[1]
+
+
+def join(server: SandboxServer, values: Any, **request: Any) -> ManifestSummary:
+    """Join the values of exports."""
+    window, run = request.pop("window", WHOLE), request.pop("run", JOIN)
+    asked = ManifestRequest("calls", window, read_slices(values, window), request.pop("s3", MANIFEST), **request)
+    with client_of(server) as client:
+        return write_manifest(client, asked, run=run, exporters=["export"])
+
+
+def test_the_manifest_names_every_file_of_a_whole_report(
+    server: SandboxServer, s3: SandboxS3, exported: Values
+) -> None:
+    """C2, D3: window, rows, bytes, schema and files; the order in which the tasks ended does not matter."""
+    summary = join(server, [exported[2], exported[0], None, exported[1]], check_bytes=True)
+    content = s3.read(MANIFEST.key)
+    manifest = json.loads(content)
+    span = {"start": "2026-03-13T00:00:00+05:30", "end": "2026-03-16T00:00:00+05:30", "timezone": "Asia/Kolkata"}
+    assert manifest == {
+        "manifest": 1,
+        "written_by": manifest["written_by"],
+        "report": "calls",
+        "file_format": "csv",
+        "window": span,
+        "schema": {"columns": exported[0]["columns"], "redacted_columns": []},
+        "rows": 6,
+        "reported_total": 6,
+        "bytes": sum(len(s3.read(key(number))) for number in range(3)),
+        "files": [
+            {
+                "uri": f"s3://reports/{key(number)}",
+                "rows": number + 1,
+                "bytes": len(s3.read(key(number))),
+                "sha256": hashlib.sha256(s3.read(key(number))).hexdigest(),
+                "window": {name: exported[number]["window"][name] for name in ("start", "end")},
+            }
+            for number in range(3)
+        ],
+    }
+    assert manifest["written_by"].startswith("airflow-provider-callreport ")
+    xcom = summary.to_xcom()
+    sha256 = hashlib.sha256(content).hexdigest()
+    assert xcom == {
+        **{"report": "calls", "window": span, "rows": 6, "reported_total": 6, "slices": 3, "bytes": manifest["bytes"]},
+        "manifest": {"uri": MANIFEST.uri, "rows": 6, "bytes": len(content), "sha256": sha256},
+    }
+    # The audit reads it like an export.
+    (delivered,) = delivered_in_s3("reports", [MANIFEST.key], "aws_default", check_bytes=True)
+    with client_of(server) as client:
+        counted = count_calls(client, "calls", {}, WHOLE)
+    assert compare(counted, [delivered], WHOLE)["drift"] == 0
+
+
+def test_the_same_slices_give_the_same_bytes(server: SandboxServer, s3: SandboxS3, exported: Values) -> None:
+    """T2, D2: another run finds the manifest as it would write it; under fail it is refused, and stays.
+
+    What changed is told from the manifest before: all slices of the first run, none of the second. A try that died
+    after it wrote its manifest does not lose them, because the objects carry its run's mark.
+    """
+    first = join(server, exported)
+    content = s3.read(MANIFEST.key)
+    second = join(server, exported[::-1], run=replace(JOIN, run_id="run-2"))
+    again = join(server, exported)
+    assert [one.manifest.status for one in (first, second, again)] == [
+        *(DeliveryStatus.WRITTEN, DeliveryStatus.UNCHANGED, DeliveryStatus.ALREADY_THERE)
+    ]
+    assert [len(one.changed) for one in (first, second, again)] == [3, 0, 3]
+    with pytest.raises(ObjectExistsError):
+        join(server, exported, s3=replace(MANIFEST, if_exists="fail"), run=replace(JOIN, run_id="run-3"))
+    assert s3.read(MANIFEST.key) == content
+
+
+def edit(number: int, **changes: Any) -> Callable[[Values], object]:
+    """Change something in one value; ``of_file_...`` in its file."""
+
+    def change(values: Values) -> None:
+        for name, value in changes.items():
+            target = values[number]["files"][0] if name.startswith("of_file_") else values[number]
+            target[name.removeprefix("of_file_")] = value
+
+    return change
+
+
+SPAN_13 = "from 2026-03-13T00:00:00+05:30 to 2026-03-14T00:00:00+05:30"
+SPAN_14 = "from 2026-03-14T00:00:00+05:30 to 2026-03-15T00:00:00+05:30"
+
+
+def span(start: str, end: str, zone: str = "Asia/Kolkata") -> dict[str, str]:
+    return {"start": f"{start}+05:30", "end": f"{end}+05:30", "timezone": zone}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda values: values.pop(1), f"is not whole: no slice has the calls {SPAN_14}"),
+        (lambda values: values.pop(0), f"is not whole: no slice has the calls {SPAN_13}"),
+        (lambda values: values.pop(), "no slice has the calls from 2026-03-15T00:00:00+05:30 to 2026-03-16T00:00:00"),
+        (lambda values: values.append(values[0]), f"two slices of the window from .* have the calls {SPAN_13}"),
+        (
+            edit(1, window=span("2026-03-13T23:00:00", "2026-03-15T00:00:00")),
+            "two slices of .* have the calls from 2026-03-13T23:00:00+05:30 to 2026-03-14T00:00:00+05:30",
+        ),
+        (
+            edit(1, window=span("2026-03-14T00:00:01", "2026-03-15T00:00:00")),
+            "no slice has the calls from 2026-03-14T00:00:00+05:30 to 2026-03-14T00:00:01+05:30",
+        ),
+        (
+            edit(2, window=span("2026-03-15T00:00:00", "2026-03-16T00:00:01")),
+            "the slice from 2026-03-15T00:00:00+05:30 to 2026-03-16T00:00:01+05:30 reaches out of the window",
+        ),
+        (
+            edit(1, window=span("2026-03-14T00:00:00", "2026-03-15T00:00:00", "UTC")),
+            "was made in the zone UTC, and the",
+        ),
+        (edit(1, reported_total=3), f"the export {SPAN_14} is not whole: it has 2 calls, and the API reported 3"),
+        (
+            edit(1, rows=1, reported_total=1),
+            f"the files of the export {SPAN_14} have not as many calls as the export: 1",
+        ),
+        (edit(1, report="masked_calls"), f"not alike: report is calls {SPAN_13}, and masked_calls {SPAN_14}"),
+        (edit(1, file_format="jsonl"), f"not alike: file_format is csv {SPAN_13}, and jsonl {SPAN_14}"),
+        (edit(1, columns=["Time"]), f"not alike: columns are .* {SPAN_13}, and Time {SPAN_14}"),
+        (edit(1, redacted_columns=["Caller Number"]), f"redacted_columns are none {SPAN_13}, and Caller Number"),
+        (edit(1, of_file_status="skipped"), "left another run's object at s3://reports/calls/dt=2026-03-14/calls.csv"),
+        (edit(1, of_file_sha256="0" * 64), "dt=2026-03-14/calls.csv is not the file that the export from 2026-03-14"),
+        (edit(1, of_file_bytes=1), "dt=2026-03-14/calls.csv is not the file that the export from 2026-03-14"),
+        (edit(1, of_file_uri="s3://reports/gone.csv"), "s3://reports/gone.csv is not there"),
+        (edit(1, of_file_uri=f"s3://reports/{key(0)}"), "is the file of two slices; one overwrote the other"),
+        (lambda values: values.clear(), "there are no exports to join"),
+    ],
+)
+def test_any_drift_is_red(
+    server: SandboxServer, s3: SandboxS3, exported: Values, change: Callable[[Values], object], sentence: str
+) -> None:
+    """C1: gaps, overlaps, parts that are not whole or not alike, other objects: one sentence, and no manifest."""
+    values = copy.deepcopy(exported)
+    change(values)
+    with pytest.raises(DriftError, match=sentence.replace("+05:30", r"\+05:30")) as caught:
+        join(server, values)
+    assert not caught.value.retryable
+    assert MANIFEST.key not in set(s3.keys())
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (edit(1, files=None), "exports[1] is no XCom value of an export: it has no files"),
+        (edit(1, window={"start": "x"}), "exports[1] is no XCom value of an export: its window cannot be read"),
+        (lambda values: values.insert(0, "x"), "exports[0] is no XCom value of an export: it is of type str"),
+        (edit(1, files_omitted=4), "names 1 of its 5 files, because an XCom value is small"),
+        (edit(1, of_file_uri="file:///data/calls.csv"), "did not go to S3; a manifest names objects in S3 only"),
+        (edit(1, files=[{"filename": "calls.csv", "rows": 2}]), "did not go to S3"),
+    ],
+)
+def test_what_is_no_export_is_named(
+    server: SandboxServer, exported: Values, change: Callable[[Values], object], sentence: str
+) -> None:
+    """Bad input: the value's place in the list and what it lacks."""
+    values = copy.deepcopy(exported)
+    change(values)
+    with pytest.raises(SettingsError) as caught:
+        join(server, values)
+    assert sentence in str(caught.value)
+    with pytest.raises(SettingsError, match="exports is of type int; allowed are the XCom values of exports"):
+        read_slices(3, WHOLE)
+
+
+def test_a_call_that_came_late_is_red(server: SandboxServer, s3: SandboxS3, exported: Values) -> None:
+    """C2: the API's own count of the whole window is the second witness."""
+    server.settings.calls = listed(*CALLS, Call(datetime(2026, 3, 14, 20)))
+    with pytest.raises(DriftError, match=r"counts 7 calls .*, and 6 were delivered \(3 slices, .*\): \+1"):
+        join(server, exported)
+    assert MANIFEST.key not in set(s3.keys())
+
+
+def test_an_edited_object_is_red(server: SandboxServer, s3: SandboxS3, exported: Values) -> None:
+    """D3: other bytes of the same size with copied metadata are noticed when the bytes are read."""
+    client = s3.client()
+    content, head = s3.read(key(1)), client.head_object(Bucket="reports", Key=key(1))
+    edited = content.replace(b"2026-03-14", b"2026-03-15")
+    try:
+        client.put_object(Bucket="reports", Key=key(1), Body=edited, Metadata=head["Metadata"])
+        with pytest.raises(DriftError, match="has other bytes than were delivered"):
+            join(server, exported, check_bytes=True)
+    finally:
+        # The next export is not fooled by the metadata either.
+        assert export(server, 1) == exported[1]
+    assert s3.read(key(1)) == content
+
+
+def test_where_the_api_has_no_number_the_slices_are_read(server: SandboxServer, exported: Values) -> None:
+    """C2: no reportCount and a cnt that is each page's own: the calls of each slice are counted by reading them."""
+    server.settings.report_count, server.settings.cnt = "missing", "page"
+    summary = join(server, exported, run=replace(JOIN, run_id="run-2"))
+    # The slices are another run's, and no manifest has them yet: they count as changed.
+    assert (summary.rows, len(summary.changed)) == (6, 3)
+    server.settings.calls = listed(*CALLS[1:])
+    with pytest.raises(DriftError, match=r"counts 5 calls .*: -1"):
+        join(server, exported)
+
+
+@pytest.mark.parametrize(("counts", "drift"), [((10_000, 1, 2, 3), None), ((10_000, 1, 2, 4), r"\+1"), ((6,), None)])
+def test_a_count_that_stops_at_ten_thousand_is_none(
+    server: SandboxServer, exported: Values, counts: tuple[int, ...], drift: str | None
+) -> None:
+    """C3: exactly 10,000 is where search engines stop; then each slice is counted."""
+    with ScriptedServer(*(json_answer({"status": "success", "cnt": count}) for count in counts)) as api:
+        asked = ManifestRequest("calls", WHOLE, read_slices(exported, WHOLE), MANIFEST)
+        with CallReportClient(client_settings(api.url)) as client:
+            if drift is None:
+                assert write_manifest(client, asked, run=JOIN).rows == 6
+            else:
+                with pytest.raises(DriftError, match=drift):
+                    write_manifest(client, asked, run=JOIN)
+        assert len(api.seen) == len(counts)
+
+
+class SmallParts(JoinedObject):
+    """An object that is joined in small parts."""
+
+    part_bytes: ClassVar[int] = 100
+    least_part: ClassVar[int] = 100
+    most_part: ClassVar[int] = 150
+
+
+JOINED = SmallParts("reports", "calls/all.csv")
+
+
+@pytest.mark.parametrize("kind", [SmallParts, JoinedObject], ids=["copied in parts", "one request"])
+def test_the_slices_are_joined_to_one_file(
+    server: SandboxServer, s3: SandboxS3, exported: Values, monkeypatch: pytest.MonkeyPatch, kind: type[JoinedObject]
+) -> None:
+    """T2, D3: the header once, then all rows in order; rows, size and SHA-256 are in the manifest; twice is once."""
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
+    place = kind("reports", "calls/all.csv")
+    s3.client().delete_object(Bucket="reports", Key=place.key)
+    summary = join(server, exported, joined=place)
+    content = s3.read(place.key)
+    files = [s3.read(key(number)) for number in range(3)]
+    header = files[0].split(b"\r\n")[0] + b"\r\n"
+    assert content == header + b"".join(file.removeprefix(header) for file in files)
+    told = {"uri": place.uri, "rows": 6, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    assert json.loads(s3.read(MANIFEST.key))["joined"] == summary.to_xcom()["joined"] == told
+    (delivered,) = delivered_in_s3("reports", [place.key], "aws_default", check_bytes=True)
+    assert (delivered.calls, delivered.start, delivered.end) == (6, WHOLE.start, WHOLE.end)
+    assert summary.joined is not None
+    assert summary.joined.status is DeliveryStatus.WRITTEN
+    if kind is SmallParts:
+        head = s3.client().head_object(Bucket="reports", Key=place.key)
+        again = join(server, exported, joined=place, run=replace(JOIN, run_id="run-2"))
+        assert again.joined is not None
+        assert again.joined.status is DeliveryStatus.UNCHANGED
+        assert head["ETag"].strip('"').endswith(f"-{len(parts_of(files, len(header)))}")
+        assert s3.client().list_multipart_uploads(Bucket="reports").get("Uploads", []) == []
+
+
+def parts_of(files: list[bytes], header: int) -> list[list[Span]]:
+    """How the files are cut."""
+    sources = [Source("reports", key(number), len(file), "", 0) for number, file in enumerate(files)]
+    spans = [Span(source, header if number else 0, source.size) for number, source in enumerate(sources)]
+    return plan_parts(spans, SmallParts.least_part, SmallParts.most_part)
+
+
+def test_s3_copies_what_is_large_enough(
+    server: SandboxServer, s3: SandboxS3, exported: Values, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """D3: such parts do not pass through the task, and each is tied to the bytes that were read by their ETag."""
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
+    client, copied = s3.client(), list[dict[str, str]]()
+    client.meta.events.register(
+        "before-call.s3.UploadPartCopy", lambda params, **_: copied.append(dict(params["headers"]))
+    )
+    contents = [s3.read(key(number)) for number in range(3)]
+    sources = [
+        Source("reports", key(number), len(content), hashlib.sha256(content).hexdigest(), number + 1)
+        for number, content in enumerate(contents)
+    ]
+    asked = ManifestRequest("calls", WHOLE, read_slices(exported, WHOLE), MANIFEST)
+    outcome = ReportOutcome(6, 6, True, "")
+    place = replace(JOINED, key="calls/copied.csv")
+    place.deliver_joined(client, sources, "text/csv", tmp_path, info=asked.info(), outcome=outcome, run=JOIN)
+    assert s3.read(place.key) == b"".join(contents)
+    large = [part for part in parts_of(contents, 0) if len(part) == 1 and part[0].end - part[0].start > 100]
+    assert [headers["x-amz-copy-source-range"] for headers in copied] == [part[0].range for part in large]
+    etags = {one.key: s3.client().head_object(Bucket="reports", Key=one.key)["ETag"] for one in sources}
+    assert [headers["x-amz-copy-source-if-match"] for headers in copied] == [
+        etags[part[0].source.key] for part in large
+    ]
+
+
+@given(st.lists(st.integers(0, 60), max_size=12), st.integers(1, 20), st.integers(0, 30))
+def test_parts_are_what_s3_takes(sizes: list[int], least: int, more: int) -> None:
+    """D3: all bytes in order; every part but the last has enough of them; what is not copied is small."""
+    spans = [Span(Source("b", str(number), size, "", 0), 0, size) for number, size in enumerate(sizes)]
+    parts = plan_parts(spans, least, least + more)
+    lengths = [sum(span.end - span.start for span in part) for part in parts]
+    assert all(least <= length for length in lengths[:-1])
+    assert all(0 < length <= least + more for length in lengths)
+    assert all(length <= least or len(part) == 1 for length, part in zip(lengths, parts, strict=True))
+    places = [(span.source.key, at) for part in parts for span in part for at in range(span.start, span.end)]
+    assert places == [(str(number), at) for number, size in enumerate(sizes) for at in range(size)]
+
+
+def test_compressed_lines_are_joined_and_compressed_tables_are_not(
+    server: SandboxServer, s3: SandboxS3, exported: Values
+) -> None:
+    """T2: gzip members follow one another (RFC 1952); a compressed CSV has a header that cannot be left out."""
+    options: dict[str, Any] = {"format_options": {"gzip": True}, "prefix": "gz/"}
+    try:
+        lines = [export(server, number, file_format="jsonl", **options) for number in range(3)]
+        summary = join(server, lines, joined=JoinedObject("reports", "calls/all.jsonl.gz"))
+        assert summary.joined is not None
+        assert len(gzip.decompress(s3.read("calls/all.jsonl.gz")).splitlines()) == 6
+        assert s3.client().head_object(Bucket="reports", Key="calls/all.jsonl.gz")["ContentType"] == "application/gzip"
+        # A table is told by its first bytes.
+        with pytest.raises(SettingsError, match="compressed CSV files cannot be joined"):
+            join(server, [{**one, "file_format": "csv"} for one in lines], joined=JOINED)
+    finally:
+        s3.client().delete_object(Bucket="reports", Key="calls/all.jsonl.gz")
+    with pytest.raises(SettingsError, match="which is the manifest or a slice; choose another key"):
+        join(server, exported, joined=replace(JOINED, key=key(1)))
+    with pytest.raises(SettingsError, match="join_key is set and the slices are pdf; allowed are csv, jsonl"):
+        join(server, [{**one, "file_format": "pdf"} for one in exported], joined=JOINED)
+
+
+@pytest.mark.parametrize("edited", [b"x" * 700, b""], ids=["other header", "nothing"])
+def test_an_edited_slice_is_not_joined(
+    server: SandboxServer, s3: SandboxS3, exported: Values, monkeypatch: pytest.MonkeyPatch, edited: bytes
+) -> None:
+    """D3: what is joined is read and compared with its SHA-256; no object, no part and no manifest is left."""
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
+    place = replace(JOINED, key="calls/edited.csv")
+    content, head = s3.read(key(2)), s3.client().head_object(Bucket="reports", Key=key(2))
+    body = (edited + content)[: len(content)] if edited else content[:-8] + b"99999999"
+    try:
+        s3.client().put_object(Bucket="reports", Key=key(2), Body=body, Metadata=head["Metadata"])
+        with pytest.raises(FileChangedError, match=r"2026-03-15/calls\.csv (begins otherwise|has other bytes)"):
+            join(server, exported, joined=place)
+    finally:
+        assert export(server, 2) == exported[2]
+    assert not {place.key, MANIFEST.key} & set(s3.keys())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"report": "call"}, "report is 'call'; allowed are calls, masked_calls"),
+        ({"if_exists": "skip"}, "if_exists is 'skip'; allowed are replace, fail"),
+        ({"check_bytes": "yes"}, "check_bytes is 'yes'; allowed are True and False"),
+        ({"partition_key": "{ds}"}, "partition_key has {ds}; allowed in braces are start"),
+        ({"s3_key": "calls/"}, 's3_key must name an object, not a folder ending in "/"'),
+        ({"s3_extra_args": ["x"]}, "s3_extra_args is ['x']; allowed is an object of S3 arguments"),
+        ({"window_start": "yesterday"}, "window_start is 'yesterday', which is no time"),
+    ],
+)
+def test_wrong_arguments_are_refused_when_the_dag_is_parsed(arguments: dict[str, Any], sentence: str) -> None:
+    """Bad input: at parse time, with what is allowed."""
+    usual = {"task_id": "manifest", "exports": [], "s3_bucket": "reports", "s3_key": "manifest.json"}
+    with pytest.raises(AirflowFailException) as caught:
+        CallReportManifestOperator(**{**usual, **arguments})
+    assert sentence in str(caught.value)

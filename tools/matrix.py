@@ -1,0 +1,339 @@
+"""``make matrix``: the built wheel on each Airflow and each Python that it is meant for.
+
+For each pair, in an environment of its own under ``build/matrix/``:
+
+install  the wheel, with its extras and the packages of the tests, beside the newest release of that Airflow
+listed   ``airflow providers list`` and ``airflow providers hooks`` know the package and its connection type
+parse    every module and every example Dag is read, and no warning is about code of ours
+tests    the tests that depend on Airflow or Python, or with ``--full`` all that can run outside of the repository
+run      an example Dag in real Airflow against the sandbox, or with ``--full`` each; see `demo.py`
+
+The pairs run one after the other. The exit status is 0 when every step of every pair is green, 1 otherwise; a failed
+step's last lines are printed, and the whole is in its log under ``build/matrix/``. It needs uv, which takes each Python
+from this machine or fetches it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / "build" / "matrix"
+PACKAGE = "airflow-provider-callreport"
+
+AIRFLOWS = ("2.11", "3.0", "3.1", "3.2", "3.3")
+PYTHONS = ("3.11", "3.12", "3.13")
+
+#: Airflow 2.11 and 3.0 themselves are for Python up to 3.12.
+IMPOSSIBLE = {("2.11", "3.13"), ("3.0", "3.13")}
+
+#: What an Airflow needs to run any task at all and does not ask for itself; its own constraint files have older ones.
+NEEDED = {
+    "3.0": ("fastapi<0.118",),  # its execution API refuses each task's start with newer ones
+    "3.2": ("pydantic<2.13",),  # its model TITerminalStatePayload cannot be built with newer ones
+}
+
+#: What tests and demo read beside the installed package. The package itself is not among it, so that it cannot be
+#: imported from here.
+TREE = ("example_dags", "tests", "tools", "docs", "README.md", "CHANGELOG.md", "pyproject.toml")
+
+#: Tests of the repository or of the programs of one environment, which say nothing of another one.
+NOT_HERE = ("test_packaging.py", "test_browser.py", "test_import_cost.py", "test_readme.py", "test_security_page.py")
+
+#: Which tests a pair is tested with by default: the files that import Airflow or what starts it, ...
+USES_AIRFLOW = re.compile(r"^(?:from|import) (?:airflow[. ]|airflow_support|operators_support)", re.MULTILINE)
+
+#: ... but for those that take minutes and those that `run` does better, ...
+TOO_LONG = ("test_crash.py", "test_delivery_s3.py", "test_privacy.py", "test_soak.py")
+DESELECTED = ("test_example_dags.py::test_the_demo",)
+
+#: ... and those in which Python's or a library's version may show.
+FURTHER = ("test_settings.py", "test_windows.py", "test_format_csv.py", "test_format_parquet.py")
+
+#: Longest time of one step, in seconds; ``--full`` has ten times as much.
+PATIENCE = 1_200
+
+STEPS = ("install", "listed", "parse", "tests", "run")
+
+
+class StepFailedError(Exception):
+    """A step failed; the text is what to print."""
+
+
+@dataclass
+class Pair:
+    """One Airflow on one Python.
+
+    Attributes:
+        airflow: its minor version, such as ``"3.3"``.
+        python: the same of Python.
+        results: step -> what came of it.
+        failures: what went wrong, for a person to read.
+        seconds: how long it took.
+    """
+
+    airflow: str
+    python: str
+    results: dict[str, str] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """As the command line has it: ``3.3/3.13``."""
+        return f"{self.airflow}/{self.python}"
+
+    @property
+    def folder(self) -> Path:
+        """Where its environment, logs and Airflow home are."""
+        return WORK / f"airflow-{self.airflow}-python-{self.python}"
+
+    @property
+    def executable(self) -> str:
+        """Its Python."""
+        return str(self.folder / "venv" / "bin" / "python")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the matrix; see the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pairs", nargs="*", metavar="AIRFLOW/PYTHON", help="such as 3.3/3.13; all if none is given")
+    parser.add_argument("--full", action="store_true", help="all tests and all example Dags: ten minutes a pair")
+    parser.add_argument(
+        "--steps", default=",".join(STEPS), help="only these, separated by commas; default: %(default)s"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        pairs = [_pair(text) for text in options.pairs] or [
+            Pair(airflow, python) for airflow in AIRFLOWS for python in PYTHONS if (airflow, python) not in IMPOSSIBLE
+        ]
+        steps = options.steps.split(",")
+        if unknown := [step for step in steps if step not in STEPS]:
+            raise ValueError(f"there is no step {unknown[0]!r}; there are {', '.join(STEPS)}")
+    except ValueError as error:
+        parser.error(str(error))
+    wheel = _build_wheel()
+    tree = _copy_tree()
+    for pair in pairs:
+        _say(f"--- Airflow {pair.airflow}, Python {pair.python}")
+        _run_pair(pair, steps, wheel, tree, full=options.full)
+    _say("\n" + _table(pairs, steps))
+    for pair in pairs:
+        for failure in pair.failures:
+            _say(f"\nFAILED {pair.name} {failure}")
+    return 1 if any(pair.failures for pair in pairs) else 0
+
+
+def _pair(text: str) -> Pair:
+    airflow, _, python = text.partition("/")
+    if airflow not in AIRFLOWS or python not in PYTHONS or (airflow, python) in IMPOSSIBLE:
+        raise ValueError(
+            f"{text!r} is no pair; write AIRFLOW/PYTHON with {', '.join(AIRFLOWS)} / {', '.join(PYTHONS)} "
+            "(2.11 and 3.0: up to 3.12)"
+        )
+    return Pair(airflow, python)
+
+
+def _run_pair(pair: Pair, steps: Sequence[str], wheel: Path, tree: Path, *, full: bool) -> None:
+    """Run the steps; those after a failed install are left out, since they could only fail as well."""
+    actions: Mapping[str, Callable[[], str]] = {
+        "install": lambda: _install(pair, wheel),
+        "listed": lambda: _listed(pair),
+        "parse": lambda: _parse(pair, tree),
+        "tests": lambda: _tests(pair, tree, full=full),
+        "run": lambda: _run_example(pair, tree, full=full),
+    }
+    start = time.monotonic()
+    for step in steps:
+        begin = time.monotonic()
+        try:
+            pair.results[step] = actions[step]()
+        except StepFailedError as error:
+            pair.results[step] = "FAILED"
+            pair.failures.append(f"{step}: {error}")
+        _say(f"{step:8} {pair.results[step]} ({time.monotonic() - begin:.0f} s)")
+        if step == "install" and pair.failures:
+            break
+    pair.seconds = time.monotonic() - start
+
+
+def _install(pair: Pair, wheel: Path) -> str:
+    """Make the environment, or bring an earlier one up to date; the installed Airflow's version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    pair.folder.mkdir(parents=True, exist_ok=True)
+    if not Path(pair.executable).exists():
+        _uv(pair, "venv", "--quiet", "--python", pair.python, str(pair.folder / "venv"))
+    requirements = [
+        f"{PACKAGE}[sandbox,parquet] @ {wheel.as_uri()}",
+        f"apache-airflow=={pair.airflow}.*",
+        *NEEDED.get(pair.airflow, ()),
+        *project["dependency-groups"]["test"],
+    ]
+    _uv(
+        pair,
+        *("pip", "install", "--quiet", "--system-certs", "--python", pair.executable),
+        *("--upgrade", "--reinstall-package", PACKAGE),
+        *requirements,
+    )
+    version = "import importlib.metadata; print(importlib.metadata.version('apache-airflow'))"
+    return _step(pair, "install", [pair.executable, "-c", version]).split()[-1]
+
+
+def _listed(pair: Pair) -> str:
+    """Provider and connection type, as Airflow's own commands tell them."""
+    for command, wanted in (
+        ("list", {"package_name": PACKAGE}),
+        ("hooks", {"connection_type": "callreport", "class": "CallReportHook"}),
+    ):
+        output = _step(pair, "listed", [pair.executable, "-m", "airflow", "providers", command, "--output", "json"])
+        start = re.search(r"^\[\{", output, re.MULTILINE)
+        rows = json.JSONDecoder().raw_decode(output[start.start() :])[0] if start else []
+        if not any(all(wanted[key] in str(row.get(key)) for key in wanted) for row in rows):
+            raise StepFailedError(f"`airflow providers {command}` does not show {wanted}:\n{output[-2000:]}")
+    return "ok"
+
+
+def _parse(pair: Pair, tree: Path) -> str:
+    output = _step(pair, "parse", [pair.executable, "-m", "tools.parse_dags", "example_dags"], tree)
+    return output.splitlines()[-1]
+
+
+def _tests(pair: Pair, tree: Path, *, full: bool) -> str:
+    files = [path for path in sorted(tree.glob("tests/test_*.py")) if path.name not in NOT_HERE]
+    if not full:
+        files = [
+            path
+            for path in files
+            if path.name in FURTHER or (path.name not in TOO_LONG and USES_AIRFLOW.search(path.read_text("utf-8")))
+        ]
+    chosen = [f"tests/{path.name}" for path in files]
+    unwanted = [] if full else [f"--deselect=tests/{name}" for name in DESELECTED]
+    command = [pair.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile"]
+    output = _step(pair, "tests", [*command, *chosen, *unwanted], tree, patience=PATIENCE * (10 if full else 1))
+    return output.splitlines()[-1].strip("= ")
+
+
+def _run_example(pair: Pair, tree: Path, *, full: bool) -> str:
+    which = [] if full else ["--dag", "daily_masked_calls_to_s3"]
+    command = [pair.executable, "tools/demo.py", "--output", str(pair.folder / "demo"), *which]
+    return _step(pair, "run", command, tree).splitlines()[-1].partition(":")[0]
+
+
+def _build_wheel() -> Path:
+    """Build the wheel from the tree as it is."""
+    dist = WORK / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    subprocess.run(
+        [_find_uv(), "build", "--quiet", "--system-certs", "--wheel", "--out-dir", str(dist)], cwd=ROOT, check=True
+    )
+    (wheel,) = dist.glob("*.whl")
+    return wheel
+
+
+def _copy_tree() -> Path:
+    """A copy of what tests and demo read, without the package."""
+    tree = WORK / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    tree.mkdir(parents=True)
+    for name in TREE:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, tree / name)
+    return tree
+
+
+def _uv(pair: Pair, *arguments: str) -> str:
+    return _step(pair, "install", [_find_uv(), *arguments])
+
+
+def _find_uv() -> str:
+    """The uv of the environment that this runs in, or the one on the path."""
+    beside = Path(sys.executable).parent / "uv"
+    found = str(beside) if beside.exists() else shutil.which("uv")
+    if found is None:
+        sys.exit("uv is needed; `make matrix` installs it")
+    return found
+
+
+def _step(pair: Pair, step: str, command: Sequence[str], cwd: Path | None = None, patience: int = PATIENCE) -> str:
+    """Run a program and return what it printed, which its log has, too.
+
+    Raises:
+        StepFailedError: its exit status is not 0, or it took too long.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd or pair.folder,
+            env=_environment(pair),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=patience,
+        )
+        output, status = done.stdout, f"exit status {done.returncode}" if done.returncode else ""
+    except subprocess.TimeoutExpired as error:
+        output = error.stdout.decode(errors="replace") if isinstance(error.stdout, bytes) else error.stdout or ""
+        status = f"not done after {patience} s"
+    log = pair.folder / f"{step}.log"
+    log.write_text(f"$ {' '.join(command)}\n{output}\n", "utf-8")
+    if status:
+        raise StepFailedError(f"{status}; {log.relative_to(ROOT)} ends with\n" + "\n".join(output.splitlines()[-30:]))
+    return output
+
+
+def _environment(pair: Pair) -> dict[str, str]:
+    """This process's, without what would lead to another Airflow, another account or another environment."""
+    unwanted = ("AIRFLOW", "AWS_ACCESS", "AWS_SECRET", "AWS_PROFILE", "PYTHON", "PYTEST", "VIRTUAL_ENV")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+    return {
+        **kept,
+        **_all_of_pyenv(),
+        "AIRFLOW_HOME": str(pair.folder / "home"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "NO_COLOR": "1",
+        "COLUMNS": "200",
+    }
+
+
+def _all_of_pyenv() -> dict[str, str]:
+    """What lets pyenv's commands ``python3.12`` and so on work whichever version is in use."""
+    if shutil.which("pyenv") is None:
+        return {}
+    versions = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True).stdout.split()
+    return {"PYENV_VERSION": ":".join(versions)}
+
+
+def _table(pairs: Sequence[Pair], steps: Sequence[str]) -> str:
+    rows = [("Airflow", "Python", *steps, "seconds")]
+    rows += [
+        (pair.airflow, pair.python, *(pair.results.get(step, "-") for step in steps), f"{pair.seconds:.0f}")
+        for pair in pairs
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
