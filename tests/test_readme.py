@@ -234,7 +234,7 @@ def test_the_connection_example_can_be_used() -> None:
 def test_python_examples_run(api: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Item 8: every Python block runs as it stands: Dags are made, the hook reads the stand-in API, tests pass."""
     blocks = code_blocks("python")
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for number, block in enumerate(blocks):
         if "\ndef test_" in block:
             path = tmp_path / "test_example.py"

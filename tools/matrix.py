@@ -41,7 +41,6 @@ IMPOSSIBLE = {("2.11", "3.13"), ("3.0", "3.13")}
 #: What an Airflow needs to run any task at all and does not ask for itself; its own constraint files have older ones.
 NEEDED = {
     "3.0": ("fastapi<0.118",),  # its execution API refuses each task's start with newer ones
-    "3.2": ("pydantic<2.13",),  # its model TITerminalStatePayload cannot be built with newer ones
 }
 
 #: What tests and demo read beside the installed package. The package itself is not among it, so that it cannot be
