@@ -11,7 +11,7 @@ SOURCES := airflow_provider_callreport example_dags tests tools benchmarks
 UV := $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check format bench docs lock clean
+.PHONY: help demo test soak check format matrix browser bench docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,8 +35,14 @@ format: $(VENV)/.dev ## let ruff format and mend what it can
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
 
-bench: $(VENV)/.dev ## measure speed and memory beside plain scripts that do the same
-	@$(BIN)/python benchmarks/run.py $(BENCH)
+matrix: $(VENV)/.dev ## the built wheel on every Airflow and Python (MATRIX="3.3/3.13 2.11/3.11")
+	@$(BIN)/python tools/matrix.py $(MATRIX)
+
+browser: $(VENV)/.dev ## the connection form and a run in headless Chromium (Debian: chromium, chromium-driver)
+	@CALLREPORT_BROWSER=1 $(BIN)/python -m pytest -q -p no:xdist tests/test_browser.py
+
+bench: $(VENV)/.dev ## measure speed, memory and wrong rows beside other tools that do the same (BENCH=bad runs one part)
+	@$(BIN)/python -m benchmarks.run $(BENCH)
 
 docs: $(VENV)/.docs ## the docs site, in site/; every warning is an error
 	@$(BIN)/python tools/docs_site.py
@@ -50,7 +56,7 @@ lock: $(VENV)/.uv ## resolve pyproject.toml to exact versions again (UPGRADE=--u
 	@$(COMPILE) --group uv --output-file requirements/uv.txt
 
 clean: ## remove .venv and everything else that was made
-	rm -rf $(VENV) demo-output dist build site .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-dlt demo-output dist build site .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the environment -------------------------------------------------------------------------------------------------

@@ -197,10 +197,10 @@ def test_rows_that_are_not_all_end_in_an_error(connect: Callable[..., CallReport
 
 
 def test_reading_can_be_given_up(connect: Callable[..., CallReportHook], server: SandboxServer) -> None:
-    """Rows are fetched as they are wanted: three of them cost one request."""
+    """Rows are fetched as they are wanted: three of them cost their page, and the one that is asked for ahead."""
     rows = connect({"page_size": 5}).iter_rows("calls", **WINDOW)
     assert len(list(islice(rows, 3))) == 3
-    assert len(server.requests) == 1
+    assert len(server.requests) <= 2
 
 
 def test_count_asks_report_count(connect: Callable[..., CallReportHook], server: SandboxServer) -> None:
