@@ -35,7 +35,8 @@ CAP = 1000
 CALLS = 2000
 PAGE_SIZE = 100
 RUN = RunIdentity("dag", "task", "run")
-STAGING = "s3://staging/callreport/"
+REPORTS, KEPT = "checkpoint-reports", "checkpoint-kept"
+STAGING = f"s3://{KEPT}/callreport/"
 
 
 class Store:
@@ -88,7 +89,7 @@ class Site:
                 client,
                 asked,
                 run=run,
-                s3=S3Destination("reports", key),
+                s3=S3Destination(REPORTS, key),
                 on_rows=on_rows,
                 checkpoint=Checkpoint(SliceObjects.at(STAGING, "aws_default", {}), self.store) if checkpoint else None,
             )
@@ -101,10 +102,8 @@ class Site:
 
     def kept(self) -> dict[str, bytes]:
         """The objects of the staging bucket."""
-        listed = self.client.list_objects_v2(Bucket="staging").get("Contents", [])
-        return {
-            item["Key"]: self.client.get_object(Bucket="staging", Key=item["Key"])["Body"].read() for item in listed
-        }
+        listed = self.client.list_objects_v2(Bucket=KEPT).get("Contents", [])
+        return {item["Key"]: self.client.get_object(Bucket=KEPT, Key=item["Key"])["Body"].read() for item in listed}
 
     def kept_pages(self) -> int:
         """Pages of the slices in the staging bucket."""
@@ -137,12 +136,12 @@ def site(servers: tuple[SandboxServer, S3Gate, str], monkeypatch: pytest.MonkeyP
         aws_secret_access_key="testing",
     )
     site = Site(api, gate, client)
-    for bucket in ("reports", "staging"):
+    for bucket in (REPORTS, KEPT):
         client.create_bucket(Bucket=bucket)
     yield site
     gate.before = None
     for key in site.kept():
-        client.delete_object(Bucket="staging", Key=key)
+        client.delete_object(Bucket=KEPT, Key=key)
 
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -198,14 +197,16 @@ def test_a_short_report_keeps_nothing(site: Site) -> None:
     assert site.store.text is None
     site.export()
     assert site.pages() <= 9 + 2
-    assert {request.path for request in site.gate.requests if request.method in ("PUT", "DELETE")} == {"/reports/calls"}
+    assert {request.path for request in site.gate.requests if request.method in ("PUT", "DELETE")} == {
+        "/checkpoint-reports/calls"
+    }
 
 
 def test_without_a_place_or_a_store_an_export_begins_anew(site: Site) -> None:
     """C1: a checkpoint that cannot be had is no reason to fail, nor to lose a call."""
     at_once = site.export(checkpoint=False)
     site.gate.before = lambda environ: (
-        s3_error("AccessDenied", "403 Forbidden") if environ["PATH_INFO"].startswith("/staging") else None
+        s3_error("AccessDenied", "403 Forbidden") if environ["PATH_INFO"].startswith(f"/{KEPT}") else None
     )
     site.break_off()
     assert site.store.text is None
@@ -221,10 +222,10 @@ def test_what_is_gone_old_or_not_ours_is_read_again(site: Site, harm: str) -> No
     run, kept = RUN, site.kept_pages()
     key, content = max(site.kept().items())
     if harm == "gone":
-        site.client.delete_object(Bucket="staging", Key=key)
+        site.client.delete_object(Bucket=KEPT, Key=key)
     elif harm == "changed":
         lines = gzip.decompress(content).replace(b"Answered", b"Answorod")
-        site.client.put_object(Bucket="staging", Key=key, Body=gzip.compress(lines))
+        site.client.put_object(Bucket=KEPT, Key=key, Body=gzip.compress(lines))
     elif harm == "a day old":
         state = dict(site.store.get() or {})
         site.store.set({**state, "since": (datetime.now(UTC) - MAX_AGE - timedelta(minutes=1)).isoformat()})
@@ -256,7 +257,7 @@ def test_calls_that_came_late_are_in_the_file(site: Site) -> None:
     assert site.kept()
     site.api.settings.calls = ListedCalls([*calls, early])
     assert site.export() == site.export(checkpoint=False)
-    assert b"919999999999" in site.client.get_object(Bucket="reports", Key="calls")["Body"].read()
+    assert b"919999999999" in site.client.get_object(Bucket=REPORTS, Key="calls")["Body"].read()
 
 
 def test_nothing_private_is_kept(site: Site, caplog: pytest.LogCaptureFixture) -> None:

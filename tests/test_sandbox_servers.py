@@ -46,7 +46,7 @@ def mail(server: SandboxSmtp, *recipients: str, size: int = 10, login: bool = Fa
 
 
 def test_s3_keeps_objects_and_honours_conditional_writes() -> None:
-    with SandboxS3(["reports", "other"], region="ap-south-1") as s3:
+    with SandboxS3(["kept", "other"], region="ap-south-1") as s3:
         connection = json.loads(s3.connection_json())
         client = boto3.client(
             "s3",
@@ -55,15 +55,15 @@ def test_s3_keeps_objects_and_honours_conditional_writes() -> None:
             aws_access_key_id=connection["login"],
             aws_secret_access_key=connection["password"],
         )
-        client.put_object(Bucket="reports", Key="calls/a.csv", Body=b"a", IfNoneMatch="*")
+        client.put_object(Bucket="kept", Key="calls/a.csv", Body=b"a", IfNoneMatch="*")
         with pytest.raises(botocore.exceptions.ClientError, match="PreconditionFailed"):
-            client.put_object(Bucket="reports", Key="calls/a.csv", Body=b"b", IfNoneMatch="*")
-        client.create_multipart_upload(Bucket="reports", Key="half")
+            client.put_object(Bucket="kept", Key="calls/a.csv", Body=b"b", IfNoneMatch="*")
+        client.create_multipart_upload(Bucket="kept", Key="half")
 
-        assert (s3.keys(), s3.keys("other"), s3.read("calls/a.csv")) == (["calls/a.csv"], [], b"a")
+        assert (s3.keys("kept"), s3.keys("other"), s3.read("calls/a.csv", "kept")) == (["calls/a.csv"], [], b"a")
         s3.reset()
-        assert s3.keys() == []
-        assert "Uploads" not in client.list_multipart_uploads(Bucket="reports")
+        assert s3.keys("kept") == []
+        assert "Uploads" not in client.list_multipart_uploads(Bucket="kept")
     with SandboxS3() as s3:
         assert s3.keys() == []
         assert s3.connection_uri().startswith("aws://sandbox-access-key:sandbox-secret-key@/?endpoint_url=http%3A")

@@ -19,7 +19,7 @@ class Pace:
         self._lock = threading.Lock()
 
     def reserve(self) -> float:
-        """Take the next turn and return how many seconds it is away; the caller waits so long, in its own way."""
+        """Take the next turn and return how many seconds it is away, for an event loop that waits in its own way."""
         if not self._gap:
             return 0.0
         with self._lock:
@@ -30,15 +30,26 @@ class Pace:
 
     def take(self) -> bool:
         """Take the next turn if it is there already."""
-        with self._lock:
+        # While another thread waits for its turn, this one's is not there.
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
             now = time.monotonic()
             if now < self._next:
                 return False
             self._next = now + self._gap
-        return True
+            return True
+        finally:
+            self._lock.release()
 
     def wait(self) -> None:
-        """Take the next turn and sleep until it is there."""
-        seconds = self.reserve()
-        if seconds > 0:
-            time.sleep(seconds)
+        """Take the next turn, when it is there.
+
+        Threads wait one behind the other, and a turn is counted from the moment at which it is really taken: after a
+        process was held up, its threads do not make up for the lost time all at once.
+        """
+        if not self._gap:
+            return
+        with self._lock:
+            time.sleep(max(0.0, self._next - time.monotonic()))
+            self._next = time.monotonic() + self._gap
