@@ -49,7 +49,7 @@ DAYS = 30
 
 @dataclass(frozen=True)
 class Prices:
-    """US dollars, AWS region us-east-1, November 2026, on demand, S3 Standard, Fargate Linux x86.
+    """US dollars, AWS region us-east-1, as widely quoted in 2026, on demand, S3 Standard, Fargate Linux x86.
 
     Attributes:
         put: 1,000 PUT, POST or LIST requests.
