@@ -260,6 +260,17 @@ def test_calls_that_came_late_are_in_the_file(site: Site) -> None:
     assert b"919999999999" in site.client.get_object(Bucket=REPORTS, Key="calls")["Body"].read()
 
 
+def test_calls_that_were_removed_are_not_in_the_file(site: Site) -> None:
+    """C1, C6: the window's own count tells that a slice has shrunk since it was kept; then all is read again."""
+    calls = [Call(NOON + timedelta(seconds=second), f"9198{second:08d}") for second in range(CALLS)]
+    site.api.settings.calls = ListedCalls(calls)
+    site.break_off()
+    assert site.kept()
+    site.api.settings.calls = ListedCalls(calls[1:])
+    assert site.export() == site.export(checkpoint=False)
+    assert calls[0].number.encode() not in site.client.get_object(Bucket=REPORTS, Key="calls")["Body"].read()
+
+
 def test_nothing_private_is_kept(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """P1: rows are kept as they would leave, and the store holds no call; neither holds a secret."""
     calls = [Call(NOON + timedelta(seconds=second), "919876501234", campaign=f"c{second}") for second in range(CALLS)]

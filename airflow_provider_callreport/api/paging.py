@@ -155,6 +155,7 @@ class ReportReader:
         self.proof: Proof | None = None
         self._column_arr: Any = None
         self._first: list[Record] = []
+        self._took_kept = False
 
     def pages(self) -> Generator[Page, None, None]:
         """Yield every page that brings calls, then set ``proof``. A reader is read once.
@@ -204,7 +205,8 @@ class ReportReader:
         for part in parts:
             verdict = verdict.joined((yield from self._read(part, is_part=True)))
         held, count = self.ledger.unique - before if verdict.total is None else verdict.total, first.count or 0
-        if held < count:
+        # Calls may come while parts are read; but parts that were read before must hold what the API counts now.
+        if held < count or (self._took_kept and held != count):
             raise self.incomplete(
                 ReportChangedError, f"the parts of a window hold {held} calls and the whole {count}", count
             )
@@ -223,6 +225,7 @@ class ReportReader:
         return parts
 
     def _kept_page(self, kept: KeptSlice) -> Page:
+        self._took_kept = True
         self.requests += kept.pages
         self.page += kept.pages
         if not self.ledger.enter_kept(kept.identities, kept.rows, self.requests - 1) and kept.identified:
