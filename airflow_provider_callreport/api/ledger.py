@@ -14,6 +14,7 @@ they share a ``sort`` it is a time that other calls have too.
 from __future__ import annotations
 
 import hashlib
+import json
 import marshal
 import sqlite3
 from collections import Counter
@@ -138,9 +139,9 @@ class Ledger:
 
     def _insert(self, identities: Collection[int], page: int) -> int:
         """Insert what is new, and return how many that were."""
-        return self._database.executemany(
-            "INSERT OR IGNORE INTO seen VALUES (?, ?)", [(identity, page) for identity in identities]
-        ).rowcount
+        # One statement for all of them takes two thirds of the time of one for each.
+        insert = "INSERT OR IGNORE INTO seen SELECT value, ? FROM json_each(?)"
+        return self._database.execute(insert, (page, json.dumps(list(identities)))).rowcount
 
     def _identities(self, records: list[Record]) -> tuple[list[int], bool]:
         """A hash per row, and whether equal hashes are one and the same call."""

@@ -11,8 +11,8 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain, islice
-from operator import itemgetter
+from itertools import chain, islice, repeat
+from operator import contains, itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -143,7 +143,7 @@ class Table:
         self._choice = check_choice(choice)
         self._layout: _Layout | None = None
         self._column_arr: Any = None
-        self._converters: list[Callable[[Sequence[Any]], list[Value]]] = []
+        self._converters: list[Callable[[Sequence[Any]], Sequence[Value]]] = []
         self._told_extras = False
         self.columns: tuple[Column, ...] = ()
         self.labels: tuple[str, ...] = ()
@@ -216,6 +216,8 @@ class Table:
         return layout.chosen([column.source for column in self.columns])
 
     def _check_keys(self, bodies: list[Any], layout: _Layout) -> None:
+        if self._told_extras and not layout.from_rows:
+            return
         extras = _extra_keys(bodies, layout)
         if not extras:
             return
@@ -224,7 +226,7 @@ class Table:
                 f"a later row has the field {in_words(new[:1])!r}, which the first page did not have, so it has no "
                 "column; name the columns you want in columns="
             )
-        if not self._told_extras and not layout.from_rows:
+        if not layout.from_rows:
             self._told_extras = True
             log.info("rows carry further fields, which columns= can name: %s", in_words(sorted(extras)))
 
@@ -381,6 +383,9 @@ def base_label(label: str) -> str:
 
 
 def _bodies(records: list[Record]) -> list[Any]:
+    kinds = set(map(type, records))
+    if kinds == {list} or (kinds == {dict} and not any(map(contains, records, repeat("_source")))):
+        return records
     bodies = list(map(_body, records))
     if len(set(map(type, bodies))) > 1:
         raise TableError("rows are objects and arrays mixed; they must be of one kind")

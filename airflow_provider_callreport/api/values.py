@@ -10,7 +10,9 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,6 +20,8 @@ from airflow_provider_callreport.api.errors import TableError
 from airflow_provider_callreport.report import ColumnKind, Value
 
 _NONE = type(None)
+_TEXTS = {str, _NONE}
+_NUMBERS = {int, float, _NONE}
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d([.,]\d{1,6})?)?( ?(Z|[+-]\d\d:?\d\d))?")
 _DAY_FIRST = re.compile(r"(\d\d)[-/](\d\d)[-/](\d{4}) (\d\d):(\d\d):(\d\d)")
 _EPOCH = re.compile(r"\d{10}|\d{13}")
@@ -31,7 +35,7 @@ _MAX_WHOLE = 1_000_000_000_000_000
 _MAX_COUNT_DIGITS = 30
 
 
-def converter(kind: ColumnKind, zone: ZoneInfo) -> Callable[[Sequence[Any]], list[Value]]:
+def converter(kind: ColumnKind, zone: ZoneInfo) -> Callable[[Sequence[Any]], Sequence[Value]]:
     """The function that types a whole column of cells.
 
     Args:
@@ -43,34 +47,28 @@ def converter(kind: ColumnKind, zone: ZoneInfo) -> Callable[[Sequence[Any]], lis
     return {ColumnKind.TEXT: texts, ColumnKind.NUMBER: numbers, ColumnKind.DURATION: durations}[kind]
 
 
-def texts(cells: Sequence[Any]) -> list[Value]:
+def texts(cells: Sequence[Any]) -> Sequence[Value]:
     """Text cells: ``str`` or None; empty text, list and object are None."""
-    if set(map(type, cells)) <= {str, _NONE}:
-        return [cell or None for cell in cells]
+    if set(map(type, cells)) <= _TEXTS:
+        return [cell or None for cell in cells] if "" in cells else cells
     return [_text(cell) for cell in cells]
 
 
-def numbers(cells: Sequence[Any]) -> list[Value]:
+def numbers(cells: Sequence[Any]) -> Sequence[Value]:
     """Numbers: ``int`` or ``float`` of at most 15 significant digits, else text."""
-    if _whole(cells):
-        return list(cells)
-    return [_number(cell) for cell in cells]
+    return cells if _are_numbers(cells) else [_number(cell) for cell in cells]
 
 
-def durations(cells: Sequence[Any]) -> list[Value]:
+def durations(cells: Sequence[Any]) -> Sequence[Value]:
     """Durations in seconds, from numbers, numerals, ``MM:SS`` or ``HH:MM:SS``; ``"-"`` is None."""
-    if _whole(cells):
-        return list(cells)
-    return [_duration(cell) for cell in cells]
+    return cells if _are_numbers(cells) else [_duration(cell) for cell in cells]
 
 
-def times(cells: Sequence[Any], zone: ZoneInfo) -> list[Value]:
+def times(cells: Sequence[Any], zone: ZoneInfo) -> Sequence[Value]:
     """Naive times in the account's zone, from every spelling that ``api.md`` lists; zero dates are None."""
-    try:
-        if all(map(_is_plain_time, cells)):
+    if _are_plain_times(cells):
+        with suppress(ValueError):
             return list(map(datetime.fromisoformat, cells))
-    except ValueError:
-        pass
     return [_time(cell, zone) for cell in cells]
 
 
@@ -86,13 +84,26 @@ def whole_number(value: Any) -> int | None:
     return value if isinstance(value, int) and 0 <= value < 10**_MAX_COUNT_DIGITS else None
 
 
-def _whole(cells: Sequence[Any]) -> bool:
-    """Whether all are whole numbers, or None, that are not too large."""
-    return set(map(type, cells)) <= {int, _NONE} and max(map(abs, filter(None, cells)), default=0) < _MAX_WHOLE
+def _are_numbers(cells: Sequence[Any]) -> bool:
+    """Whether all are numbers, or None, that can stay as they are, told at the speed of C; False in case of doubt."""
+    kinds = set(map(type, cells))
+    if kinds <= {int, _NONE}:
+        return max(map(abs, filter(None, cells)), default=0) < _MAX_WHOLE
+    if not kinds <= _NUMBERS:
+        return False
+    # Of so few characters none has more digits than are allowed; "inf" and "nan" have few, too.
+    present = list(filter(None, cells))
+    return max(map(len, map(repr, present)), default=0) <= _MAX_DIGITS and math.isfinite(sum(present))
 
 
-def _is_plain_time(cell: object) -> bool:
-    return isinstance(cell, str) and len(cell) == 19 and cell[10] == " " and cell[:2] in ("19", "20")
+def _are_plain_times(cells: Sequence[Any]) -> bool:
+    """Whether all are ``YYYY-MM-DD HH:MM:SS`` by their form, of a year that spreadsheets know, too."""
+    return (
+        set(map(type, cells)) == {str}
+        and set(map(len, cells)) == {19}
+        and set(map(itemgetter(10), cells)) == {" "}
+        and set(map(itemgetter(slice(2)), cells)) <= {"19", "20"}
+    )
 
 
 def _text(cell: Any) -> str | None:

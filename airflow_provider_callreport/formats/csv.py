@@ -19,9 +19,10 @@ types: for phone numbers in Excel the format is ``xlsx``.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
-from io import StringIO
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ from airflow_provider_callreport.formats.values import whole_seconds
 from airflow_provider_callreport.report import Column, ColumnKind, ReportInfo, ReportOutcome, Row, Value
 
 _BOM = b"\xef\xbb\xbf"
+_END = "\r\n"
+
+_NUMBERS = {int, float}
+_TEXTS = {str, type(None)}
 
 
 class CsvWriter:
@@ -47,13 +52,15 @@ class CsvWriter:
         self._stream = OutputFile(path, compress=settings["gzip"])
         if settings["bom"] or excel_friendly:
             self._stream.write(_BOM)
-        labels: Sequence[Value] = [column.label for column in columns]
-        self._write_lines([guard_texts(labels) if self._guard else labels])
+        self._marks = (self._delimiter, '"', "\r", "\n")
+        self._mark = re.compile(f"[{''.join(self._marks)}]")
+        self._write_columns([self._cells(ColumnKind.TEXT, [column.label]) for column in columns])
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows, a page at a time."""
         if rows:
-            self._write_lines(self._prepared(rows))
+            columns = zip(*rows, strict=True)
+            self._write_columns([self._cells(kind, values) for kind, values in zip(self._kinds, columns, strict=True)])
 
     def close(self, outcome: ReportOutcome) -> None:
         """Finish the file. An empty report is a header line."""
@@ -63,23 +70,34 @@ class CsvWriter:
         """Release the file."""
         self._stream.close()
 
-    def _write_lines(self, rows: Iterable[Row]) -> None:
-        # Through a string rather than a text file: a page's text is encoded and checked in one piece, at C speed.
-        page = StringIO(newline="")
-        csv.writer(page, delimiter=self._delimiter).writerows(rows)
-        self._stream.write(encode(page.getvalue()))
+    def _write_columns(self, columns: Sequence[Sequence[str]]) -> None:
+        # Column by column, and then encoded and checked in one piece: ``csv.writer``, which would write the same, looks
+        # at every character of every cell.
+        if len(columns) == 1:
+            # An empty line would be no record.
+            columns = [[text or '""' for text in columns[0]]]
+        lines = map(self._delimiter.join, zip(*columns, strict=True))
+        self._stream.write(encode(_END.join((*lines, ""))))
 
-    def _prepared(self, rows: Sequence[Row]) -> Iterable[Row]:
-        """The rows as ``csv.writer`` shall see them. It prints numbers, ``datetime`` and None as we want them."""
-        columns: list[Sequence[Value]] = list(zip(*rows, strict=True))
-        changed = False
-        for index, kind in enumerate(self._kinds):
-            values = columns[index]
-            if kind is ColumnKind.DURATION:
-                values = whole_seconds(values)
-            if self._guard:
-                values = guard_texts(values) if kind is ColumnKind.TEXT else guard_strays(values)
-            if values is not columns[index]:
-                columns[index] = values
-                changed = True
-        return zip(*columns, strict=True) if changed else rows
+    def _cells(self, kind: ColumnKind, values: Sequence[Value]) -> Sequence[str]:
+        """A column's cells as they stand in the file: guarded, as text, in quotes where they must be."""
+        if kind is ColumnKind.DURATION:
+            values = whole_seconds(values)
+        if self._guard:
+            values = guard_texts(values) if kind is ColumnKind.TEXT else guard_strays(values)
+        kinds = set(map(type, values))
+        if kinds <= _NUMBERS:
+            return list(map(repr, values))
+        if kinds == {datetime}:
+            return list(map(datetime.isoformat, values, repeat(" ")))  # type: ignore[arg-type]  # they are times
+        if kinds <= _TEXTS:
+            return self._quoted([value or "" for value in values])  # type: ignore[misc]  # they are texts
+        return self._quoted(["" if value is None else str(value) for value in values])
+
+    def _quoted(self, texts: Sequence[str]) -> Sequence[str]:
+        """Texts, in quotes where a delimiter, a quote or a line end is in one."""
+        together = "".join(texts)
+        if not any(mark in together for mark in self._marks):
+            return texts
+        needs_quotes = self._mark.search
+        return ['"' + text.replace('"', '""') + '"' if needs_quotes(text) else text for text in texts]
