@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
+
+import msgspec
 
 from airflow_provider_callreport.api.errors import (
     EMPTY_CODE,
@@ -20,6 +23,8 @@ from airflow_provider_callreport.api.errors import (
 )
 from airflow_provider_callreport.api.retry import retry_after_seconds
 from airflow_provider_callreport.api.values import whole_number
+
+_decode = msgspec.json.Decoder().decode
 
 _ERROR_WORDS = frozenset({"error", "fail", "failed", "failure", "false"})
 
@@ -155,6 +160,10 @@ def decode(raw: bytes) -> Any:
     Raises:
         AnswerError: it is none; the message says what it is instead.
     """
+    with suppress(ValueError, RecursionError):
+        return _decode(raw)
+    # msgspec is stricter: it takes no byte order mark, no lone surrogate, no number beyond a float's range. What it
+    # takes, both read as the same values.
     if not raw.strip():
         raise AnswerError("an empty body")
     try:

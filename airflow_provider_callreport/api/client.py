@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import requests
+from requests.cookies import extract_cookies_to_jar
 from urllib3.exceptions import ConnectTimeoutError, LocationValueError, NewConnectionError
 
 from airflow_provider_callreport.api.answer_check import (
@@ -42,7 +43,13 @@ from airflow_provider_callreport.api.pace import Pace
 from airflow_provider_callreport.api.request import HEADERS, build_body, endpoint_url
 from airflow_provider_callreport.api.retry import call_with_retries, log_retry
 from airflow_provider_callreport.api.settings import ClientSettings
-from airflow_provider_callreport.api.transport import Connection, SecureConnection, deadline, make_session
+from airflow_provider_callreport.api.transport import (
+    Connection,
+    Response,
+    SecureConnection,
+    deadline,
+    make_session,
+)
 
 T = TypeVar("T")
 
@@ -79,7 +86,7 @@ class CallReportClient:
         self._turn = threading.Lock()
         self._under_way = 0
         self._idle: tuple[str, Connection | SecureConnection] | None = None
-        self._sent_ahead: requests.PreparedRequest | None = None
+        self._sent_ahead: tuple[str, bytes, Connection | SecureConnection] | None = None
         self._templates: dict[str, requests.PreparedRequest] = {}
 
     def __enter__(self) -> CallReportClient:
@@ -92,6 +99,8 @@ class CallReportClient:
 
     def close(self) -> None:
         """Close the pooled connections."""
+        if self._sent_ahead is not None:
+            self._sent_ahead[2].forget()
         self._session.close()
 
     def call(
@@ -147,10 +156,10 @@ class CallReportClient:
             idle, self._idle = self._idle, None
             if idle is None or self._under_way or idle[0] != endpoint or not self._pace.take():
                 return
-            request = self._prepare(endpoint, build_body(self.settings.credentials, fields, raw_fields))
-            if idle[1].send_ahead(request.body, request.headers):
+            body = build_body(self.settings.credentials, fields, raw_fields)
+            if idle[1].send_ahead(body, self._headers(endpoint, body)):
                 self.requests_made += 1
-                self._sent_ahead = request
+                self._sent_ahead = endpoint, body, idle[1]
 
     def count(self, fields: Mapping[str, Any], *, max_retry_time: float | None = None) -> int:
         """Ask ``reportCount`` how many calls a filter matches.
@@ -204,7 +213,7 @@ class CallReportClient:
         self._pace.wait()
 
     def _save_once(self, endpoint: str, body: bytes, path: Path, max_bytes: int) -> SavedAnswer:
-        def read(response: requests.Response) -> SavedBody:
+        def read(response: Response) -> SavedBody:
             return save_body(response, path, max_bytes, endpoint)
 
         response, saved = self._exchange(endpoint, body, read)
@@ -221,51 +230,49 @@ class CallReportClient:
         response, raw = self._exchange(endpoint, body, lambda response: self._read(response, endpoint))
         return check_answer(endpoint, response, raw, page=page, secrets=self._secrets()), raw
 
-    def _exchange(
-        self, endpoint: str, body: bytes, read: Callable[[requests.Response], T]
-    ) -> tuple[requests.Response, T]:
+    def _exchange(self, endpoint: str, body: bytes, read: Callable[[Response], T]) -> tuple[Response, T]:
         """One request and what ``read`` makes of its answer's body, all inside the deadline."""
         settings = self.settings
         try:
-            with (
-                self._request_under_way(endpoint, body) as request,
-                deadline(settings.deadline),
-                self._session.send(
-                    request,
-                    timeout=(settings.connect_timeout, settings.timeout),
-                    allow_redirects=False,
-                    stream=True,
-                ) as response,
-            ):
+            with deadline(settings.deadline), self._answer(endpoint, body) as response:
                 check_no_redirect(endpoint, response)
-                connection = response.raw.connection
-                result = response, read(response)
+                return response, read(response)
         except requests.exceptions.RequestException as error:
             failure = self._transport_error(endpoint, error)
         except LocationValueError:
             # A host name that no resolver takes; requests lets this one through.
             failure = _unusable_host(settings)
-        else:
-            # Its answer has been read, so that it can carry the next request.
-            self._idle = (endpoint, connection) if isinstance(connection, (Connection, SecureConnection)) else None
-            return result
         # Outside the handler, so that the new error does not carry the original as its context: that one holds the
         # prepared request, and with it the credentials.
         raise failure
 
     @contextmanager
-    def _request_under_way(self, endpoint: str, body: bytes) -> Iterator[requests.PreparedRequest]:
-        """The request, when its turn has come: at once if it has been sent ahead."""
+    def _answer(self, endpoint: str, body: bytes) -> Iterator[Response]:
+        """The answer to a request: at once if it has been sent ahead, else when its turn has come."""
         with self._turn:
             self._under_way += 1
             self._idle = None
-            request, self._sent_ahead = self._sent_ahead, None
+            sent, self._sent_ahead = self._sent_ahead, None
         try:
-            if request is None or request.body != body or request.url != self._template(endpoint).url:
+            connection: Any
+            if sent is not None and sent[:2] == (endpoint, body):
+                connection = sent[2]
+                with connection.answer() as early:
+                    if "Set-Cookie" in early.headers:
+                        extract_cookies_to_jar(self._session.cookies, self._template(endpoint), early.raw)  # type: ignore[no-untyped-call]
+                    yield early
+            else:
+                if sent is not None:
+                    sent[2].forget()
                 request = self._prepare(endpoint, body)
                 self._pace.wait()
                 self.requests_made += 1
-            yield request
+                timeout = (self.settings.connect_timeout, self.settings.timeout)
+                with self._session.send(request, timeout=timeout, allow_redirects=False, stream=True) as response:
+                    connection = response.raw.connection
+                    yield response
+            # Its answer has been read, so that it can carry the next request.
+            self._idle = (endpoint, connection) if isinstance(connection, (Connection, SecureConnection)) else None
         finally:
             with self._turn:
                 self._under_way -= 1
@@ -276,6 +283,12 @@ class CallReportClient:
         request.prepare_cookies(self._session.cookies)
         return request
 
+    def _headers(self, endpoint: str, body: bytes) -> Mapping[str, str]:
+        """The headers of `_prepare`."""
+        if self._session.cookies:
+            return self._prepare(endpoint, body).headers
+        return {**self._template(endpoint).headers, "Content-Length": str(len(body))}
+
     def _template(self, endpoint: str) -> requests.PreparedRequest:
         """An endpoint's request without body and cookies: preparing one takes ``requests`` as long as the rest."""
         if endpoint not in self._templates:
@@ -283,7 +296,7 @@ class CallReportClient:
             self._templates[endpoint] = self._session.prepare_request(request)
         return self._templates[endpoint]
 
-    def _read(self, response: requests.Response, endpoint: str) -> bytes:
+    def _read(self, response: Response, endpoint: str) -> bytes:
         limit = self.settings.max_response_bytes
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
         if encoding not in ENCODINGS:
