@@ -71,8 +71,20 @@ def call_with_retries(
     Raises:
         CallReportError: the last error, as it was.
     """
-    retrying = Retrying(**_rules(max_retry_time, before_sleep))
-    return retrying(request)
+    start = time.monotonic()
+    try:
+        return request()
+    except CallReportError as error:
+        failed = [error]
+
+    # tenacity comes in when the first try has failed: for each page of a report it would take as long as its JSON.
+    def first_or_next() -> T:
+        if failed:
+            raise failed.pop()
+        return request()
+
+    retrying = Retrying(**_rules(max_retry_time - (time.monotonic() - start), before_sleep))
+    return retrying(first_or_next)
 
 
 async def acall_with_retries(

@@ -180,8 +180,7 @@ class JoinedObject(S3Destination):
         self, client: Any, file: ExportedFile, args: Mapping[str, Any], condition: Mapping[str, str]
     ) -> Mapping[str, Any]:
         assert isinstance(file, JoinedFile), "what is not joined goes in one request"
-        upload_id = client.create_multipart_upload(**args, ChecksumAlgorithm="SHA256")["UploadId"]
-        upload = {**self._address(), "UploadId": upload_id}
+        upload = self._begin_upload(client, args)
         reading = self._some_args(READING_ARGS)
         try:
             done = []
@@ -194,10 +193,11 @@ class JoinedObject(S3Destination):
                         f"was aborted."
                     )
                 stored = {"ChecksumSHA256": checksum} if "ChecksumSHA256" in answer else {}
-                done.append({"PartNumber": number, "ETag": answer["ETag"], **stored})
+                done.append({"PartNumber": number, "ETag": self._told(answer, "ETag", "UploadPart"), **stored})
             completed: Mapping[str, Any] = client.complete_multipart_upload(
                 **upload, **reading, **condition, MultipartUpload={"Parts": done}, MpuObjectSize=file.bytes
             )
+            self._told(completed, "ETag", "CompleteMultipartUpload")
         except BaseException:
             self._abort(client, upload)
             raise
@@ -220,7 +220,7 @@ class JoinedObject(S3Destination):
                     CopySource={"Bucket": span.source.bucket, "Key": span.source.key},
                     CopySourceRange=span.range,
                     CopySourceIfMatch=known[span.source.uri],
-                )["CopyPartResult"]
+                ).get("CopyPartResult", {})
                 return answer
             body = b"".join(_range(client, span, known[span.source.uri]) for span in part)
         except ClientError as error:
@@ -271,7 +271,7 @@ def _content(client: Any, sources: Sequence[Source], etags: dict[str, str]) -> I
     """The content of all objects without their headers; each is compared with its SHA-256. Notes their ETags."""
     for source in sources:
         answer = client.get_object(Bucket=source.bucket, Key=source.key)
-        etags[source.uri] = answer["ETag"]
+        etags[source.uri] = answer.get("ETag", "")
         digest, size, header = hashlib.sha256(), 0, source.header
         with closing(answer["Body"]) as body:
             for piece in body.iter_chunks(_PIECE):

@@ -318,7 +318,7 @@ class S3Destination:
             raise
         metadata = answer.get("Metadata", {})
         return _Stored(
-            etag=answer.get("ETag", ""),
+            etag=self._told(answer, "ETag", "HeadObject"),
             run=metadata.get("run"),
             sha256=metadata.get("sha256"),
             bytes=answer.get("ContentLength", -1),
@@ -345,6 +345,7 @@ class S3Destination:
     ) -> Mapping[str, Any]:
         body = b"".join(verified_parts(file, self.part_bytes))
         answer: Mapping[str, Any] = client.put_object(**args, **condition, **_checksum(body), Body=body)
+        self._told(answer, "ETag", "PutObject")
         if not _agrees(answer, body):
             raise self._damaged(client, answer)
         return answer
@@ -352,8 +353,7 @@ class S3Destination:
     def _put_parts(
         self, client: Any, file: ExportedFile, args: Mapping[str, Any], condition: Mapping[str, str]
     ) -> Mapping[str, Any]:
-        upload_id = client.create_multipart_upload(**args, ChecksumAlgorithm="SHA256")["UploadId"]
-        upload = {**self._address(), "UploadId": upload_id}
+        upload = self._begin_upload(client, args)
         reading = self._some_args(READING_ARGS)
         try:
             parts: list[dict[str, Any]] = []
@@ -366,7 +366,7 @@ class S3Destination:
                         f"Could not write {self.uri}: S3 stored other bytes than were sent (part {number}); the upload "
                         f"was aborted."
                     )
-                part = {"PartNumber": number, "ETag": answer["ETag"]}
+                part = {"PartNumber": number, "ETag": self._told(answer, "ETag", "UploadPart")}
                 if "ChecksumSHA256" in answer:
                     part["ChecksumSHA256"] = answer["ChecksumSHA256"]
                 parts.append(part)
@@ -374,6 +374,7 @@ class S3Destination:
             completed: Mapping[str, Any] = client.complete_multipart_upload(
                 **upload, **reading, **condition, MultipartUpload={"Parts": parts}, MpuObjectSize=file.bytes
             )
+            self._told(completed, "ETag", "CompleteMultipartUpload")
         except BaseException:
             # Also when the task is being stopped: parts that nobody completes are paid for until a lifecycle rule.
             self._abort(client, upload)
@@ -382,6 +383,23 @@ class S3Destination:
         if completed.get("ChecksumSHA256", promised) != promised:
             raise self._damaged(client, completed)
         return completed
+
+    def _begin_upload(self, client: Any, args: Mapping[str, Any]) -> dict[str, str]:
+        answer = client.create_multipart_upload(**args, ChecksumAlgorithm="SHA256")
+        return {**self._address(), "UploadId": self._told(answer, "UploadId", "CreateMultipartUpload")}
+
+    def _told(self, answer: Mapping[str, Any], field: str, operation: str) -> str:
+        """What every answer of S3 to an operation has. HTTP 200 alone proves nothing: a proxy may have said it.
+
+        Raises:
+            DestinationUnavailableError: the answer does not have it.
+        """
+        if not answer.get(field):
+            raise DestinationUnavailableError(
+                f"Could not write {self.uri}: {operation} was answered without {field}, so it was not S3 that "
+                f"answered; check endpoint_url in the connection, and the proxy."
+            )
+        return str(answer[field])
 
     def _abort(self, client: Any, upload: Mapping[str, str]) -> None:
         try:
