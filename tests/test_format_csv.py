@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 from datetime import datetime
+from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from format_support import INFO, SIXTEEN, call, csv_lines, write
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_callreport.formats import FORMATS
+from airflow_provider_callreport.formats.text import clean
 from airflow_provider_callreport.report import Column, ColumnKind, Row
 
 TYPED = [
@@ -48,6 +54,33 @@ def test_the_delimiter_can_be_chosen_and_is_quoted_in_texts(tmp_path: Path, deli
     rows: list[Row] = [[f"a{delimiter}b,c", 1, 2, None]]
     path = write("csv", tmp_path / "f", rows, TYPED, {"delimiter": delimiter})
     assert csv_lines(path, delimiter) == [["Text", "Amount", "Talk", "Time"], [f"a{delimiter}b,c", "1", "2", ""]]
+
+
+ANY = st.one_of(
+    st.none(),
+    st.integers(),
+    st.floats(),
+    st.datetimes(),
+    st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\t\r\n"), max_size=6),
+    st.text(',;|"\r\n\t ab', max_size=4),
+)
+
+
+@given(
+    table=st.integers(1, 4).flatmap(
+        lambda width: st.lists(st.lists(ANY, min_size=width, max_size=width), min_size=1, max_size=5)
+    ),
+    delimiter=st.sampled_from([",", ";", "\t", "|"]),
+)
+def test_the_bytes_are_those_of_the_csv_module(table: list[Row], delimiter: str) -> None:
+    """F3: whatever is in the cells; ours writes a page at once."""
+    expected = StringIO(newline="")
+    csv.writer(expected, delimiter=delimiter).writerows([[f"c{place}" for place in range(len(table[0]))], *table])
+    columns = [Column(f"c{place}") for place in range(len(table[0]))]
+    with TemporaryDirectory() as directory:
+        options = {"delimiter": delimiter, "guard_formulas": False}
+        path = write("csv", Path(directory, "f"), table, columns, options)
+        assert path.read_bytes().decode() == clean(expected.getvalue())
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,11 @@ def test_each_page_is_asked_for_once(headers: dict[str, str]) -> None:
         with CallReportClient(client_settings(scripted.url)) as client:
             assert sum(len(page.records) for page in pages_of(client)) == 3 * PAGE
         pages = [json.loads(seen.body)["page"] for seen in scripted.seen]
+        cookies = [seen.headers.get("Cookie") for seen in scripted.seen]
     assert pages == sorted(set(pages))
+    if "Set-Cookie" in headers:
+        # The request for the next page had left before this page's cookie came.
+        assert cookies == [None, *(f"balancer=a{max(0, number)}" for number in range(len(cookies) - 1))]
     assert client.requests_made == len(pages)
 
 
