@@ -53,6 +53,9 @@ from airflow_provider_callreport.api.transport import (
 
 T = TypeVar("T")
 
+#: Bytes read at a time of an answer that is not packed.
+_PLAIN_CHUNK = 8 * CHUNK
+
 
 @dataclass(frozen=True, slots=True)
 class SavedAnswer:
@@ -99,8 +102,9 @@ class CallReportClient:
 
     def close(self) -> None:
         """Close the pooled connections."""
-        if self._sent_ahead is not None:
-            self._sent_ahead[2].forget()
+        sent, self._sent_ahead = self._sent_ahead, None
+        if sent is not None:
+            sent[2].forget()
         self._session.close()
 
     def call(
@@ -303,7 +307,8 @@ class CallReportClient:
             raise AnswerError(f"{endpoint} answered with the Content-Encoding {scrub(encoding)!r}; gzip was asked for")
         chunks: list[bytes] = []
         size = 0
-        for chunk in response.iter_content(CHUNK):
+        # What is not packed cannot grow, and a page comes in one piece.
+        for chunk in response.iter_content(CHUNK if encoding else _PLAIN_CHUNK):
             size += len(chunk)
             if size > limit:
                 raise AnswerTooLargeError(
