@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_callreport.api.answer_check import decode
 from airflow_provider_callreport.api.ledger import Ledger
 from airflow_provider_callreport.api.paging import Page, ReportReader
 from airflow_provider_callreport.api.table import Table
@@ -64,7 +65,7 @@ def measured(where: Mapping[str, Any], calls: int) -> dict[str, float]:
     typed = [table.rows(page.records, page.column_arr) for page in pages]
     gc.freeze()
     gc.enable()
-    decoding = _cpu(lambda: _drain(map(json.loads, answers)))
+    decoding = _cpu(lambda: _drain(map(decode, answers)))
     ledger = Ledger()
     entering = _cpu(lambda: _drain(ledger.enter(page.records, page.number) for page in pages))
     ledger.close()

@@ -81,15 +81,15 @@ class CsvWriter:
 
     def _cells(self, kind: ColumnKind, values: Sequence[Value]) -> Sequence[str]:
         """A column's cells as they stand in the file: guarded, as text, in quotes where they must be."""
-        if kind is ColumnKind.DURATION:
-            values = whole_seconds(values)
-        if self._guard:
-            values = guard_texts(values) if kind is ColumnKind.TEXT else guard_strays(values)
         kinds = set(map(type, values))
+        if float in kinds and kind is ColumnKind.DURATION:
+            values = whole_seconds(values)
         if kinds <= _NUMBERS:
             return list(map(repr, values))
         if kinds == {datetime}:
             return list(map(datetime.isoformat, values, repeat(" ")))  # type: ignore[arg-type]  # they are times
+        if self._guard:
+            values = guard_texts(values) if kind is ColumnKind.TEXT else guard_strays(values)
         if kinds <= _TEXTS:
             return self._quoted([value or "" for value in values])  # type: ignore[misc]  # they are texts
         return self._quoted(["" if value is None else str(value) for value in values])
