@@ -15,9 +15,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from airflow_provider_callreport.api.filters import TITLES
+from airflow_provider_callreport.delivery.receipts import quoted_key
 from airflow_provider_callreport.provider_info import ASSET_SCHEME, DEFAULT_HOST
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from airflow_provider_callreport.summary import ExportSummary, FileSummary
 
 log = logging.getLogger(__name__)
-
-#: Characters of a key that stay as they are in an asset's address: all of a path's (RFC 3986) and the space.
-_UNQUOTED = "/-._~!$&'()*+,;=:@ "
 
 #: What Airflow 3 checks; in 2.11 its database may refuse a longer one, when the task has long been green.
 _MAX_URI = 1500
@@ -59,7 +57,7 @@ class DeliveredObject:
     @property
     def asset_uri(self) -> str:
         """The address as an asset has it: ASCII, and nothing in it that Airflow would take for a query."""
-        return f"{self.store}/{quote(self.key, safe=_UNQUOTED)}"
+        return f"{self.store}/{quoted_key(self.key)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class Delivery:
 
     Attributes:
         objects: the objects; none when the report went by mail only.
-        extra: what is in them together, or in the mail.
+        extra: what is in them together, or in the mail; empty when nothing was delivered at all.
     """
 
     objects: Sequence[DeliveredObject]
@@ -93,11 +91,7 @@ def delivery_of(summary: ExportSummary, *, bucket: str | None = None, try_number
     report: dict[str, Any] = {
         "report": info.report,
         "file_format": summary.file_format,
-        "window": {
-            "start": info.window_start.isoformat(),
-            "end": info.window_end.isoformat(),
-            "timezone": info.timezone,
-        },
+        "window": info.window_json(),
         # `rows` are those of the object, `calls` those of the report: they differ where it has several files.
         "calls": outcome.rows,
         "reported_total": outcome.total_to_compare,
@@ -147,7 +141,7 @@ def emit_events(operator: BaseOperator, context: Context, delivery: Delivery) ->
         elif isinstance(outlet, Asset) or _is_reference(outlet):
             extra = _extra_for(getattr(outlet, "uri", None), delivery)
             if extra is None:
-                log.info("%r has no event: the object that was there is as it was", outlet)
+                log.info("%r has no event: this run has brought nothing new there", outlet)
                 continue
             events[outlet].extra.update(extra)
         kept.append(outlet)
@@ -237,7 +231,7 @@ def _add(event: Any, asset_class: Any, one: DeliveredObject) -> None:
 
 def _extra_for(uri: str | None, delivery: Delivery) -> Mapping[str, Any] | None:
     """What the event of an asset at this address says; None when nothing of it is new."""
-    if delivery.objects and not delivery.new:
+    if not delivery.extra or (delivery.objects and not delivery.new):
         return None
     for one in delivery.objects:
         if uri == one.asset_uri:

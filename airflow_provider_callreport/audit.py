@@ -18,6 +18,7 @@ from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import DriftError, SettingsError
 from airflow_provider_callreport.api.filters import Window, build_filter
 from airflow_provider_callreport.api.paging import ReportReader
+from airflow_provider_callreport.counting import window_json
 from airflow_provider_callreport.delivery.s3_errors import is_not_found, s3_errors
 
 log = logging.getLogger(__name__)
@@ -190,11 +191,7 @@ def compare(counted: int, delivered: Sequence[Delivered], window: Window, *, tol
         )
     log.info("The API counts %d calls %s, and %d were delivered (%s).", counted, span, calls, where)
     return {
-        "window": {
-            "start": window.local_start.isoformat(),
-            "end": window.local_end.isoformat(),
-            "timezone": window.zone.key,
-        },
+        "window": window_json(window),
         "counted": counted,
         "delivered": calls,
         "drift": counted - calls,

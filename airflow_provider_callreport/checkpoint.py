@@ -5,6 +5,10 @@ the user chose, and the task's state store (Airflow 3.3) remembers it. A later t
 rows instead of asking the API again; the file comes out the same, byte for byte. When the report is delivered, the
 objects are removed.
 
+Before a slice is used, the API counts its calls once more, which costs one request. A slice of which the number has
+changed is read again. What this cannot see is a slice in which as many calls have come as have gone since it was kept,
+and a call that was changed: there the file has the slice as it was when it was read, at most `MAX_AGE` ago.
+
 What is stored is what would be in the file: rows after redaction. The store itself holds no call, only times, numbers
 and hashes. Nothing here fails an export: what cannot be kept, or is no longer there, is read again.
 """
@@ -16,7 +20,7 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -68,7 +72,12 @@ class Checkpoint:
     store: StateStore
 
     def open(
-        self, directory: Path, rows: Mapping[str, Any], settings: ClientSettings, run: RunIdentity
+        self,
+        directory: Path,
+        rows: Mapping[str, Any],
+        settings: ClientSettings,
+        run: RunIdentity,
+        count: Callable[[Window], int | None],
     ) -> CheckpointKeeper | None:
         """The keeper of one export; None where there is no place to keep anything.
 
@@ -77,11 +86,12 @@ class Checkpoint:
             rows: all of the request that decides what the rows are; slices of other rows are not used.
             settings: the account. Hashes are keyed with its token, so that nobody can guess what they are of.
             run: who exports.
+            count: asks the API how many calls it has in a window now; None where it gives no exact number.
         """
         key = hmac.new(settings.secrets()[0].encode(), b"callreport checkpoint", hashlib.sha256).digest()
         try:
             client = self.objects.connect()
-            return CheckpointKeeper(self, client, directory, key, _fingerprint(key, rows, settings), run)
+            return CheckpointKeeper(self, client, directory, key, _fingerprint(key, rows, settings), run, count)
         except Exception as error:
             _tell("Nothing is kept for a later try", error)
             return None
@@ -102,8 +112,10 @@ class CheckpointKeeper:
         key: bytes,
         fingerprint: str,
         run: RunIdentity,
+        count: Callable[[Window], int | None],
     ) -> None:
         self.identity_key = key
+        self._count = count
         self._objects = checkpoint.objects
         self._store = checkpoint.store
         self._client = client
@@ -140,7 +152,7 @@ class CheckpointKeeper:
         self._parts[_name(window)] = number
 
     def kept(self, window: Window) -> KeptSlice | None:
-        """What is kept of a window, or None where it is not, is gone, or is not what was stored."""
+        """What is kept of a window, or None where it is not, is gone, is not what was stored, or has changed since."""
         digest = self._slices.get(_name(window))
         if digest is None:
             return None
@@ -153,6 +165,9 @@ class CheckpointKeeper:
                     raise ValueError("it is not the object that was stored")
             with gzip.open(path, "rt", encoding="ascii") as lines:
                 head = json.loads(next(lines))
+            counted = None if head["total"] is None else self._count(window)
+            if counted is not None and counted != head["total"]:
+                raise _ChangedSliceError(f"it holds {head['total']} calls, and the API counts {counted} in it now")
             return KeptSlice(
                 window,
                 head["rows"],
@@ -257,6 +272,10 @@ class CheckpointKeeper:
         return f"{self._folder}/{_name(window)}"
 
 
+class _ChangedSliceError(ValueError):
+    """The API no longer has as many calls in a slice."""
+
+
 def _fingerprint(key: bytes, rows: Mapping[str, Any], settings: ClientSettings) -> str:
     """A keyed hash of all that decides what the rows are."""
     parts = {**rows, "layout": _LAYOUT, "base_url": settings.base_url, "hmac": settings.hmac_secret}
@@ -283,4 +302,5 @@ def _restored(cell: Any) -> Value:
 
 def _tell(what: str, error: Exception) -> None:
     # A foreign exception's text may hold anything.
-    log.warning("%s (%s)", what, error if isinstance(error, DeliveryError) else type(error).__name__)
+    own = isinstance(error, (DeliveryError, _ChangedSliceError))
+    log.warning("%s (%s)", what, error if own else type(error).__name__)

@@ -22,6 +22,7 @@ from airflow_provider_callreport.api.answer import Answer, parse_answer
 from airflow_provider_callreport.api.answer_check import read_count
 from airflow_provider_callreport.api.errors import AnswerError, RequestRejectedError, SettingsError
 from airflow_provider_callreport.api.filters import REPORTS, Window, build_filter
+from airflow_provider_callreport.report import span_json
 
 if TYPE_CHECKING:
     from airflow_provider_callreport.api.aclient import AsyncCallReportClient
@@ -58,11 +59,7 @@ class _Request:
 
 def window_json(window: Window) -> dict[str, str]:
     """A window as XCom values and events hold it: ``start``, ``end`` (ISO 8601) and ``timezone``."""
-    return {
-        "start": window.local_start.isoformat(),
-        "end": window.local_end.isoformat(),
-        "timezone": window.zone.key,
-    }
+    return span_json(window.local_start, window.local_end, window.zone.key)
 
 
 _Steps = Generator[_Request, Any, CallCount]

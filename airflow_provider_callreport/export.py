@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,14 +27,16 @@ from airflow_provider_callreport.api.errors import (
 from airflow_provider_callreport.api.filters import TITLES, Window, filters_in_words
 from airflow_provider_callreport.api.paging import ROUNDS_WAIT, AlikeRowsError, Page, Proof, ReportReader
 from airflow_provider_callreport.api.table import ColumnChoice, Table
+from airflow_provider_callreport.counting import count_calls
 from airflow_provider_callreport.figures import FiguresCollector
-from airflow_provider_callreport.files import FileSink, GroupedFiles, SingleFile, SplitFile
+from airflow_provider_callreport.files import FilePlan, FileSink, GroupedFiles, SingleFile, SplitFile
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.grouping import PLACEHOLDER, place
 from airflow_provider_callreport.redaction import Redactor
 from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, Row, RunIdentity
 from airflow_provider_callreport.spool import spool_directory
 from airflow_provider_callreport.summary import ExportSummary, FileSummary
+from airflow_provider_callreport.window_check import WindowCheck
 
 if TYPE_CHECKING:
     from airflow_provider_callreport.checkpoint import Checkpoint, CheckpointKeeper
@@ -123,8 +126,15 @@ class ExportRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class _MadeFiles:
-    """The finished files in the spool directory, with all that was learned while they were made."""
+class MadeFiles:
+    """The finished files in the spool directory, with all that was learned while they were made.
+
+    Attributes:
+        files: the files.
+        outcome: the report's proof, in words and numbers for its readers.
+        proof: what the ledger says of the last reading.
+        columns: the columns as written.
+    """
 
     files: Sequence[ExportedFile]
     outcome: ReportOutcome
@@ -137,7 +147,7 @@ def export_report(
     request: ExportRequest,
     *,
     run: RunIdentity,
-    s3: S3Destination | ObjectStorageDestination | None = None,
+    destination: S3Destination | ObjectStorageDestination | None = None,
     link_expires_in: timedelta | None = None,
     email: EmailDestination | None = None,
     send_record: SendRecord | None = None,
@@ -150,7 +160,7 @@ def export_report(
         client: the account.
         request: what to export.
         run: who exports; the same for every try of one task instance.
-        s3: where the file goes, in S3 or elsewhere, or None.
+        destination: where the file goes, in S3 or elsewhere, or None.
         link_expires_in: how long a presigned address in the mail works; None mails the ``s3://`` address only.
         email: who gets the file, or None.
         send_record: what remembers, over a task's tries, that the mail went.
@@ -166,11 +176,13 @@ def export_report(
     with spool_directory() as directory:
         wants_figures = email is not None or FORMATS[request.file_format].needs_figures
         keeper = (
-            None if checkpoint is None else checkpoint.open(directory, request.rows_identity(), client.settings, run)
+            None
+            if checkpoint is None
+            else checkpoint.open(
+                directory, request.rows_identity(), client.settings, run, partial(_counted, client, request)
+            )
         )
-        made = _make_files(
-            client, request, info, directory, wants_figures=wants_figures, on_rows=on_rows, keeper=keeper
-        )
+        made = make_files(client, request, info, directory, wants_figures=wants_figures, on_rows=on_rows, keeper=keeper)
         summary = ExportSummary(
             info=info,
             outcome=made.outcome,
@@ -185,7 +197,7 @@ def export_report(
             return _empty(summary, request)
         if made.outcome.complete is not True:
             log.warning("%s", made.outcome.note)
-        summary = _deliver(summary, made, run, s3, link_expires_in, email, send_record)
+        summary = _deliver(summary, made, run, destination, link_expires_in, email, send_record)
         if keeper is not None:
             keeper.clear()
         return summary
@@ -211,7 +223,7 @@ def safe_filename(name: str) -> str:
     return _UNSAFE_IN_NAME.sub("_", last).strip(". ")[:200]
 
 
-def _make_files(
+def make_files(
     client: CallReportClient,
     request: ExportRequest,
     info: ReportInfo,
@@ -220,8 +232,21 @@ def _make_files(
     wants_figures: bool,
     on_rows: Callable[[int], None] | None = None,
     keeper: CheckpointKeeper | None = None,
-) -> _MadeFiles:
-    """Read the report until it is proved whole; a report that moved meanwhile is read again."""
+) -> MadeFiles:
+    """Read the report until it is proved whole, and write its files; a report that moved meanwhile is read again.
+
+    Args:
+        client: the account.
+        request: what to export.
+        info: the report's description.
+        directory: private directory for the files; see `spool.spool_directory`.
+        wants_figures: whether the outcome has the summary figures.
+        on_rows: see `export_report`.
+        keeper: keeps what has been read for the task's next try, or None.
+
+    Raises:
+        CallReportError: the report could not be read whole.
+    """
     drop_alike = False
     for reading in range(1, _MAX_READINGS + 1):
         try:
@@ -248,6 +273,12 @@ def _make_files(
     raise AssertionError("unreachable")
 
 
+def _counted(client: CallReportClient, request: ExportRequest, window: Window) -> int | None:
+    """How many calls the API has in a window now, or None where it gives no exact number."""
+    count = count_calls(client, request.report, request.filters, window)
+    return count.calls if count.exact else None
+
+
 def _read_once(
     client: CallReportClient,
     request: ExportRequest,
@@ -258,7 +289,7 @@ def _read_once(
     drop_alike: bool,
     on_rows: Callable[[int], None] | None,
     keeper: CheckpointKeeper | None,
-) -> _MadeFiles:
+) -> MadeFiles:
     """Pages -> rows -> redaction -> files."""
     reader = ReportReader(
         client,
@@ -282,9 +313,10 @@ def _read_once(
         collector = FiguresCollector(redactor.columns) if wants_figures else None
         if keeper is not None:
             keeper.start(redactor.columns)
+        window_check = WindowCheck(request.window, table.columns)
         sink = _sink(request, info, directory, redactor.columns)
         try:
-            for rows in _rows(chain((first,), pages), table, redactor, keeper):
+            for rows in _rows(chain((first,), pages), table, window_check, redactor, keeper):
                 sink.write(rows)
                 rows_written += len(rows)
                 if on_rows is not None:
@@ -310,18 +342,24 @@ def _read_once(
         except BaseException:
             sink.abort()
             raise
-    return _MadeFiles(files, outcome, proof, redactor.columns)
+    return MadeFiles(files, outcome, proof, redactor.columns)
 
 
 def _rows(
-    pages: Iterable[Page], table: Table, redactor: Redactor, keeper: CheckpointKeeper | None
+    pages: Iterable[Page],
+    table: Table,
+    window_check: WindowCheck,
+    redactor: Redactor,
+    keeper: CheckpointKeeper | None,
 ) -> Iterator[Sequence[Row]]:
     """The rows that may leave, a page at a time: those that come now, and those that an earlier try has kept."""
     for page in pages:
         if page.kept is not None and keeper is not None:
             yield from keeper.rows(page.kept)
             continue
-        rows = redactor.rows(table.rows(page.records, page.column_arr))
+        typed = table.rows(page.records, page.column_arr)
+        window_check.check(typed)
+        rows = redactor.rows(typed)
         if keeper is not None:
             keeper.add(rows)
         yield rows
@@ -331,13 +369,14 @@ def _sink(request: ExportRequest, info: ReportInfo, directory: Path, columns: Se
     """What turns the rows into one file, or into one per group."""
     file_format, options = FORMATS[request.file_format], request.format_options
     filename = safe_filename(request.filename or "") or default_filename(request)
+    plan = FilePlan(directory, columns, info, file_format, options, filename)
     if options.get("over_max_rows") == "split":
         if request.group_by is not None:
             raise SettingsError('over_max_rows is "split" and group_by is set; choose one of the two')
-        return SplitFile(directory, columns, info, file_format, options, filename, int(options["max_rows"]))
+        return SplitFile(plan, int(options["max_rows"]))
     if request.group_by is None:
-        return SingleFile(directory, columns, info, file_format, options, filename)
-    return GroupedFiles(directory, columns, info, file_format, options, filename, request.group_by)
+        return SingleFile(plan)
+    return GroupedFiles(plan, request.group_by)
 
 
 def _empty(summary: ExportSummary, request: ExportRequest) -> ExportSummary:
@@ -350,9 +389,9 @@ def _empty(summary: ExportSummary, request: ExportRequest) -> ExportSummary:
 
 def _deliver(
     summary: ExportSummary,
-    made: _MadeFiles,
+    made: MadeFiles,
     run: RunIdentity,
-    s3: S3Destination | ObjectStorageDestination | None,
+    destination: S3Destination | ObjectStorageDestination | None,
     link_expires_in: timedelta | None,
     email: EmailDestination | None,
     send_record: SendRecord | None,
@@ -361,10 +400,10 @@ def _deliver(
     files: list[FileSummary] = []
     links: list[Link] = []
     for file in made.files:
-        if s3 is None:
+        if destination is None:
             files.append(FileSummary(file))
             continue
-        target = replace(s3, key=place(s3.key, file.group))
+        target = replace(destination, key=place(destination.key, file.group))
         delivered = target.deliver(file, info=summary.info, outcome=made.outcome, run=run)
         files.append(FileSummary(file, delivered.uri, delivered.status.value))
         # What another run left at the key under if_exists="skip" is not this report: no link leads there.

@@ -7,7 +7,7 @@ is nothing that could be delivered.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,48 @@ from airflow_provider_callreport.formats import Format, ReportWriter
 from airflow_provider_callreport.grouping import NO_CALLS, GroupSpool, place, safe_names
 from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, Row
 from airflow_provider_callreport.spool import private_file
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlan:
+    """What the files of a report are made with.
+
+    Attributes:
+        directory: the spool directory.
+        columns: columns of the rows.
+        info: the report's description.
+        file_format: the format.
+        options: the format's options, checked.
+        filename: the name that the report is delivered under.
+    """
+
+    directory: Path
+    columns: Sequence[Column]
+    info: ReportInfo
+    file_format: Format
+    options: Mapping[str, Any]
+    filename: str
+
+    @property
+    def content_type(self) -> str:
+        """The files' MIME type."""
+        return self.file_format.content_type_for(self.options)
+
+    def path(self, name: str) -> Path:
+        """A file of the spool directory.
+
+        Args:
+            name: its name without the format's extension.
+        """
+        return self.directory / f"{name}{self.file_format.extension_for(self.options)}"
+
+    def open(self, path: Path) -> ReportWriter:
+        """A writer of a private file.
+
+        Args:
+            path: where the file goes.
+        """
+        return self.file_format.load()(private_file(path), self.columns, self.info, self.options)
 
 
 class FileSink(Protocol):
@@ -37,27 +79,13 @@ class SingleFile:
     """The whole report in one file.
 
     Args:
-        directory: the spool directory.
-        columns: columns of the rows.
-        info: the report's description.
-        file_format: its format.
-        options: the format's options, checked.
-        filename: the name it is delivered under.
+        plan: what the file is made with.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        columns: Sequence[Column],
-        info: ReportInfo,
-        file_format: Format,
-        options: Mapping[str, Any],
-        filename: str,
-    ) -> None:
-        self._path = directory / f"report{file_format.extension_for(options)}"
-        self._writer: ReportWriter = file_format.load()(private_file(self._path), columns, info, options)
-        self._content_type = file_format.content_type_for(options)
-        self._filename = filename
+    def __init__(self, plan: FilePlan) -> None:
+        self._plan = plan
+        self._path = plan.path("report")
+        self._writer = plan.open(self._path)
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write some rows."""
@@ -66,7 +94,7 @@ class SingleFile:
     def close(self, outcome: ReportOutcome) -> list[ExportedFile]:
         """Finish the file, measure and hash it."""
         self._writer.close(outcome)
-        return [exported_file(self._path, self._filename, self._content_type, outcome.rows)]
+        return [exported_file(self._path, self._plan.filename, self._plan.content_type, outcome.rows)]
 
     def abort(self) -> None:
         """Close the writer's handles."""
@@ -93,44 +121,22 @@ class SplitFile:
     A part that is full waits, open, for the proof of the whole report: its cover says how many parts there are.
 
     Args:
-        directory: the spool directory.
-        columns: columns of the rows.
-        info: the report's description.
-        file_format: the format of all parts.
-        options: the format's options, checked.
-        filename: the name the report is delivered under.
+        plan: what the parts are made with.
         rows_a_part: most rows of one part.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        columns: Sequence[Column],
-        info: ReportInfo,
-        file_format: Format,
-        options: Mapping[str, Any],
-        filename: str,
-        rows_a_part: int,
-    ) -> None:
+    def __init__(self, plan: FilePlan, rows_a_part: int) -> None:
         self._most = rows_a_part
-        self._filename = filename
-        self._content_type = file_format.content_type_for(options)
-        self._extension = file_format.extension_for(options)
-        self._directory = directory
-        self._columns = columns
         # The limit is kept here, so that no part ever meets it.
-        writer_class, part_options = file_format.load(), {**options, "over_max_rows": "fail"}
-        self._new_writer: Callable[[Path], ReportWriter] = lambda path: writer_class(
-            private_file(path), columns, info, part_options
-        )
+        self._plan = replace(plan, options={**plan.options, "over_max_rows": "fail"})
         self._parts: list[_Part] = []
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write some rows, and begin a part where one is full."""
         while rows or not self._parts:
             if not self._parts or self._parts[-1].rows == self._most:
-                path = self._directory / f"report-{len(self._parts) + 1}{self._extension}"
-                self._parts.append(_Part(path, self._new_writer(path), FiguresCollector(self._columns)))
+                path = self._plan.path(f"report-{len(self._parts) + 1}")
+                self._parts.append(_Part(path, self._plan.open(path), FiguresCollector(self._plan.columns)))
             part = self._parts[-1]
             fitting = self._most - part.rows
             part.write(rows[:fitting])
@@ -139,16 +145,16 @@ class SplitFile:
     def close(self, outcome: ReportOutcome) -> list[ExportedFile]:
         """Finish the parts in order."""
         self.write([])
+        filename, content_type = self._plan.filename, self._plan.content_type
         if len(self._parts) == 1:
             self._parts[0].writer.close(outcome)
-            return [exported_file(self._parts[0].path, self._filename, self._content_type, outcome.rows)]
+            return [exported_file(self._parts[0].path, filename, content_type, outcome.rows)]
         files = []
         for number, part in enumerate(self._parts, start=1):
             words = f"Part {number} of {len(self._parts)}"
             part.writer.close(_outcome_of_part(outcome, words, part.rows, part.collector))
             group = f"part-{number}"
-            name = place(self._filename, group)
-            files.append(exported_file(part.path, name, self._content_type, part.rows, group))
+            files.append(exported_file(part.path, place(filename, group), content_type, part.rows, group))
         return files
 
     def abort(self) -> None:
@@ -161,39 +167,22 @@ class GroupedFiles:
     """A file for each value of one column; one file that says so when there are no calls.
 
     Args:
-        directory: the spool directory.
-        columns: columns of the rows.
-        info: the report's description; each file's title names its group.
-        file_format: the format of all files.
-        options: the format's options, checked.
-        filename: the name they are delivered under, with the placeholder ``[[ group ]]``.
+        plan: what the files are made with. Its ``filename`` has the placeholder ``[[ group ]]``; the title of each file
+            names its group.
         group_by: the API's label of the column.
 
     Raises:
         TableError: the file has no such column.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        columns: Sequence[Column],
-        info: ReportInfo,
-        file_format: Format,
-        options: Mapping[str, Any],
-        filename: str,
-        group_by: str,
-    ) -> None:
-        self._directory = directory
-        self._columns = columns
-        self._info = info
-        self._format = file_format
-        self._options = options
-        self._filename = filename
+    def __init__(self, plan: FilePlan, group_by: str) -> None:
+        self._plan = plan
         self._group_by = group_by
-        self._spool = GroupSpool(directory, columns, group_by)
+        self._spool = GroupSpool(plan.directory, plan.columns, group_by)
         self._pages = 0
         self._writer: ReportWriter | None = None
-        self._writer_class = file_format.load()
+        # A format whose library is missing says so before the report is read.
+        plan.file_format.load()
 
     def write(self, rows: Sequence[Row]) -> None:
         """Park some rows."""
@@ -220,10 +209,10 @@ class GroupedFiles:
             self._writer.abort()
 
     def _write_group(self, number: int, name: str, safe_name: str, rows: int, outcome: ReportOutcome) -> ExportedFile:
-        path = self._directory / f"report-{number}{self._format.extension_for(self._options)}"
-        info = replace(self._info, title=f"{self._info.title} - {name}")
-        collector = FiguresCollector(self._columns) if self._format.needs_figures else None
-        self._writer = writer = self._writer_class(private_file(path), self._columns, info, self._options)
+        plan = replace(self._plan, info=replace(self._plan.info, title=f"{self._plan.info.title} - {name}"))
+        path = plan.path(f"report-{number}")
+        collector = FiguresCollector(plan.columns) if plan.file_format.needs_figures else None
+        self._writer = writer = plan.open(path)
         written = 0
         for batch in self._spool.take(name):
             writer.write(batch)
@@ -239,8 +228,7 @@ class GroupedFiles:
             )
         writer.close(_outcome_of_part(outcome, f"{self._group_by} {name}", rows, collector))
         self._writer = None
-        content_type = self._format.content_type_for(self._options)
-        return exported_file(path, place(self._filename, safe_name), content_type, rows, group=safe_name)
+        return exported_file(path, place(plan.filename, safe_name), plan.content_type, rows, group=safe_name)
 
 
 def _outcome_of_part(

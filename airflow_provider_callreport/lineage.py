@@ -1,5 +1,7 @@
 """OpenLineage: the API's report is the input of an export, the objects in S3 are its outputs.
 
+What the other operators deliver is told likewise: see `delivery_lineage`.
+
 A mail is no dataset, so a report that goes by mail only has an input and no output. Names follow OpenLineage's rules:
 ``s3://bucket`` and the key for an object, ``callreport://host`` and the report's name for the API. No filter and no
 cell is part of it, only names and types of columns.
@@ -10,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_callreport.api.table import base_label
 from airflow_provider_callreport.provider_info import ASSET_SCHEME
@@ -21,8 +23,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: One event names at most so many objects, as Airflow's own collector does.
-MAX_OUTPUTS = 100
+_T = TypeVar("_T")
+
+#: One event names at most so many inputs, and as many outputs, as Airflow's own collector does.
+MAX_DATASETS = 100
+
+#: The files that the API's server makes: which report they are of is not documented.
+SERVER_FILES = "exports"
 
 _TYPES: Mapping[ColumnKind, str] = {
     ColumnKind.TEXT: "string",
@@ -44,36 +51,77 @@ def export_lineage(host: str, info: ReportInfo, columns: Sequence[Column], deliv
     Returns:
         An ``OperatorLineage``, or None where OpenLineage is not installed.
     """
-    try:
-        # By name, because it is no dependency.
-        lineage_class = import_module("airflow.providers.openlineage.extractors").OperatorLineage
-    except ImportError:
+    lineage_class = _lineage_class()
+    if lineage_class is None:
         return None
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
-    namespace = f"{ASSET_SCHEME}://{host}"
-    source = Dataset(namespace=namespace, name=info.report, facets={"schema": _schema(columns, info, of_source=True)})
-    objects = delivery.new
-    if len(objects) > MAX_OUTPUTS:
-        log.info("OpenLineage is told of %d of %d objects", MAX_OUTPUTS, len(objects))
-    outputs = [_output(one, namespace, info, columns) for one in objects[:MAX_OUTPUTS]]
-    return lineage_class(inputs=[source], outputs=outputs)
+    namespace, name = api_dataset(host, info.report)
+    source = Dataset(namespace=namespace, name=name, facets={"schema": _schema(columns, info, of_source=True)})
+    facets = {
+        "schema": _schema(columns, info, of_source=False),
+        "columnLineage": _column_lineage(namespace, info, columns),
+    }
+    return lineage_class(inputs=[source], outputs=[_output(one, facets) for one in _some(delivery.new)])
 
 
-def _output(one: DeliveredObject, namespace: str, info: ReportInfo, columns: Sequence[Column]) -> Any:
+def delivery_lineage(objects: Sequence[DeliveredObject], *, inputs: Sequence[tuple[str, str]] = ()) -> Any:
+    """What OpenLineage's provider wants to know of a delivery that is no export of a report.
+
+    Args:
+        objects: what was delivered; of each that is new, ``rows`` and ``bytes`` in its ``extra`` are told.
+        inputs: namespace and name of what it was made from, where that is known.
+
+    Returns:
+        An ``OperatorLineage``, or None where OpenLineage is not installed.
+    """
+    lineage_class = _lineage_class()
+    if lineage_class is None:
+        return None
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+    sources = [Dataset(namespace=namespace, name=name) for namespace, name in _some(inputs)]
+    outputs = [_output(one, {}) for one in _some([one for one in objects if one.new])]
+    return lineage_class(inputs=sources, outputs=outputs)
+
+
+def api_dataset(host: str, name: str) -> tuple[str, str]:
+    """Namespace and name of what the API has.
+
+    Args:
+        host: the API's host.
+        name: a report, ``"calls"`` or ``"masked_calls"``; or `SERVER_FILES`.
+    """
+    return f"{ASSET_SCHEME}://{host}", name
+
+
+def _lineage_class() -> Any:
+    """OpenLineage's class of what an operator tells; None where it is not installed."""
+    try:
+        # By name, because it is no dependency.
+        return import_module("airflow.providers.openlineage.extractors").OperatorLineage
+    except ImportError:
+        return None
+
+
+def _some(datasets: Sequence[_T]) -> Sequence[_T]:
+    if len(datasets) > MAX_DATASETS:
+        log.info("OpenLineage is told of %d of %d objects", MAX_DATASETS, len(datasets))
+    return datasets[:MAX_DATASETS]
+
+
+def _output(one: DeliveredObject, facets: Mapping[str, Any]) -> Any:
     from airflow.providers.common.compat.openlineage.facet import OutputDataset, OutputStatisticsOutputDatasetFacet
 
+    rows, size = one.extra.get("rows"), one.extra.get("bytes")
     return OutputDataset(
         # A file of the machine has no store but the machine.
         namespace="file" if one.store == "file://" else one.store,
         name=f"/{one.key}" if one.store == "file://" else one.key,
-        facets={
-            "schema": _schema(columns, info, of_source=False),
-            "columnLineage": _column_lineage(namespace, info, columns),
-        },
-        outputFacets={
-            "outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=one.extra["rows"], size=one.extra["bytes"])
-        },
+        facets=dict(facets),
+        outputFacets={}
+        if size is None
+        else {"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=rows, size=size)},
     )
 
 

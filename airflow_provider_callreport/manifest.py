@@ -131,6 +131,12 @@ class ManifestSummary:
     changed: Sequence[Slice]
     joined: DeliveredFile | None = None
 
+    @property
+    def datasets(self) -> list[tuple[str, str]]:
+        """The files of all slices as OpenLineage names them: ``s3://bucket`` and the key."""
+        places = [file["uri"].removeprefix("s3://").partition("/") for file in _files(self.request)]
+        return [(f"s3://{bucket}", key) for bucket, _, key in places]
+
     def to_xcom(self) -> dict[str, Any]:
         """The small dict that the operator returns."""
         joined = {} if self.joined is None else {"joined": _entry(self.joined)}

@@ -20,6 +20,7 @@ MANIFEST_FORMATS = ("jsonl", "csv")
 _PLACEHOLDER = re.compile(r"\[\[\s*(call|part)\s*\]\]")
 _UNSAFE = re.compile(r"[^\w.\-]", re.ASCII)
 _NUMBER_LIKE = re.compile(r"\d{7}")
+_PLACE = re.compile(r"part\d+")
 
 
 def check_key(name: str, key: str) -> None:
@@ -41,6 +42,11 @@ def fill_key(key: str, call: str, part: str) -> str:
     return _PLACEHOLDER.sub(lambda match: _safe(call) if match[1] == "call" else _safe(part), key)
 
 
+def key_folder(key: str) -> str:
+    """The folder that all recordings are below, without a slash at its end; ``"/"`` for the bucket itself."""
+    return _PLACEHOLDER.split(key, maxsplit=1)[0].rpartition("/")[0] or "/"
+
+
 def part_names(nodes: Sequence[str]) -> list[str]:
     """A name for each recording of a call: the API's own id of the part, else its place in the list.
 
@@ -48,8 +54,11 @@ def part_names(nodes: Sequence[str]) -> list[str]:
         nodes: the API's ids of the parts, in order; ``""`` for none.
     """
     return [
-        # What looks like a phone number may be one, and may not come into a key.
-        node if node and nodes.count(node) == 1 and not _NUMBER_LIKE.search(node) else f"part{place}"
+        # What looks like a phone number may be one, and may not come into a key. What looks like a place may be that of
+        # another part, and one recording would be taken for the other.
+        node
+        if node and nodes.count(node) == 1 and not _NUMBER_LIKE.search(node) and not _PLACE.fullmatch(node)
+        else f"part{place}"
         for place, node in enumerate(nodes, 1)
     ]
 

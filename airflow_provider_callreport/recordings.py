@@ -42,7 +42,7 @@ from airflow_provider_callreport.api.table import Table
 from airflow_provider_callreport.delivery.errors import ObjectExistsError
 from airflow_provider_callreport.delivery.recording_object import RecordingObject
 from airflow_provider_callreport.delivery.s3 import S3Destination
-from airflow_provider_callreport.files import SingleFile
+from airflow_provider_callreport.files import FilePlan, SingleFile
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.recording_keys import fill_key, part_names
 from airflow_provider_callreport.report import (
@@ -175,11 +175,7 @@ class RecordingsSummary:
         """The small dict that the operator returns."""
         return {
             "report": self.info.report,
-            "window": {
-                "start": self.info.window_start.isoformat(),
-                "end": self.info.window_end.isoformat(),
-                "timezone": self.info.timezone,
-            },
+            "window": self.info.window_json(),
             "calls": self.proof.rows,
             "reported_total": _outcome(self.proof).total_to_compare,
             "recordings": self.recordings,
@@ -458,10 +454,9 @@ class _ManifestFile:
     """The manifest in the spool directory, written as entries come."""
 
     def __init__(self, directory: Path, request: RecordingsRequest) -> None:
-        self._format = FORMATS[request.manifest_format]
-        name = request.manifest_key.rpartition("/")[2]
-        options = self._format.check_options({})
-        self._sink = SingleFile(directory, MANIFEST_COLUMNS, request.info(), self._format, options, name)
+        file_format = FORMATS[request.manifest_format]
+        name, options = request.manifest_key.rpartition("/")[2], file_format.check_options({})
+        self._sink = SingleFile(FilePlan(directory, MANIFEST_COLUMNS, request.info(), file_format, options, name))
         self._rows = 0
 
     def write(self, entries: Sequence[_Entry]) -> None:

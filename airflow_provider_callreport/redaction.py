@@ -6,8 +6,9 @@ Four rules hold for every mode:
   column must not slip through.
 - What does not look like a phone number is hidden whole: the modes fail closed.
 - What a redacted cell says is hidden in the other text cells of its row as well: recordings and details often carry
-  the caller's number in their names. A number of eight digits or more is found however it is spelled there, another
-  text of eight characters or more as it is. Only text is looked for: an amount, a duration or a time that was read as
+  the caller's number in their names. A number of eight digits or more is found however it is spelled there (in the
+  digits of any script, with anything between them that is no letter, percent-encoded), another text of eight
+  characters or more as it is. Only text is looked for: an amount, a duration or a time that was read as
   such is no phone number, and in other cells the same digits mean something else (a file's name begins with its date).
   What stands in such a column and could not be read as its kind is text, and is looked for.
 - Empty cells stay empty.
@@ -19,9 +20,12 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping, Sequence
+import string
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 from airflow_provider_callreport.api.errors import SettingsError, TableError
 from airflow_provider_callreport.api.phone_numbers import international
@@ -35,13 +39,22 @@ MODES = ("last4", "drop", "hmac")
 HIDDEN = "***"
 
 _PHONE = re.compile(r"[+(]?[\d*xX][\d*xX ().\-/]*")
-#: What people put between the digits of a number: blanks, brackets, dots, strokes, and the hyphens of typography.
-_SEPARATORS = " -.()/\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2212"
-_ASCII_SEPARATORS = "".join(filter(str.isascii, _SEPARATORS))
+#: What people put between the digits of a number: blanks, brackets, dots, strokes, the hyphens of typography; and what
+#: programs put there that nobody sees.
+_SEPARATORS = (
+    " \t-.()/\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2212"
+    "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
 _GAP = rf"[{re.escape(_SEPARATORS)}]{{0,2}}"
+_ASCII_GAPS = bytes(set(range(128)) - set((string.ascii_letters + string.digits).encode()))
+_FOREIGN_DIGIT = re.compile(r"[^\D0-9]")
 #: Fewer digits than this are no subscriber number: showing four of them would show nearly all.
 _MIN_DIGITS = 8
-_DIGITS = re.compile(rf"\d{{{_MIN_DIGITS},}}")
+_NUMBER = re.compile(rf"\d(?:[{re.escape(_SEPARATORS)}]*\d){{{_MIN_DIGITS - 1},}}")
+#: More digits than this are no single number (E.164).
+_MAX_DIGITS = 15
+#: Of more digits in a row, no list of numbers, the last ones are looked for: each place costs a search.
+_MAX_LOOKED_FOR = 60
 #: Digits by which a number is found in other cells: the national part, whatever prefix it is written with.
 _NATIONAL_DIGITS = 10
 
@@ -138,12 +151,11 @@ class Redactor:
         return row if self._all_kept else [row[index] for index in self._kept]
 
     def _hide_elsewhere(self, row: list[Value], text: str) -> None:
-        numbers = [digits[-_NATIONAL_DIGITS:] for digits in _DIGITS.findall(_compact(text))]
+        numbers = _numbers(text)
         others = [index for index in self._others if isinstance(row[index], str)]
         # One look at all cells together, because in most rows there is nothing to hide.
         together = "\n".join([str(row[index]) for index in others])
-        compact = _compact(together)
-        if any(number in compact for number in numbers) or (len(text) >= _MIN_DIGITS and text in together):
+        if _has_any(together, numbers) or (len(text) >= _MIN_DIGITS and text in together):
             for index in others:
                 row[index] = _without(str(row[index]), numbers, text)
 
@@ -153,17 +165,42 @@ def _without(cell: str, numbers: Sequence[str], text: str) -> str:
     for number in numbers:
         if number in _compact(cell):
             cell = _spellings(number).sub(HIDDEN, cell)
-        if number in _compact(cell):
-            return HIDDEN
+    if _has_any(cell, numbers):
+        return HIDDEN
     return cell.replace(text, HIDDEN) if len(text) >= _MIN_DIGITS else cell
 
 
+def _numbers(text: str) -> list[str]:
+    """The numbers of a redacted cell, as they are looked for: their last ten digits."""
+    if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS:
+        return [text[-_NATIONAL_DIGITS:]] if len(text) >= _MIN_DIGITS else []
+    found: dict[str, None] = {}
+    for number in _NUMBER.findall(text):
+        digits = _compact(number)[-_MAX_LOOKED_FOR:]
+        # Two numbers with a stroke or a blank between them, perhaps: where the first one ends cannot be told.
+        first = 0 if len(digits) > _MAX_DIGITS else max(0, len(digits) - _NATIONAL_DIGITS)
+        last = max(0, len(digits) - _NATIONAL_DIGITS)
+        found.update(dict.fromkeys(digits[at : at + _NATIONAL_DIGITS] for at in range(first, last + 1)))
+    return list(found)
+
+
+def _has_any(text: str, numbers: Sequence[str]) -> bool:
+    """Whether a text has one of the numbers, however it is spelled."""
+    return any(number in reading for reading in _readings(text) for number in numbers)
+
+
+def _readings(text: str) -> Iterator[str]:
+    yield _compact(text)
+    if "%" in text:
+        yield _compact(unquote(text))
+
+
 def _compact(text: str) -> str:
-    """Text without what people put between digits."""
-    # Not `str.translate`: on text that is not ASCII it takes ten times as long.
-    for separator in _ASCII_SEPARATORS if text.isascii() else _SEPARATORS:
-        text = text.replace(separator, "")
-    return text
+    """The Latin letters and the digits of a text, all digits as ASCII."""
+    if not text.isascii() and _FOREIGN_DIGIT.search(text):
+        text = _FOREIGN_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
+    # Not `str.translate`: it takes ten times as long.
+    return text.encode("ascii", "ignore").translate(None, _ASCII_GAPS).decode()
 
 
 @lru_cache(maxsize=4096)

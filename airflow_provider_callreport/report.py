@@ -84,6 +84,21 @@ class ReportInfo:
         """The one time that is written into files (document properties, zip entries): the window's end."""
         return self.window_end
 
+    def window_json(self) -> dict[str, str]:
+        """The window as XCom values and events hold it; see `span_json`."""
+        return span_json(self.window_start, self.window_end, self.timezone)
+
+
+def span_json(start: datetime, end: datetime, timezone: str) -> dict[str, str]:
+    """A window in JSON types: ``start``, ``end`` (ISO 8601) and ``timezone``.
+
+    Args:
+        start: first instant, aware, in the account's zone.
+        end: first instant after the window, likewise.
+        timezone: IANA name of the account's zone.
+    """
+    return {"start": start.isoformat(), "end": end.isoformat(), "timezone": timezone}
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:

@@ -79,11 +79,7 @@ class ExportSummary:
         value: dict[str, Any] = {
             "report": info.report,
             "file_format": self.file_format,
-            "window": {
-                "start": info.window_start.isoformat(),
-                "end": info.window_end.isoformat(),
-                "timezone": info.timezone,
-            },
+            "window": info.window_json(),
             "rows": outcome.rows,
             "reported_total": outcome.total_to_compare,
             "pages": self.pages,

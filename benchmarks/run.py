@@ -76,7 +76,7 @@ def main() -> None:
     million = 1_000_000
 
     def memories() -> None:
-        for file_format in ("csv", "xlsx"):
+        for file_format in ("csv", "jsonl", "parquet", "xlsx"):
             memory(file_format, 10_000, million if arguments.large else 3 * calls, few)
 
     def overlaps() -> None:

@@ -21,6 +21,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from aws_support import make_clients_quick
+
 #: Loggers that libraries keep at a level of their own, or that Airflow's configuration does.
 _CHATTY = ("airflow", "airflow_provider_callreport", "boto3", "botocore", "requests", "s3transfer", "urllib3")
 
@@ -29,6 +31,7 @@ def main(job_file: str) -> None:
     """Run the job."""
     job = json.loads(Path(job_file).read_text())
     _keep_one_api_server()
+    make_clients_quick()
     dags = {dag_id: dag for file in job["files"] for dag_id, dag in load_dags(Path(file)).items()}
     if job["debug_log"]:
         _log_everything(job["debug_log"])

@@ -25,7 +25,7 @@ from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.filters import Window
 from airflow_provider_callreport.api.paging import Proof
 from airflow_provider_callreport.api.settings import ClientSettings, Credentials
-from airflow_provider_callreport.export import ExportRequest, _make_files
+from airflow_provider_callreport.export import ExportRequest, make_files
 from airflow_provider_callreport.report import ReportOutcome
 from airflow_provider_callreport.sandbox.calls import Call, CallSource, ListedCalls
 from airflow_provider_callreport.sandbox.filters import parse_filter
@@ -112,7 +112,7 @@ def read_report(
     """
     asked = ExportRequest(report, window, **{"rounds_wait": (0, 0, 0), **request})
     with client_of(server, **(client or {})) as caller, tempfile.TemporaryDirectory() as directory:
-        made = _make_files(caller, asked, asked.info(), Path(directory), wants_figures=False)
+        made = make_files(caller, asked, asked.info(), Path(directory), wants_figures=False)
         with made.files[0].path.open(encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
         assert len(list(Path(directory).iterdir())) == 1, "nothing but the file is left in the spool"

@@ -33,12 +33,15 @@ T = TypeVar("T")
 #: Longest wait for anything, in seconds: a busy machine with two cores starts five processes of Airflow.
 PATIENCE = 180
 
+#: Of the browser's window, in pixels.
+_WIDTH, _HEIGHT = 1300, 1000
+
 #: The last five keep Chromium from asking for hosts outside of this machine.
 _CHROMIUM = (
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
-    "--window-size=1300,1000",
+    f"--window-size={_WIDTH},{_HEIGHT}",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -103,6 +106,8 @@ def standalone(directory: Path, dags: Path, environment: Mapping[str, str]) -> I
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        # Five seconds by default. A busy machine's server may need longer, and the Dag's retry comes after minutes.
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": str(PATIENCE),
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": url,
@@ -230,10 +235,12 @@ class Browser:
         """All that can be read on the page."""
         return str(self.driver.find_element("tag name", "body").text)
 
-    def picture(self, name: str) -> None:
-        """Save a screenshot, if pictures are wanted."""
+    def picture(self, name: str, height: int = _HEIGHT) -> None:
+        """Save a screenshot, if pictures are wanted, of a window of some height in pixels."""
         if self._pictures is not None:
+            self.driver.set_window_size(_WIDTH, height)
             self.driver.save_screenshot(str(self._pictures / f"{name}.png"))
+            self.driver.set_window_size(_WIDTH, _HEIGHT)
 
 
 @contextmanager

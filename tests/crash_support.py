@@ -322,7 +322,7 @@ def export(what: Export, environment: Mapping[str, str]) -> None:
             client,
             ExportRequest("calls", DAY, file_format=what.file_format),
             run=RunIdentity("crash", "export", what.name),
-            s3=S3Destination("reports", what.key, if_exists=what.if_exists),
+            destination=S3Destination("reports", what.key, if_exists=what.if_exists),
             email=EmailDestination(to=what.recipient),
             send_record=what.record,
         )

@@ -13,6 +13,7 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
+from aws_support import make_clients_quick
 from crash_support import SITE_VARIABLE, Export, export
 
 for _module in (
@@ -23,6 +24,7 @@ for _module in (
     "airflow_provider_callreport.operators.callreport",
 ):
     import_module(_module)
+make_clients_quick()
 _site = json.loads(os.environ[SITE_VARIABLE])
 with tempfile.TemporaryDirectory() as _folder:
     for _format in ("csv", "jsonl", "parquet", "xlsx", "pdf"):

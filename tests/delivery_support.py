@@ -261,13 +261,24 @@ def smtp_server(*, size_limit: int | None = 33_554_432, smtputf8: bool = False) 
     """Start an SMTP server on a free port; ``size_limit`` is what it says in SIZE (None: it does not offer it)."""
     logging.getLogger("mail.log").setLevel(logging.CRITICAL)
     behaviour = MailServer()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    controller = Controller(
-        behaviour, hostname="127.0.0.1", port=port, data_size_limit=size_limit, enable_SMTPUTF8=smtputf8
+    door = socket.create_server(("127.0.0.1", 0))
+    behaviour.port = door.getsockname()[1]
+
+    class BoundController(Controller):
+        """Serves on a socket that is bound already, so that nobody else takes its port."""
+
+        def _create_server(self) -> Any:
+            return self.loop.create_server(self._factory_invoker, sock=door)
+
+    controller = BoundController(
+        behaviour,
+        hostname="127.0.0.1",
+        port=behaviour.port,
+        ready_timeout=60,
+        data_size_limit=size_limit,
+        enable_SMTPUTF8=smtputf8,
     )
     controller.start()
-    behaviour.port = port
     try:
         yield behaviour
     finally:

@@ -40,6 +40,9 @@ MASKED_CALLS = tuple(
     Call(DAY + timedelta(hours=hour), number=f"9197000000{hour:02d}", mask=f"mask_{hour}") for hour in range(4)
 )
 
+#: The token of a call's recording.
+RECORDING = "token1*mp3*acme*2026*03*13*a.mp3"
+
 #: More columns than the XCom value has room for.
 WIDE_LABELS = tuple(f"Question {number}: what did the customer say?" for number in range(300))
 
@@ -98,6 +101,14 @@ def operators_run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
                     {"max_retry_time": 0, "page_size": 1000},
                 ),
                 "callreport_wide": Api(_settings(labels=WIDE_LABELS)),
+                "callreport_recorded": Api(
+                    _settings(
+                        calls=ListedCalls(
+                            [Call(DAY, call_id="call1", recording=RECORDING), Call(DAY, call_id="call2")]
+                        ),
+                        export_answer="bytes",
+                    )
+                ),
                 "callreport_both_secrets": Api(_settings(), {"ssid": "some-session"}),
             },
             environment={

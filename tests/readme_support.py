@@ -35,3 +35,8 @@ def table(text: str, first_header: str) -> list[list[str]]:
 def codes(cell: str) -> list[str]:
     """What stands in backticks in a cell."""
     return re.findall(r"`([^`]+)`", cell)
+
+
+def is_literal(text: str) -> bool:
+    """Whether a piece of code is a value rather than a name."""
+    return re.match(r"[\"'\d]|\[[\"'\]]|True|False", text) is not None

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from airflow_support import AIRFLOW
 from browser_support import Airflow, Browser, chromium, missing, standalone, wait_for
+from readme_support import code_blocks
 
 from airflow_provider_callreport.sandbox.calls import SyntheticCalls
-from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer
+from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer, SandboxSmtp
 from airflow_provider_callreport.sandbox.settings import SandboxSettings
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs" / "images"
 
 DAG_ID = "daily_masked_calls_to_s3"
-TASK_ID = "masked_calls_to_s3"
+TUTORIAL = "daily_sheet"
 KEY = "masked_calls/dt=2026-10-15/masked_calls.csv"
 HMAC_SECRET = "canary-key-of-the-pseudonyms"
 
@@ -45,32 +47,40 @@ class Desk:
     Attributes:
         airflow: the running Airflow.
         browser: signed in to it.
-        api, s3: the servers that the connections lead to.
+        api, s3, smtp: the servers that the connections lead to.
     """
 
     airflow: Airflow
     browser: Browser
     api: SandboxServer
     s3: SandboxS3
+    smtp: SandboxSmtp
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """A running Airflow with one example Dag, a browser, and the servers."""
+    """A running Airflow with an example Dag and that of the tutorial, a browser, and the servers."""
     directory = tmp_path_factory.mktemp("desk")
     dags = directory / "dags"
     dags.mkdir()
     shutil.copy(ROOT / "example_dags" / f"{DAG_ID}.py", dags)
+    (block,) = code_blocks("python", (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8"))
+    (dags / f"{TUTORIAL}.py").write_text(block, encoding="utf-8")
     pictures = PICTURES if os.environ.get("CALLREPORT_PICTURES") == "1" else None
     settings = SandboxSettings(masked_calls=SyntheticCalls(300, masked=True))
     with (
         SandboxServer(settings) as api,
         SandboxS3() as s3,
-        standalone(directory, dags, {"AIRFLOW_CONN_AWS_DEFAULT": s3.connection_json()}) as airflow,
+        SandboxSmtp() as smtp,
+        standalone(
+            directory,
+            dags,
+            {"AIRFLOW_CONN_AWS_DEFAULT": s3.connection_json(), "AIRFLOW_CONN_SMTP_DEFAULT": smtp.connection_json()},
+        ) as airflow,
         chromium(directory / "profile", pictures) as browser,
     ):
         browser.sign_in(airflow)
-        yield Desk(airflow, browser, api, s3)
+        yield Desk(airflow, browser, api, s3, smtp)
 
 
 def test_from_an_empty_form_to_a_green_run(desk: Desk) -> None:
@@ -83,9 +93,17 @@ def test_from_an_empty_form_to_a_green_run(desk: Desk) -> None:
     assert desk.api.settings.token in stored
     assert HMAC_SECRET in stored
     assert "Asia/Kolkata" in stored
-    run_by_hand(desk)
+    run_by_hand(desk, DAG_ID, with_date)
     rows = list(csv.reader(desk.s3.read(KEY).decode().splitlines()))
     assert len(rows) == 300 + 1
+    run_by_hand(desk, TUTORIAL)
+    desk.browser.picture("green-run", height=650)
+    mails = [mail for mail in desk.smtp.messages if mail.recipients == ("head@example.com",)]
+    assert mails
+    for mail in mails:
+        (sheet,) = mail.message.iter_attachments()
+        assert re.fullmatch(r"calls_\d{4}-\d\d-\d\d\.xlsx", sheet.get_filename() or "")
+        assert "2,000 calls" in mail.message["Subject"]
 
 
 def fill_in(desk: Desk, token: str) -> None:
@@ -107,7 +125,7 @@ def fill_in(desk: Desk, token: str) -> None:
     for secret in ("element_ssid", "element_hmac_secret"):
         assert browser.find(f"//input[@name='{secret}']").get_attribute("type") == "password"
     assert browser.find("//input[@name='element_timezone']").get_attribute("value") == "Asia/Kolkata"
-    browser.picture("connection-form-extra")
+    browser.picture("connection-form-extra", height=1_900)
     browser.click("Save")
     browser.find("//td[normalize-space()='callreport_default']")
 
@@ -144,19 +162,24 @@ def open_connections(desk: Desk) -> None:
     desk.browser.wait_for_text("Add Connection")
 
 
-def run_by_hand(desk: Desk) -> None:
-    """Trigger the Dag with a date, and wait until its run is green."""
+def run_by_hand(desk: Desk, dag_id: str, fill_in: Callable[[Browser], None] | None = None) -> None:
+    """Trigger a Dag, after ``fill_in`` has changed what the dialog has, and wait until the run is green."""
     browser = desk.browser
-    browser.driver.get(f"{desk.airflow.url}/dags/{DAG_ID}")
+    browser.driver.get(f"{desk.airflow.url}/dags/{dag_id}")
     browser.click("Trigger Dag")
     browser.press("//*[@role='dialog']//button[normalize-space()='Advanced Options']")
     browser.fill("dagRunId", "by_hand")
+    if fill_in is not None:
+        fill_in(browser)
+    browser.press("//*[@role='dialog']//button[normalize-space()='Trigger']")
+    browser.driver.get(f"{desk.airflow.url}/dags/{dag_id}/runs/by_hand")
+    wait_for(lambda: browser.text().count("Success") >= 2, "a green run with its green task")
+
+
+def with_date(browser: Browser) -> None:
+    """Give the run a logical date."""
     browser.press("//label[normalize-space()='Logical Date']/following::*[@type='button'][1]")
     browser.type("//input[@placeholder='YYYY/MM/DD']", "2026/10/16")
     browser.type("//input[@placeholder='HH:mm']", "01:00")
     browser.escape()
     browser.wait_for_text("Oct 16, 2026 01:00")
-    browser.press("//*[@role='dialog']//button[normalize-space()='Trigger']")
-    browser.driver.get(f"{desk.airflow.url}/dags/{DAG_ID}/runs/by_hand")
-    wait_for(lambda: browser.text().count("Success") >= 2, "a green run with its green task")
-    browser.picture("green-run")

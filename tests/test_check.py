@@ -58,7 +58,7 @@ def s3(running_s3: SandboxS3, monkeypatch: pytest.MonkeyPatch) -> SandboxS3:
 
 def export(client: CallReportClient, key: str = "calls.csv", **request: Any) -> None:
     asked = ExportRequest("calls", DAY, **request)
-    export_report(client, asked, run=RUN, s3=S3Destination("reports", key))
+    export_report(client, asked, run=RUN, destination=S3Destination("reports", key))
 
 
 def audit(client: CallReportClient, *keys: str, check_bytes: bool = False, tolerance: int = 0) -> dict[str, Any]:

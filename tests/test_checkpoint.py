@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 import pytest
-from api_support import DAY, NOON, client_of
+from api_support import DAY, KOLKATA, NOON, client_of
 from delivery_support import S3Gate, aws_connection, s3_error, s3_server
 
 from airflow_provider_callreport.api import paging
@@ -89,7 +89,7 @@ class Site:
                 client,
                 asked,
                 run=run,
-                s3=S3Destination(REPORTS, key),
+                destination=S3Destination(REPORTS, key),
                 on_rows=on_rows,
                 checkpoint=Checkpoint(SliceObjects.at(STAGING, "aws_default", {}), self.store) if checkpoint else None,
             )
@@ -170,7 +170,8 @@ def test_the_next_try_reads_on_and_makes_the_same_file(site: Site, kind: str) ->
     if kind == "csv by cursor":
         # By cursor a report is read in parts only where they are kept: each of the four begins and ends for itself.
         whole += 4 + 4
-    kept = site.kept_pages()
+    # Each slice costs a request, which asks whether it has still as many calls.
+    kept = site.kept_pages() - len(site.kept())
     assert kept > whole / 4
     assert site.export(key, **request) == at_once
     assert site.pages() <= whole - kept
@@ -183,7 +184,7 @@ def test_tries_may_fail_at_each_place(site: Site) -> None:
     whole = site.pages()
     for rows in (100, 600, 1500):
         site.break_off(rows)
-    kept = site.kept_pages()
+    kept = site.kept_pages() - len(site.kept())
     assert site.export() == at_once
     assert site.pages() <= whole - kept
 
@@ -246,33 +247,56 @@ def test_another_request_does_not_take_what_was_kept(site: Site, change: dict[st
     assert site.export(**change) == at_once
 
 
-def test_calls_that_came_late_are_in_the_file(site: Site) -> None:
-    """C1, C6: the window's own count tells that a slice has grown since it was kept; then all is read again."""
-    calls = [
-        Call(NOON + timedelta(seconds=second), f"9198{second:08d}", call_id=f"id-{second}") for second in range(CALLS)
-    ]
-    early = Call(NOON + timedelta(milliseconds=500), "919999999999")
-    site.api.settings.calls = ListedCalls(calls)
-    site.break_off()
-    assert site.kept()
-    site.api.settings.calls = ListedCalls([*calls, early])
-    assert site.export() == site.export(checkpoint=False)
-    assert b"919999999999" in site.client.get_object(Bucket=REPORTS, Key="calls")["Body"].read()
-
-
-def test_calls_that_were_removed_are_not_in_the_file(site: Site) -> None:
-    """C1, C6: the window's own count tells that a slice has shrunk since it was kept; then all is read again."""
-    # Ids of their own: the stand-in would number the calls anew, and so tell of the change in another way.
+def broken_off(site: Site) -> list[Call]:
+    """The calls of a try that failed when most of its slices were kept."""
+    # Ids of their own: the stand-in would number the calls anew, and so tell of a change in another way.
     calls = [
         Call(NOON + timedelta(seconds=second), f"9198{second:08d}", call_id=f"call{second:023d}")
         for second in range(CALLS)
     ]
     site.api.settings.calls = ListedCalls(calls)
-    site.break_off()
+    site.break_off(1900)
     assert site.kept()
-    site.api.settings.calls = ListedCalls(calls[1:])
-    assert site.export() == site.export(checkpoint=False)
-    assert calls[0].number.encode() not in site.client.get_object(Bucket=REPORTS, Key="calls")["Body"].read()
+    return calls
+
+
+def exported_anew(site: Site, calls: list[Call]) -> tuple[bytes, bool]:
+    """The file of the next try when the API has these calls now, and whether that took fewer requests than usual."""
+    site.api.settings.calls = ListedCalls(calls)
+    whole = site.export(checkpoint=False)
+    usual = site.pages()
+    assert site.export() == whole
+    content: bytes = site.client.get_object(Bucket=REPORTS, Key="calls")["Body"].read()
+    return content, site.pages() < usual
+
+
+def test_calls_that_came_late_are_in_the_file(site: Site) -> None:
+    """C1, C6: the slice's own count tells that it has grown since it was kept; then it is read again, and it alone."""
+    early = Call(NOON + timedelta(milliseconds=500), "919999999999", call_id="early")
+    content, spared = exported_anew(site, [*broken_off(site), early])
+    assert early.number.encode() in content
+    assert spared
+
+
+def test_calls_that_were_removed_are_not_in_the_file(site: Site) -> None:
+    """C1, C6: the slice's own count tells that it has shrunk since it was kept; then it is read again, and it alone."""
+    calls = broken_off(site)
+    content, spared = exported_anew(site, calls[1:])
+    assert calls[0].number.encode() not in content
+    assert spared
+
+
+def test_a_call_that_was_removed_and_one_that_came_late_are_noticed(site: Site) -> None:
+    """C1, C6: the number of the whole window is the same, those of the two slices are not."""
+    calls = broken_off(site)
+    edges = [key.rpartition("/")[2].split("-") for key in site.kept()]
+    slices = [[datetime.fromtimestamp(int(edge), KOLKATA).replace(tzinfo=None) for edge in pair] for pair in edges]
+    # From the first slice with calls one goes, to the last one comes.
+    starts = sorted(start for start, end in slices if any(start <= call.time < end for call in calls))
+    assert len(starts) >= 2
+    late = Call(starts[-1] + timedelta(milliseconds=500), "919999999999", call_id="late")
+    content, _ = exported_anew(site, [*calls[1:], late])
+    assert (calls[0].number.encode() in content, late.number.encode() in content) == (False, True)
 
 
 def test_nothing_private_is_kept(site: Site, caplog: pytest.LogCaptureFixture) -> None:

@@ -130,6 +130,21 @@ def test_what_is_no_count(payload: Any) -> None:
         read_count(payload)
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"cnt": 0, "success": False},
+        {"count": 0, "timed_out": True},
+        {"cnt": 0, "statusCode": 502},
+        {"cnt": 0, "err": "x"},
+    ],
+)
+def test_a_number_beside_an_error_is_no_count(payload: Any) -> None:
+    """C2: a witness, or a sensor, is not told "0" by a gateway that has failed."""
+    with pytest.raises(AnswerError, match="so its answer is no count"):
+        read_count(payload)
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(status: int) -> None:
     """P3: the credentials of the body go nowhere else, and the sentence says what to set."""

@@ -575,16 +575,33 @@ def test_the_object_is_a_lineage_output_and_the_temporary_file_no_input(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A4: what OpenLineage sees is the object alone."""
+    from airflow.providers.amazon.aws.assets.s3 import convert_asset_to_openlineage
     from airflow.providers.common.compat.lineage import hook
     from airflow.providers.common.compat.sdk import HookLineageCollector
 
     # Without a lineage plugin Airflow hands out a collector that forgets; this is the one that it hands out with one.
     collector: Any = HookLineageCollector()  # type: ignore[no-untyped-call]
     monkeypatch.setattr(hook, "get_hook_lineage_collector", lambda: collector)
-    deliver(S3Destination(bucket, "calls.csv"), exported(tmp_path, SMALL))
+    keys = ["calls.csv", "a b/ü%41.csv", "calls#1.csv", "calls#2.csv", "calls?b=1&a.csv"]
+    for key in keys:
+        deliver(S3Destination(bucket, key), exported(tmp_path, SMALL))
     lineage = collector.collected_assets
-    assert [output.asset.uri for output in lineage.outputs] == [f"s3://{bucket}/calls.csv"]
     assert lineage.inputs == []
+    assert [output.asset.uri for output in lineage.outputs] == [
+        # As they are; where Airflow would take a part for a query or a fragment, no part is lost.
+        *(f"s3://{bucket}/{key}" for key in keys[:2]),
+        *(f"s3://{bucket}/{key}" for key in ("calls%231.csv", "calls%232.csv", "calls%3Fb=1&a.csv")),
+    ]
+    # What another run has written is no output of this one.
+    for policy, status in (("replace", "unchanged"), ("skip", "skipped")):
+        again = deliver(S3Destination(bucket, "calls.csv", if_exists=policy), exported(tmp_path, SMALL), OTHER_RUN)
+        assert again.status.value == status
+    assert len(collector.collected_assets.outputs) == len(keys)
+    # OpenLineage wants the key as it is, and gets it where no part of it would be lost.
+    pytest.importorskip("openlineage.client")
+    names = [convert_asset_to_openlineage(output.asset, None).name for output in lineage.outputs]
+    assert names[:2] == keys[:2]
+    assert len(set(names)) == len(keys)
 
 
 def test_a_link_works_and_says_when_it_ends(bucket: str, tmp_path: Path) -> None:

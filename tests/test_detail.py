@@ -150,11 +150,11 @@ def test_an_unreadable_shape_is_tried_again_and_then_fails(server: SandboxServer
 
 def test_a_slow_answer_ends_at_the_timeout(server: SandboxServer) -> None:
     """E3: detail is slow while a recording is made; the connection's patience holds."""
-    behave(server, [Fault("delay", seconds=2)], calls=listed(Call(NOON, call_id="a")))
+    behave(server, [Fault("delay", seconds=60)], calls=listed(Call(NOON, call_id="a")))
     began = time.monotonic()
     with client_of(server, timeout=0.3) as client, pytest.raises(TimeoutExceededError):
         fetch_detail(client, "a")
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize(

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 from airflow.providers.common.compat.sdk import DAG
 from airflow_support import KOLKATA, Api, Evidence, once_a_session, run_dags
-from readme_support import README, code_blocks, table
+from readme_support import README, code_blocks, codes, is_literal, table
 
 from airflow_provider_callreport.api.errors import CODE_TABLE
 from airflow_provider_callreport.cli.exit_codes import ExitCode
 from airflow_provider_callreport.cli.main import main, parser
+from airflow_provider_callreport.operators.check import CallReportCheckOperator
+from airflow_provider_callreport.operators.exports import CallReportDownloadOperator, CallReportRequestExportOperator
+from airflow_provider_callreport.operators.manifest import CallReportManifestOperator
+from airflow_provider_callreport.operators.recordings import CallRecordingsToS3Operator
 from airflow_provider_callreport.sandbox.servers import SandboxServer
-from tools.docs_site import DOCS, ROOT, DocsError, Site, build, headings, slug
+from airflow_provider_callreport.sandbox.settings import parse_faults
+from airflow_provider_callreport.sensors.callreport import CallReportSensor
+from airflow_provider_callreport.triggers.events import CallReportEventTrigger
+from airflow_provider_callreport.windows import windows
+from tools.docs_site import DOCS, EXAMPLES, ROOT, DocsError, Site, as_markdown, build, headings, slug
 
 PAGES = {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
 TUTORIAL = PAGES["tutorial.md"]
@@ -79,7 +90,7 @@ def test_the_readme_is_on_the_site_but_for_its_demo(built: Path) -> None:
     titles = [title for _, level, title in headings(README) if level == 2]
     asked = {name for text in PAGES.values() for name in re.findall(r"^<!-- README: (.+) -->$", text, re.MULTILINE)}
     assert [title for title in titles if title not in asked] == ["Try it"]
-    directive = re.compile(r"^<!-- (README|table|help|changelog)\b", re.MULTILINE)
+    directive = re.compile(r"^<!-- (README|table|help|example|changelog)\b", re.MULTILINE)
     assert not any(directive.search(path.read_text(encoding="utf-8")) for path in built.rglob("*.md"))
 
 
@@ -89,6 +100,7 @@ def test_the_readme_is_on_the_site_but_for_its_demo(built: Path) -> None:
         ("<!-- README: Nothing -->", "docs/a.md asks for the section 'Nothing', which README.md does not have"),
         ("<!-- table: nothing -->", "docs/a.md asks for the table 'nothing'; there are HTTP statuses, exit codes"),
         ("<!-- help: nothing -->", "docs/a.md asks for the help 'nothing'; there are check, export"),
+        ("<!-- example: x -->", "docs/a.md asks for the example 'x', and example_dags/ has no such file"),
         ("[x](../README.md#b)", "docs/a.md has a link to #b, and no page has that section of the README"),
     ],
 )
@@ -105,6 +117,73 @@ def test_links_within_the_readme_follow_their_sections() -> None:
     site = Site(readme, "# C\n", pages)
     assert site.page("a.md") == ("# A\n\nsee [C](x/c.md#the-c) and [D](#d)\n\n```python\n# no heading\n```\n\n## D\n")
     assert site.page("x/c.md") == "# X\n\n## The C\n\ntext\n"
+
+
+def test_files_that_are_on_the_site_become_links() -> None:
+    """Issue 6.8: `docs/x.md` helps a reader of the repository; a reader of the site clicks. Code and links stay."""
+    text = "`docs/x/c.md`, `docs/o.yaml`, `docs/none.md`, [`docs/o.yaml`](o.yaml)\n\n```console\ncat docs/o.yaml\n```\n"
+    pages = {"a.md": f"# A\n\n{text}", "x/c.md": f"# C\n\n{text}"}
+    site = Site("# R\n", "# C\n", pages, ["o.yaml"])
+    linked = text.replace("`docs/o.yaml`,", "[`docs/o.yaml`](o.yaml),", 1)
+    assert site.page("a.md") == "# A\n\n" + linked.replace("`docs/x/c.md`", "[`docs/x/c.md`](x/c.md)")
+    assert site.page("x/c.md") == "# C\n\n" + linked.replace("(o.yaml),", "(../o.yaml),", 1)
+
+
+def test_every_example_dag_is_shown(built: Path) -> None:
+    """Issue 6.8: whoever has only the site can copy them; where one is named, a link leads to it."""
+    shown = (built / "examples.md").read_text(encoding="utf-8")
+    blocks = code_blocks("python", shown)
+    names = {path.stem for path in EXAMPLES.glob("*.py")}
+    assert {title for _, level, title in headings(shown) if level == 2} == names
+    assert {dag_id for block in blocks for dag_id in re.findall(r'dag_id="(\w+)"', block)} == names
+    assert all(f"| [{name}](#{name}) |" in shown for name in names)
+    how_to = (built / "how_to.md").read_text(encoding="utf-8")
+    assert "[`example_dags/when_masked_calls_arrive.py`](examples.md#when_masked_calls_arrive)" in how_to
+
+
+def test_docstrings_become_markdown() -> None:
+    """Issue 6.8: names that share a text get an entry each; no mark of reStructuredText is left."""
+    text = "Do.\n\n::\n\n    a\n\nExample::\n\n    b\n\nArgs:\n    x, y: both\n        of them.\n    z: one.\n"
+    both = "    x: both\n        of them.\n    y: both\n        of them.\n"
+    assert as_markdown(text) == f"Do.\n\n\n\n    a\n\nExample:\n\n    b\n\nArgs:\n{both}    z: one.\n"
+
+
+#: The first row's first cell of each table of arguments, by page, and what takes them; besides those of the README.
+ARGUMENTS: list[tuple[str, str, Callable[..., Any]]] = [
+    ("recordings.md", "`s3_bucket`", CallRecordingsToS3Operator),
+    ("recordings.md", "`s3_bucket`, `s3_key`", CallReportCheckOperator),
+    ("scale_out.md", "`start`, `end`", windows),
+    ("scale_out.md", "`exports`", CallReportManifestOperator),
+    ("server_side_exports.md", "`bulk`", CallReportRequestExportOperator),
+    ("server_side_exports.md", "`url`", CallReportDownloadOperator),
+    ("how_to.md", "`report`, `filters`, `window_start`, `window_end`, `callreport_conn_id`", CallReportSensor),
+    ("how_to.md", "`report`", CallReportEventTrigger),
+]
+
+
+@pytest.mark.parametrize(("page", "first", "callee"), ARGUMENTS, ids=[callee.__name__ for _, _, callee in ARGUMENTS])
+def test_every_argument_is_in_the_table(built: Path, page: str, first: str, callee: Callable[..., Any]) -> None:
+    """Issue 6.8: each argument once, no other; a default that is written out is that of the code."""
+    text = (built / page).read_text(encoding="utf-8")
+    (start,) = [
+        found.start() for found in re.finditer(r"^\| Argument \|.*\n.*\n" + re.escape(f"| {first} |"), text, re.M)
+    ]
+    signature = inspect.signature(callee.__init__ if inspect.isclass(callee) else callee)
+    expected = {
+        name: parameter.default
+        for name, parameter in signature.parameters.items()
+        if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    }
+    named = []
+    for arguments, _, default in table(text[start:], "Argument"):
+        names = codes(arguments)
+        named += names
+        written = [ast.literal_eval(value) for value in codes(default) if is_literal(value)]
+        written += [
+            int(number) * {"MB": 10**6, "GB": 10**9}[unit] for number, unit in re.findall(r"(\d+) ([MG]B)", default)
+        ]
+        assert set(written) <= {expected[name] for name in names}
+    assert sorted(named) == sorted(expected)
 
 
 def test_every_code_is_in_the_table_of_errors(built: Path) -> None:
@@ -189,6 +268,19 @@ def test_the_tutorial_works_up_to_the_sheet(api: SandboxServer, capsys: pytest.C
         assert main(step) == ExitCode.OK
     assert [path.name for path in Path.cwd().iterdir()] == ["calls_2026-10-15.xlsx"]
     assert "2000 calls" in capsys.readouterr().out
+
+
+def test_the_tutorial_fails_with_the_sentence_that_it_shows(
+    api: SandboxServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Issue 6.8, C1: the fault of its step 7 is a server that loses calls, and the report says how many."""
+    (fault,) = re.findall(r"^callreport sandbox .*--fault (\S+)$", TUTORIAL, re.MULTILINE)
+    (sentence,) = re.findall(r"`(the report is not whole:[^`]+)`", TUTORIAL)
+    api.settings.faults = parse_faults([fault])
+    monkeypatch.setenv("AIRFLOW_CONN_CALLREPORT_DEFAULT", api.connection_json(max_retry_time=0))
+    assert main(["export", "--start", "2026-10-15"]) == ExitCode.INCOMPLETE
+    assert " ".join(sentence.split()) in capsys.readouterr().err
+    assert list(Path.cwd().iterdir()) == []
 
 
 @pytest.fixture(scope="module")

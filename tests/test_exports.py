@@ -145,9 +145,10 @@ def test_a_state_change_is_never_sent_twice(tmp_path: Path, behaviour: Any) -> N
 
 def test_a_request_that_never_left_is_tried_again(tmp_path: Path) -> None:
     """E3: refused at first, then there: nothing had left, so a second try is safe."""
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port = door.getsockname()[1]
-    settings = client_settings(f"http://127.0.0.1:{port}", max_retry_time=20)
+    # A socket that is bound and does not listen yet refuses connections, and nobody else gets its port.
+    door = socket.socket()
+    door.bind(("127.0.0.1", 0))
+    settings = client_settings(f"http://127.0.0.1:{door.getsockname()[1]}", max_retry_time=20)
     with CallReportClient(settings) as client:
         import threading
 
@@ -157,7 +158,8 @@ def test_a_request_that_never_left_is_tried_again(tmp_path: Path) -> None:
             time.sleep(0.5)
             server = RawServer(answers(b'{"id": "e1"}'))
             server._door.close()
-            server._door = socket.create_server(("127.0.0.1", port))
+            door.listen()
+            server._door = door
             raw.append(server.__enter__())
 
         opener = threading.Thread(target=open_later)

@@ -32,7 +32,7 @@ from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import CallReportError, IncompleteReportError, TableError
 from airflow_provider_callreport.api.ledger import Ledger
 from airflow_provider_callreport.api.paging import Proof, ReportReader
-from airflow_provider_callreport.export import ExportRequest, _make_files
+from airflow_provider_callreport.export import ExportRequest, make_files
 from airflow_provider_callreport.sandbox.call import LABELS
 
 #: How often each fuzz test draws; enough to find each of the bugs that this file has found.
@@ -182,7 +182,7 @@ def export(client: CallReportClient, **changes: Any) -> tuple[Proof, int] | None
     request = ExportRequest("calls", DAY, **{"file_format": "jsonl", "rounds_wait": (0,), "page_size": 2, **changes})
     with tempfile.TemporaryDirectory() as folder:
         try:
-            made = _make_files(client, request, request.info(), Path(folder), wants_figures=True)
+            made = make_files(client, request, request.info(), Path(folder), wants_figures=True)
         except CallReportError as error:
             check_words(error)
             return None
@@ -398,4 +398,4 @@ def test_any_bytes_on_the_wire_are_an_answer_or_an_error_of_ours(raw_server: Raw
             client.call("list", {"filter": {}}, parse_answer)
         except CallReportError as error:
             check_words(error)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30

@@ -14,8 +14,8 @@ from api_support import DAY as WINDOW
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import IncompleteReportError, TableError
 from airflow_provider_callreport.api.settings import settings_from_connection
-from airflow_provider_callreport.export import ExportRequest, _make_files, default_filename, export_report
-from airflow_provider_callreport.files import GroupedFiles
+from airflow_provider_callreport.export import ExportRequest, default_filename, export_report, make_files
+from airflow_provider_callreport.files import FilePlan, GroupedFiles
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.grouping import MAX_GROUPS, GroupSpool, check_placeholder, place, safe_names
 from airflow_provider_callreport.report import Column, ReportOutcome, RunIdentity
@@ -46,9 +46,9 @@ def read(path: Path) -> list[dict[str, str]]:
 def test_every_call_is_in_the_file_of_its_campaign_and_in_no_other(tmp_path: Path) -> None:
     """The groups' files partition the report, in the report's order, whatever the number of pages."""
     with SandboxServer(SandboxSettings(calls=SyntheticCalls(700))) as server, client_of(server) as client:
-        whole = _make_files(client, grouped(group_by=None), grouped().info(), tmp_path, wants_figures=False)
+        whole = make_files(client, grouped(group_by=None), grouped().info(), tmp_path, wants_figures=False)
         rows = read(whole.files[0].path)
-        made = _make_files(client, grouped(), grouped().info(), tmp_path, wants_figures=False)
+        made = make_files(client, grouped(), grouped().info(), tmp_path, wants_figures=False)
     campaigns = sorted({row["Campaign"] or "(none)" for row in rows})
     assert len(campaigns) > 2
     assert len(made.files) == len(campaigns)
@@ -65,7 +65,7 @@ def test_a_report_that_is_read_again_has_each_call_once(tmp_path: Path) -> None:
     calls = SyntheticCalls(450)
     with SandboxServer(SandboxSettings(calls=calls, faults=[Fault("shrinking_total", rows=3)])) as server:
         with client_of(server) as client:
-            made = _make_files(client, grouped(), grouped().info(), tmp_path, wants_figures=False)
+            made = make_files(client, grouped(), grouped().info(), tmp_path, wants_figures=False)
         assert [request.page for request in server.requests].count(0) == 2, "it was read twice"
     held = [read(file.path) for file in made.files]
     assert list(map(len, held)) == [file.rows for file in made.files]
@@ -77,7 +77,8 @@ def test_a_group_that_changed_on_disk_is_red(tmp_path: Path, change: Callable[[b
     """C1: what is written for a group is counted against what came."""
     info, outcome = grouped().info(), ReportOutcome(2, 2, True, "Complete.")
     columns = [Column("Campaign"), Column("Status")]
-    sink = GroupedFiles(tmp_path, columns, info, FORMATS["csv"], FORMATS["csv"].check_options({}), "a", "Campaign")
+    plan = FilePlan(tmp_path, columns, info, FORMATS["csv"], FORMATS["csv"].check_options({}), "a")
+    sink = GroupedFiles(plan, "Campaign")
     sink.write([("Sales", "Missed"), ("Sales", "Missed")])
     (parked,) = tmp_path.iterdir()
     parked.write_bytes(change(parked.read_bytes()))
@@ -91,9 +92,9 @@ def test_each_spreadsheet_and_pdf_is_a_whole_file_of_its_own(tmp_path: Path, fil
     """Formats that cannot be reopened are written one after another, in the same bytes each time."""
     with SandboxServer(SandboxSettings(calls=SyntheticCalls(60))) as server, client_of(server) as client:
         request = grouped(file_format=file_format, format_options={})
-        first = _make_files(client, request, request.info(), tmp_path, wants_figures=True)
+        first = make_files(client, request, request.info(), tmp_path, wants_figures=True)
         hashes = [file.sha256 for file in first.files]
-        second = _make_files(client, request, request.info(), tmp_path, wants_figures=True)
+        second = make_files(client, request, request.info(), tmp_path, wants_figures=True)
     assert len(set(hashes)) == len(hashes) > 1
     assert hashes == [file.sha256 for file in second.files]
     assert not list(tmp_path.glob("group-*"))
@@ -117,7 +118,7 @@ def test_groups_go_to_their_keys_and_into_one_mail(monkeypatch: pytest.MonkeyPat
             client,
             grouped(),
             run=run,
-            s3=S3Destination("reports", "calls/campaign=[[ group ]]/calls.csv"),
+            destination=S3Destination("reports", "calls/campaign=[[ group ]]/calls.csv"),
             email=EmailDestination(to="head@example.com"),
         )
         keys = s3.keys("reports")
@@ -136,7 +137,7 @@ def read_bytes(content: bytes) -> list[dict[str, str]]:
 def test_an_empty_report_gives_one_file_that_says_so(tmp_path: Path) -> None:
     """F6: `empty="write"` delivers something even when there is no group."""
     with SandboxServer(SandboxSettings(calls=ListedCalls([]))) as server, client_of(server) as client:
-        made = _make_files(client, grouped(), grouped().info(), tmp_path, wants_figures=False)
+        made = make_files(client, grouped(), grouped().info(), tmp_path, wants_figures=False)
     assert [(file.group, file.rows) for file in made.files] == [("no calls", 0)]
     assert read(made.files[0].path) == []
 
@@ -148,7 +149,7 @@ def test_a_group_column_that_the_file_does_not_have_is_named(tmp_path: Path) -> 
         with pytest.raises(
             TableError, match="group_by names 'Agents', which is no column of the file; it has Caller Num"
         ):
-            _make_files(client, request, request.info(), tmp_path, wants_figures=False)
+            make_files(client, request, request.info(), tmp_path, wants_figures=False)
 
 
 def test_a_label_of_the_vendors_cannot_break_the_message(tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_groups_by_a_redacted_column_show_only_what_is_left(tmp_path: Path) -> N
     calls = [Call(DAY.replace(tzinfo=None), cells={"Caller Number": "919876543210", "Campaign": "Sales"})]
     with SandboxServer(SandboxSettings(calls=ListedCalls(calls))) as server, client_of(server) as client:
         request = grouped(group_by="Caller Number", redact={"Caller Number": "last4"})
-        made = _make_files(client, request, request.info(), tmp_path, wants_figures=False)
+        made = make_files(client, request, request.info(), tmp_path, wants_figures=False)
     assert [file.group for file in made.files] == ["________3210"]
 
 
@@ -209,7 +210,7 @@ def test_a_pdf_over_its_limit_is_split_into_parts(tmp_path: Path, calls: int, ro
     options = FORMATS["pdf"].check_options({"max_rows": 50, "over_max_rows": "split"})
     request = grouped(group_by=None, file_format="pdf", format_options=options, page_size=40)
     with SandboxServer(SandboxSettings(calls=SyntheticCalls(calls))) as server, client_of(server) as client:
-        made = _make_files(client, request, request.info(), tmp_path, wants_figures=True)
+        made = make_files(client, request, request.info(), tmp_path, wants_figures=True)
     assert [file.rows for file in made.files] == rows
     names = [f"calls_{DAY.date()}-part-{number + 1}.pdf" for number in range(len(rows))]
     assert [file.filename for file in made.files] == (names if len(rows) > 1 else [f"calls_{DAY.date()}.pdf"])
@@ -225,7 +226,7 @@ def test_split_and_groups_exclude_each_other(tmp_path: Path) -> None:
         client_of(server) as client,
         pytest.raises(ValueError, match='over_max_rows is "split" and group_by is set; choose one of the two'),
     ):
-        _make_files(client, request, request.info(), tmp_path, wants_figures=True)
+        make_files(client, request, request.info(), tmp_path, wants_figures=True)
 
 
 def test_parts_have_keys_of_their_own() -> None:

@@ -141,7 +141,7 @@ def test_slow_host_is_given_up(
         ok, sentence = connect(host=f"http://127.0.0.1:{port}").test_connection()
     assert not ok
     assert "no whole answer within" in sentence
-    assert 0.9 < time.monotonic() - start < 2.5
+    assert 0.9 < time.monotonic() - start < 10
 
 
 def test_airflows_own_test_button_reaches_the_hook(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:

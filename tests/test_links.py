@@ -43,7 +43,11 @@ def test_delivered_file_has_a_link(run: Evidence) -> None:
     # The object is there, whoever wrote it, and whatever came of the task.
     assert found["again"] == found["first"] == f"{base}/assets/same.csv"
     assert found["failed"] == f"{base}/assets/failed.csv"
-    assert not found.keys() & {"mailed", "left_alone", "empty"}
+    assert found["joined"] == f"{base}/assets/%23manifest%3F.json"
+    assert found["recorded"] == found["recorded_again"] == f"{base}/assets/recordings.jsonl"
+    assert found["answered"] == f"{base}/assets/answered.csv"
+    assert found["downloaded"] == f"{base}/assets/a%23b%3Fc%20d.pdf"
+    assert not found.keys() & {"mailed", "left_alone", "empty", "accepted"}
 
 
 def test_sent_mail_has_a_link(run: Evidence) -> None:

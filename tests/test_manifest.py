@@ -60,7 +60,9 @@ def export(
     asked = ExportRequest("calls", day(number), **request)
     run = RunIdentity("dag", "export", run_id, number)
     with client_of(server) as client:
-        value = export_report(client, asked, run=run, s3=S3Destination("reports", prefix + key(number))).to_xcom()
+        value = export_report(
+            client, asked, run=run, destination=S3Destination("reports", prefix + key(number))
+        ).to_xcom()
     found: dict[str, Any] = json.loads(json.dumps(value))
     return found
 

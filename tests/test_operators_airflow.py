@@ -258,8 +258,10 @@ def test_a_long_export_goes_on_where_its_first_try_broke_off(run: Evidence) -> N
     task = run.task("exports", "long")
     assert (task.state, task.tries, task.xcom["rows"]) == ("success", 2, 11_000)
     asked = Counter(request.body["filter"]["dtLte"] for request in run.requests["callreport_long"] if request.body)
-    # Each try asks for the whole day's first page; the halves have four pages and eight.
-    assert asked == {"2026-03-13 23:59:59": 2 + 7 + 8, "2026-03-13 11:59:59": 4}
+    # Each try asks for the whole day's first page; the halves have four pages and eight. The second try asks whether
+    # the first half has still as many calls.
+    assert asked == {"2026-03-13 23:59:59": 2 + 7 + 8, "2026-03-13 11:59:59": 4 + 1}
+    assert [request.endpoint for request in run.requests["callreport_long"]].count("reportCount") == 1
     assert [key for key in run.objects if key.startswith("slices")] == []
     assert len(csv_rows(run, "long.csv")) == 11_000
 

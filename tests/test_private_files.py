@@ -17,7 +17,7 @@ from files_support import recorded_calls
 
 from airflow_provider_callreport.api.download import FileDownloader
 from airflow_provider_callreport.api.exports import download_pdf, request_export
-from airflow_provider_callreport.files import FileSink, GroupedFiles, SingleFile, SplitFile
+from airflow_provider_callreport.files import FilePlan, FileSink, GroupedFiles, SingleFile, SplitFile
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.recordings import RecordingsRequest, copy_recordings
 from airflow_provider_callreport.report import Column, ReportOutcome
@@ -43,12 +43,13 @@ def modes(directory: Path) -> dict[str, int]:
 def sinks(kind: str, options: dict[str, Any], directory: Path) -> FileSink:
     """What writes one file, one per group, or parts."""
     file_format = FORMATS[kind.split()[0]]
-    checked = file_format.check_options(options)
+    name = "calls-[[ group ]]" if kind.endswith("groups") else "calls"
+    plan = FilePlan(directory, COLUMNS, INFO, file_format, file_format.check_options(options), name)
     if kind.endswith("parts"):
-        return SplitFile(directory, COLUMNS, INFO, file_format, checked, "calls", 1)
+        return SplitFile(plan, 1)
     if kind.endswith("groups"):
-        return GroupedFiles(directory, COLUMNS, INFO, file_format, checked, "calls-[[ group ]]", "Campaign")
-    return SingleFile(directory, COLUMNS, INFO, file_format, checked, "calls")
+        return GroupedFiles(plan, "Campaign")
+    return SingleFile(plan)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import Connection
-from readme_support import README, code_blocks, codes, section, table
+from readme_support import README, code_blocks, codes, is_literal, section, table
 
 from airflow_provider_callreport.api.errors import CODE_TABLE, ApiError
 from airflow_provider_callreport.api.phone_numbers import international
@@ -127,11 +127,6 @@ def test_every_format_and_option_is_in_the_table() -> None:
             assert values[0] == (list(option.default) if isinstance(option.default, tuple) else option.default)
         assert bool(file_format.options) is (row[2] != "none")
         assert (file_format.extra is not None) is ("Needs the extra" in row[1])
-
-
-def is_literal(text: str) -> bool:
-    """Whether a piece of code is a value rather than a name."""
-    return re.match(r"[\"'\[\d]|True|False", text) is not None
 
 
 def test_every_placeholder_of_the_mail_is_in_the_table() -> None:

@@ -30,7 +30,7 @@ from pathlib import Path
 sys.path[:0] = {path!r}
 from api_support import DAY, client_settings
 from airflow_provider_callreport.api.client import CallReportClient
-from airflow_provider_callreport.export import ExportRequest, _make_files
+from airflow_provider_callreport.export import ExportRequest, make_files
 from airflow_provider_callreport.formats import FORMATS
 client = CallReportClient(client_settings({url!r}))
 found = {{}}
@@ -38,7 +38,7 @@ for name, file_format in FORMATS.items():
     options, redact = file_format.check_options({{}}), {{"Caller Number": "last4"}}
     request = ExportRequest("calls", DAY, file_format=name, format_options=options, redact=redact)
     with tempfile.TemporaryDirectory() as directory:
-        made = _make_files(client, request, request.info(), Path(directory), wants_figures=True)
+        made = make_files(client, request, request.info(), Path(directory), wants_figures=True)
         found[name] = made.files[0].sha256
 print(json.dumps(found))
 """
@@ -67,7 +67,7 @@ def test_any_order_of_runs_gives_the_same_object(file_format: str, monkeypatch: 
                 concurrency=concurrency,
             )
             place = S3Destination("reports", f"calls/day={day}/calls")
-            summary = export_report(client, request, run=RunIdentity("dag", "task", run_id), s3=place)
+            summary = export_report(client, request, run=RunIdentity("dag", "task", run_id), destination=place)
             return summary.files[0].file.sha256
 
         first = [run(day, f"scheduled__{day}", 100, 1) for day in range(len(DAYS))]

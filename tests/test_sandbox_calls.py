@@ -86,7 +86,7 @@ def test_a_window_of_years_costs_no_memory_and_no_time() -> None:
     """A million calls a day for seven years: nothing is held, and a page from the middle is there at once."""
     source = SyntheticCalls(1_000_000)
     tracemalloc.start()
-    began = time.perf_counter()
+    began = time.process_time()
     selection = source.select(CallFilter(datetime(2024, 1, 1), datetime(2030, 12, 31, 23, 59, 59)))
     middle = selection.encode(1_234_567_890, 1_234_567_990, ISO_ROWS)
     peak = tracemalloc.get_traced_memory()[1]
@@ -94,7 +94,7 @@ def test_a_window_of_years_costs_no_memory_and_no_time() -> None:
 
     assert len(selection) == 2557 * 1_000_000
     assert len(middle) == 100
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert peak < 40_000_000
 
 

@@ -30,7 +30,7 @@ from airflow_provider_callreport.api.errors import CallReportError
 from airflow_provider_callreport.delivery.email import EmailDestination
 from airflow_provider_callreport.delivery.errors import DeliveryError, MailMaybeSentError
 from airflow_provider_callreport.delivery.s3 import S3Destination
-from airflow_provider_callreport.export import ExportRequest, _make_files, export_report
+from airflow_provider_callreport.export import ExportRequest, export_report, make_files
 from airflow_provider_callreport.report import RunIdentity
 from airflow_provider_callreport.sandbox.calls import SyntheticCalls
 from airflow_provider_callreport.sandbox.faults import FAULTS, Fault, Stage
@@ -186,7 +186,9 @@ class Bench:
                 client,
                 scenario.request,
                 run=RunIdentity("soak", "export", str(scenario.number)),
-                s3=kind("reports", scenario.key, f"aws_{self.name}", scenario.if_exists) if scenario.s3 else None,
+                destination=kind("reports", scenario.key, f"aws_{self.name}", scenario.if_exists)
+                if scenario.s3
+                else None,
                 email=EmailDestination(
                     to=[scenario.recipient, "second@example.com"],
                     smtp_conn_id=f"smtp_{self.name}",
@@ -342,7 +344,7 @@ def undisturbed(file_format: str, options: tuple[tuple[str, Any], ...], vendor: 
         client_of(api) as client,
         TemporaryDirectory() as folder,
     ):
-        made = _make_files(client, request, request.info(), Path(folder), wants_figures=True)
+        made = make_files(client, request, request.info(), Path(folder), wants_figures=True)
         content = made.files[0].path.read_bytes()
     if file_format == "csv" and not options:
         _, *rows = csv.reader(content.decode().splitlines())

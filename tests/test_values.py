@@ -26,6 +26,8 @@ TIMES = st.one_of(
     st.just("2026-02-30 00:00:00"),
     st.just("2026-01-31T09:30:00"),
     st.just("20260131 09:30:00.0"),
+    st.just("2026-01-31 09:30+05"),
+    st.just("2026-01-31 09+05:00"),
 )
 
 
@@ -54,6 +56,8 @@ def test_numbers_of_a_column_are_those_of_its_cells(kind: ColumnKind, cells: lis
 
 
 @given(cells=st.lists(TIMES, max_size=8))
+@example(cells=["2026-01-31 09:30+05"])
+@example(cells=["2026-01-31 09+05:00"])
 def test_times_of_a_column_are_those_of_its_cells(cells: list[str]) -> None:
     """F1: a whole column of usual times, and one with other spellings in it."""
     assert same_as_alone(converter(ColumnKind.DATETIME, ZONE), cells, None)

@@ -74,7 +74,7 @@ def test_a_report_says_what_was_proved(
             client,
             ExportRequest("calls", DAY, file_format="csv", on_incomplete="warn", rounds_wait=()),
             run=RunIdentity("dag", "task", "run"),
-            s3=S3Destination("reports", "calls.csv"),
+            destination=S3Destination("reports", "calls.csv"),
             email=EmailDestination(to="head@example.com"),
         )
     metadata = s3.client().head_object(Bucket="reports", Key="calls.csv")["Metadata"]

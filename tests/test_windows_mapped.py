@@ -213,7 +213,7 @@ def export_all(client: CallReportClient, found: list[dict[str, str]], run_id: st
         start, end = (parse_time(one[f"window_{side}"], side, KOLKATA) for side in ("start", "end"))
         asked = ExportRequest("calls", Window(start, end, KOLKATA), page_size=page_size)
         run = RunIdentity("dag", "export", run_id, number)
-        (file,) = export_report(client, asked, run=run, s3=S3Destination("reports", one["s3_key"])).files
+        (file,) = export_report(client, asked, run=run, destination=S3Destination("reports", one["s3_key"])).files
         return one["s3_key"], file.status
 
     with ThreadPoolExecutor(6) as workers:

@@ -5,19 +5,22 @@ A line of its own in a page of ``docs/`` is replaced:
 ``<!-- README: The connection -->``  the text below that heading of README.md
 ``<!-- table: vendor codes -->``     a table made from the code; see `TABLES`
 ``<!-- help: export -->``            what ``callreport export --help`` prints
+``<!-- example: daily_calls -->``    ``example_dags/daily_calls.py``: its docstring, then its code
 ``<!-- changelog -->``               CHANGELOG.md without its title
 
-So nothing is written twice. Links within the README then lead to the page that has the section.
+So nothing is written twice. Links within the README then lead to the page that has the section, and names of files that
+are on the site, such as `docs/assets.md`, become links.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,12 +31,20 @@ from airflow_provider_callreport.cli.exit_codes import ExitCode
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+EXAMPLES = ROOT / "example_dags"
 PAGES = ROOT / "build" / "docs"
 
-_DIRECTIVE = re.compile(r"^<!-- (README|table|help|changelog)(?:: (.+))? -->$")
+_DIRECTIVE = re.compile(r"^<!-- (README|table|help|example|changelog)(?:: (.+))? -->$")
 _HEADING = re.compile(r"^(#{1,6}) (.+)$")
 _FENCE = re.compile(r"^ *```")
 _LINK = re.compile(r"\]\((?:\.\./README\.md)?#([^)]+)\)")
+#: A file of the site that is named as code, but not within a link. What stands in a code block does not match, since
+#: there are no backticks.
+_FILE = re.compile(r"(?<!\[)`(docs/[\w/]+\.\w+|example_dags/(\w+)\.py)`(?!\])")
+#: In a docstring, ``start, end: text``, with the lines that go on with the text.
+_TOGETHER = re.compile(r"^( +)(\w+(?:, \w+)+): (.+(?:\n\1 +.+)*)", re.MULTILINE)
+#: The mark of a code block in reStructuredText. In Markdown the blank line and the indentation are enough.
+_LITERAL = re.compile(r"^::$|:(?=:$)", re.MULTILINE)
 
 
 class DocsError(Exception):
@@ -54,6 +65,16 @@ def headings(text: str) -> list[tuple[int, int, str]]:
         elif not fenced and (match := _HEADING.match(line)):
             found.append((number, len(match[1]), match[2]))
     return found
+
+
+def as_markdown(docstring: str) -> str:
+    """A docstring with an entry for each name, where several share one text, and without reStructuredText's ``::``."""
+
+    def apart(match: re.Match[str]) -> str:
+        indent, names, text = match.groups()
+        return "\n".join(f"{indent}{name}: {text}" for name in names.split(", "))
+
+    return _LITERAL.sub("", _TOGETHER.sub(apart, docstring))
 
 
 @dataclass(frozen=True)
@@ -94,15 +115,18 @@ class Site:
         readme: text of README.md.
         changelog: text of CHANGELOG.md.
         pages: texts of the pages by path within the site.
+        files: paths within the site of what is no page.
 
     Raises:
         DocsError: a page asks for what is not there.
     """
 
-    def __init__(self, readme: str, changelog: str, pages: dict[str, str]) -> None:
+    def __init__(self, readme: str, changelog: str, pages: dict[str, str], files: Collection[str] = ()) -> None:
         self._sections = sections(readme)
         self._changelog = changelog.split("\n", 1)[1]
         self._pages = pages
+        #: Name in the repository -> page and anchor in the site.
+        self._files = {f"docs/{name}": name for name in (*pages, *files)}
         #: Anchor in the README -> page and anchor in the site.
         self.places: dict[str, tuple[str, str]] = {}
         for path, text in pages.items():
@@ -120,6 +144,8 @@ class Site:
                 _, level, title = above[-1]
                 self.places[slug(section.title)] = (path, "" if level == 1 else slug(title))
                 self.places.update({slug(name): (path, slug(name)) for name in section.inner})
+            elif match and match[1] == "example":
+                self._files[f"example_dags/{match[2]}.py"] = f"{path}#{match[2]}"
 
     def _section(self, path: str, title: str) -> Section:
         if title not in self._sections:
@@ -149,6 +175,8 @@ class Site:
         if kind == "README":
             section = self._section(path, name)
             return _moved(section.text, level - section.level)
+        if kind == "example":
+            return _example(path, name)
         helps = {command.name: partial(help_of, command) for command in COMMANDS}
         makers: Mapping[str, Callable[[], str]] = TABLES if kind == "table" else helps
         if name not in makers:
@@ -170,7 +198,11 @@ class Site:
             there = "" if page == path and inner else f"{up}{page}"
             return f"]({there}{'#' + inner if inner else ''})"
 
-        return _LINK.sub(target, text)
+        def file(match: re.Match[str]) -> str:
+            place = self._files.get(match[1])
+            return match[0] if place is None or place == path else f"[{match[0]}]({up}{place})"
+
+        return _FILE.sub(file, _LINK.sub(target, text))
 
 
 def _moved(text: str, levels: int) -> str:
@@ -179,6 +211,16 @@ def _moved(text: str, levels: int) -> str:
     for number, level, title in headings(text):
         lines[number] = f"{'#' * (level + levels)} {title}"
     return "\n".join(lines)
+
+
+def _example(path: str, name: str) -> str:
+    file = EXAMPLES / f"{name}.py"
+    if not file.is_file():
+        raise DocsError(f"docs/{path} asks for the example {name!r}, and example_dags/ has no such file")
+    text = file.read_text(encoding="utf-8")
+    docstring = ast.get_docstring(ast.parse(text)) or ""
+    code = text.split('"""', 2)[2].strip()
+    return f"## {name}\n\n{docstring.replace('``', '`')}\n\n```python\n{code}\n```"
 
 
 # --- what is made from the code --------------------------------------------------------------------------------------
@@ -230,7 +272,7 @@ def help_of(command: Command) -> str:
     parser = argparse.ArgumentParser(
         prog=f"callreport {command.name}",
         description=command.help,
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=84),
     )
     command.add_arguments(parser.add_argument)
     return f"```text\n{parser.format_help()}```"
@@ -248,7 +290,7 @@ def build(target: Path = PAGES) -> None:
     sources = {path.relative_to(DOCS).as_posix(): path for path in sorted(DOCS.rglob("*")) if path.is_file()}
     texts = {name: path.read_text(encoding="utf-8") for name, path in sources.items() if path.suffix == ".md"}
     readme, changelog = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CHANGELOG.md"))
-    site = Site(readme, changelog, texts)
+    site = Site(readme, changelog, texts, sources.keys() - texts.keys())
     shutil.rmtree(target, ignore_errors=True)
     for name, path in sources.items():
         file = target / name

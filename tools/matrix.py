@@ -2,7 +2,8 @@
 
 For each pair, in an environment of its own under ``build/matrix/``:
 
-install  the wheel, with its extras and the packages of the tests, beside the newest release of that Airflow
+install  the wheel, with its extras and the packages of the tests, beside the newest release of that Airflow and the
+         packages of that release's time
 listed   ``airflow providers list`` and ``airflow providers hooks`` know the package and its connection type
 parse    every module and every example Dag is read, and no warning is about code of ours
 tests    the tests that depend on Airflow or Python, or with ``--full`` all that can run outside of the repository
@@ -38,17 +39,33 @@ PYTHONS = ("3.11", "3.12", "3.13")
 #: Airflow 2.11 and 3.0 themselves are for Python up to 3.12.
 IMPOSSIBLE = {("2.11", "3.13"), ("3.0", "3.13")}
 
-#: What an Airflow needs to run any task at all and does not ask for itself; its own constraint files have older ones.
-NEEDED = {
-    "3.0": ("fastapi<0.118",),  # its execution API refuses each task's start with newer ones
+#: The day whose packages an Airflow is installed with: a few days after its newest release. It stands for the
+#: constraints file that an Airflow is meant to be installed with, which has the packages of its release as well. What
+#: came later may break it: the execution API of 3.0 refuses each task's start with the FastAPI of today.
+PACKAGES_OF = {
+    "2.11": "2026-03-20",
+    "3.0": "2025-09-05",
+    "3.1": "2026-03-20",
+    "3.2": "2026-06-15",
+    "3.3": "2026-10-01",
 }
+
+#: What is newer than that day: what the package asks for a later release of, and the tests' own programs.
+NEWEST = ("apache-airflow-providers-common-compat", "uharfbuzz", "schemathesis")
 
 #: What tests and demo read beside the installed package. The package itself is not among it, so that it cannot be
 #: imported from here.
 TREE = ("example_dags", "tests", "tools", "docs", "README.md", "CHANGELOG.md", "pyproject.toml")
 
 #: Tests of the repository or of the programs of one environment, which say nothing of another one.
-NOT_HERE = ("test_packaging.py", "test_browser.py", "test_import_cost.py", "test_readme.py", "test_security_page.py")
+NOT_HERE = (
+    "test_browser.py",
+    "test_docs_site.py",
+    "test_import_cost.py",
+    "test_packaging.py",
+    "test_readme.py",
+    "test_security_page.py",
+)
 
 #: Which tests a pair is tested with by default: the files that import Airflow or what starts it, ...
 USES_AIRFLOW = re.compile(r"^(?:from|import) (?:airflow[. ]|airflow_support|operators_support)", re.MULTILINE)
@@ -176,13 +193,14 @@ def _install(pair: Pair, wheel: Path) -> str:
     requirements = [
         f"{PACKAGE}[sandbox,parquet] @ {wheel.as_uri()}",
         f"apache-airflow=={pair.airflow}.*",
-        *NEEDED.get(pair.airflow, ()),
         *project["dependency-groups"]["test"],
     ]
     _uv(
         pair,
         *("pip", "install", "--quiet", "--system-certs", "--python", pair.executable),
         *("--upgrade", "--reinstall-package", PACKAGE),
+        *("--exclude-newer", PACKAGES_OF[pair.airflow]),
+        *(f"--exclude-newer-package={name}=false" for name in NEWEST),
         *requirements,
     )
     version = "import importlib.metadata; print(importlib.metadata.version('apache-airflow'))"

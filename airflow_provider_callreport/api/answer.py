@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from airflow_provider_callreport.api.answer_check import sign_of_error
 from airflow_provider_callreport.api.errors import AnswerError, TableError
 from airflow_provider_callreport.api.values import whole_number
 
@@ -43,7 +44,8 @@ def parse_answer(payload: Any, raw: bytes) -> Answer:
     Accepted for ``data``: a list of objects or arrays, an object of rows, ``{}``, and null beside a ``cnt`` of 0.
 
     Raises:
-        AnswerError: it is no answer: another type, no ``data``, or ``data: null`` without ``cnt`` 0.
+        AnswerError: it is no answer: another type, no ``data``, ``data: null`` without ``cnt`` 0, or something beside
+            ``data`` says that it is none.
         TableError: a row is neither object nor array.
     """
     if not isinstance(payload, Mapping):
@@ -52,6 +54,8 @@ def parse_answer(payload: Any, raw: bytes) -> Answer:
         raise AnswerError("the answer has no data")
     count = whole_number(payload.get("cnt"))
     records = _records(payload["data"], count)
+    if (sign := sign_of_error(payload, len(records))) is not None:
+        raise AnswerError(f"the answer has {len(records)} rows and says {sign}, so it is no result")
     return Answer(records, count, payload.get("columnArr"), _cursor(payload, records, raw))
 
 

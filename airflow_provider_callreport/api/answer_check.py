@@ -26,6 +26,15 @@ from airflow_provider_callreport.api.values import whole_number
 
 _decode = msgspec.json.Decoder().decode
 
+#: How other servers than the vendor's (a proxy, a gateway, a search engine) say that an answer is no result.
+_SIGNS = {"success": "false", "ok": "false", "timed_out": "true", "timedOut": "true"}
+#: Where there is no row, they say it in these ways, too; beside rows, such a key may belong to the result.
+_ERROR_KEYS = ("err", "errorCode", "error_code", "errorMessage", "error_message")
+_STATUS_KEYS = ("statusCode", "status_code")
+_UNFINISHED = frozenset({"queued", "pending", "processing", "running", "timeout", "timed_out", "exception", "denied"})
+#: Values of an error's key beside which there is none; 1012 is the vendor's "no data found".
+_NO_ERROR = frozenset({"", "0", "200", "1012", "none", "null", "false", "[]", "{}"})
+
 _ERROR_WORDS = frozenset({"error", "fail", "failed", "failure", "false"})
 
 
@@ -103,8 +112,10 @@ def read_count(payload: Any) -> int:
     a bare number, and a numeral for each number.
 
     Raises:
-        AnswerError: there is no whole number of at least 0.
+        AnswerError: there is no whole number of at least 0, or something beside it says that it is none.
     """
+    if isinstance(payload, Mapping) and (sign := sign_of_error(payload)) is not None:
+        raise AnswerError(f"reportCount says {sign}, so its answer is no count")
     value = payload
     for _ in range(3):
         if isinstance(value, Mapping):
@@ -115,6 +126,28 @@ def read_count(payload: Any) -> int:
     if number is None:
         raise AnswerError(f"reportCount answered no number but {type(value).__name__}")
     return number
+
+
+def sign_of_error(payload: Mapping[str, Any], rows: int = 0) -> str | None:
+    """What says that an answer is no result although nothing in it is an error of the vendor's, or None.
+
+    An empty report is a result; an error with ``data: []`` is none.
+
+    Args:
+        payload: its decoded JSON.
+        rows: rows that it has.
+    """
+    for key, wrong in _SIGNS.items():
+        if str(payload.get(key)).lower() == wrong:
+            return f"{key} {wrong}"
+    if rows:
+        return None
+    if (status := str(payload.get("status")).lower()) in _UNFINISHED:
+        return f"status {status}"
+    failed = [key for key in _STATUS_KEYS if (whole_number(payload.get(key)) or 0) >= 400]
+    failed += [key for key in _ERROR_KEYS if str(payload.get(key)).strip().lower() not in _NO_ERROR]
+    # The value is not shown: it may be a sentence with anything in it.
+    return next(iter(failed), None)
 
 
 def vendor_error(

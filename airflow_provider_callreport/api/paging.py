@@ -328,7 +328,7 @@ class _Verdict:
 
 
 class _Totals:
-    """What ``cnt`` has said so far: a total, each page's own length, a capped total, or nothing.
+    """What ``cnt`` has said so far: a total, each page's own length, the calls so far, a capped total, or nothing.
 
     Attributes:
         shrank, grew: whether it did, which says something of the report when `usable` is not None.
@@ -337,7 +337,9 @@ class _Totals:
     def __init__(self) -> None:
         self._answers = 0
         self._equals_length = True
+        self._equals_calls_so_far = True
         self._had_rows = False
+        self._pages = 0
         self._largest = 0
         self._last: int | None = None
         self.shrank = False
@@ -346,8 +348,8 @@ class _Totals:
     def add(self, answer: Answer) -> None:
         count, rows = answer.count, len(answer.records)
         self._answers += 1
-        self._equals_length = self._equals_length and count == rows
-        # Beyond the last page, 0 may be the length of that page and says nothing of the whole.
+        # Beyond the last page nothing may be said, and 0 may be the length of that page; neither tells of the whole.
+        self._equals_length = self._equals_length and (count == rows or (count is None and not rows))
         if count is not None and (rows or count or not self._had_rows):
             self.shrank = self.shrank or count < self._largest
             self.grew = self.grew or (self._last is not None and count > self._largest)
@@ -355,19 +357,29 @@ class _Totals:
             self._last = count
         self._had_rows = self._had_rows or rows > 0
 
+    def compare(self, answer: Answer, calls: int) -> None:
+        """Hold an answer with rows against the number of calls that have come, its own included."""
+        self._pages += 1
+        self._equals_calls_so_far = self._equals_calls_so_far and answer.count == calls
+
     def usable(self) -> int | None:
         """The total as far as it can be believed now."""
-        if self._last is None or self._counts_pages or self._last == TOTAL_CAP:
+        if self._last is None or self._is_no_total or self._last == TOTAL_CAP:
             return None
         return self._last
 
     def least(self) -> int:
         """How many calls there are at least: where a total is capped, so many."""
-        return TOTAL_CAP if self._last == TOTAL_CAP and not self._counts_pages else 0
+        return TOTAL_CAP if self._last == TOTAL_CAP and not self._is_no_total else 0
 
     @property
-    def _counts_pages(self) -> bool:
-        return self._equals_length and self._answers > 1 and self._had_rows
+    def _is_no_total(self) -> bool:
+        return self.is_calls_so_far or (self._equals_length and self._answers > 1 and self._had_rows)
+
+    @property
+    def is_calls_so_far(self) -> bool:
+        """Whether it grew by just the calls of each page: then it is what came until now, and no total."""
+        return self._equals_calls_so_far and self._pages > 1
 
 
 class _Scan:
@@ -434,7 +446,9 @@ class _Scan:
         """
         reader, totals = self._reader, self._totals
         total = totals.usable()
-        shrank, grew = total is not None and totals.shrank, total is not None and totals.grew
+        shrank = total is not None and totals.shrank
+        # What looks like the calls so far may be a total that new calls have moved.
+        grew = totals.grew and (total is not None or totals.is_calls_so_far)
         # Rows that equal an earlier one and were kept all the same.
         alike = 0 if reader.ledger.drop_alike else self._alike
         if total is None or self._unique == total == reader.page_size:
@@ -522,6 +536,7 @@ class _Scan:
             return []
         reader = self._reader
         entry = reader.ledger.enter(records, reader.requests - 1)
+        self._totals.compare(answer, self._unique + len(entry.fresh))
         if reader.keeper is not None:
             self.identities.update(entry.identities)
             self.identified = self.identified and entry.identified

@@ -295,12 +295,20 @@ def _layout(bodies: list[Any], column_arr: Any) -> _Layout:
     if isinstance(bodies[0], list):
         width = min(max(map(len, bodies)), MAX_COLUMNS + 1)
         labels = [label for _, label in named] or [f"Column {number}" for number in range(1, width + 1)]
-        return _Layout(labels, list(range(len(labels))), arrays=True, from_rows=not named)
+        return _Layout(
+            labels, _cell_numbers(named, width) or list(range(len(labels))), arrays=True, from_rows=not named
+        )
     present = set(chain.from_iterable(body for body in bodies if isinstance(body, dict)))
     labels = [label for _, label in named]
-    zero_based = isinstance(column_arr, list) and "0" in present
-    positions = [str(int(key) - 1) if zero_based else key for key, _ in named]
-    plain = [base_label(label) for label in labels]
+    positions = [key for key, _ in named]
+    counts_from_one = "0" not in positions and _are_positions(positions)
+    if "0" in present and counts_from_one and (isinstance(column_arr, list) or positions[-1] not in present):
+        # They count from 1 and the rows from 0.
+        positions = [str(int(key) - 1) for key in positions]
+    # A row may spell a label in other letters, and with the blanks that `_label` has taken off.
+    folded = {base_label(label).casefold() for label in labels}
+    spelled = {fold: key for key in present if (fold := key.strip().casefold()) in folded}
+    plain = [spelled.get(base_label(label).casefold(), base_label(label)) for label in labels]
     by_position, by_label = len(present.intersection(positions)), len(present.intersection(plain))
     fields = _fields(bodies)
     fitting = max(by_position, by_label)
@@ -309,7 +317,7 @@ def _layout(bodies: list[Any], column_arr: Any) -> _Layout:
         keys = (
             positions
             if by_position >= by_label
-            else [label if label in present else base_label(label) for label in labels]
+            else [label if label in present else key for label, key in zip(labels, plain, strict=True)]
         )
         return _Layout(labels, keys, arrays=False)
     if not fields:
@@ -317,6 +325,27 @@ def _layout(bodies: list[Any], column_arr: Any) -> _Layout:
     if named:
         log.warning("columnArr names columns that the rows do not have; the rows' own fields are the columns")
     return _Layout(fields, fields, arrays=False, from_rows=True)
+
+
+def _are_positions(keys: Sequence[str]) -> bool:
+    return bool(keys) and all(whole_number(key) is not None for key in keys)
+
+
+def _cell_numbers(named: Sequence[tuple[str, str]], width: int) -> list[int]:
+    """For arrays, each column's cell where ``columnArr`` leaves positions out and the rows do not; else nothing.
+
+    Raises:
+        TableError: the rows have more cells than there are columns, and fewer than the last position.
+    """
+    keys = [key for key, _ in named]
+    if not _are_positions(keys) or int(keys[-1]) <= len(keys) or width <= len(keys):
+        return []
+    if width < int(keys[-1]):
+        raise TableError(
+            f"columnArr has {len(keys)} columns at positions up to {int(keys[-1])} and the rows have {width} cells, so "
+            "it cannot be told which cell belongs to which column"
+        )
+    return [int(key) - 1 for key in keys]
 
 
 def _fields(bodies: list[dict[str, Any]]) -> list[str]:

@@ -101,7 +101,7 @@ def _are_plain_times(cells: Sequence[Any]) -> bool:
     return (
         set(map(type, cells)) == {str}
         and set(map(len, cells)) == {19}
-        and set(map(itemgetter(10), cells)) == {" "}
+        and set(map(itemgetter(10, 13, 16), cells)) == {(" ", ":", ":")}
         and set(map(itemgetter(slice(2)), cells)) <= {"19", "20"}
     )
 

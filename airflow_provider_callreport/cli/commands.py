@@ -77,19 +77,18 @@ def add_report(add: AddArgument) -> None:
         help="first instant, ISO 8601; without an offset it is in the account's zone",
     )
     add("--end", metavar="TIME", help="first instant after the window (default: a day after --start)")
-    add(
-        "--filter",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="an API filter key, its value as text or JSON; may be repeated",
-    )
+    _add_pairs(add, "--filter", "KEY=VALUE", "an API filter key, its value as text or JSON")
     add(
         "--columns",
         type=labels,
         metavar="LABEL,...",
         help="columns to keep, in this order, by the API's labels (default: all)",
     )
+
+
+def _add_pairs(add: AddArgument, flag: str, metavar: str, words: str) -> None:
+    """A flag that may be repeated, each time with a name and a value."""
+    add(flag, action="append", default=[], metavar=metavar, help=f"{words}; may be repeated")
 
 
 def add_preview(add: AddArgument) -> None:
@@ -105,23 +104,12 @@ def add_export(add: AddArgument) -> None:
     add_account(add)
     add_report(add)
     add("--format", choices=tuple(FORMATS), help="format of the file (default: that of --output's name, or csv)")
-    add(
-        "--option",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="an option of the format, its value as text or JSON, such as gzip=true; may be repeated",
-    )
+    words = "an option of the format, its value as text or JSON, such as gzip=true"
+    _add_pairs(add, "--option", "NAME=VALUE", words)
     add("--output", metavar="PATH", help="the file, or a directory for it (default: here, named after the report)")
     add("--force", action="store_true", help="replace a file that is there")
     add("--title", metavar="TEXT", help="title in the file")
-    add(
-        "--redact",
-        action="append",
-        default=[],
-        metavar="LABEL=MODE",
-        help="last4, drop or hmac for a column, by the API's label; may be repeated",
-    )
+    _add_pairs(add, "--redact", "LABEL=MODE", "last4, drop or hmac for a column, by the API's label")
     add("--empty", default="write", metavar="POLICY", help="no calls: write, skip or fail (default write)")
     add(
         "--on-incomplete",

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         "file", "", str(path).removeprefix("/"), if_exists="replace" if options.force else "fail"
     )
     with _private_files(), hook.get_conn() as client, _progress(hook, request) as on_rows:
-        summary = export_report(client, request, run=_run(), s3=place, on_rows=on_rows)
+        summary = export_report(client, request, run=_run(), destination=place, on_rows=on_rows)
     sys.stdout.write(json.dumps(summary.to_xcom()) + "\n" if options.json else _in_words(summary))
     return ExitCode.OK
 

@@ -104,7 +104,7 @@ def compose(
     # SMTPUTF8 headers only where an address needs them: every server takes the plain form. Bodies are always 7 bit.
     rules = policy.SMTPUTF8 if envelope.utf8_addresses else policy.SMTP
     message = EmailMessage(policy=rules.clone(cte_type="7bit"))
-    message["Subject"] = text.subject
+    message["Subject"] = _without_encoded_words(text.subject)
     message["From"] = envelope.sender
     message["To"] = envelope.to
     if envelope.cc:
@@ -139,9 +139,18 @@ def _attach(message: EmailMessage, file: ExportedFile) -> None:
         content,
         maintype=main_type,
         subtype=sub_type,
-        filename=file.filename,
+        filename=_without_encoded_words(file.filename),
         params=parameters,
     )
+
+
+def _without_encoded_words(text: str) -> str:
+    """The text with nothing in it that Python would decode (RFC 2047) before it writes the header.
+
+    An encoded word can hold a line break, and what follows it would be a header of its own; newer Pythons refuse the
+    whole mail. A title, or a name from the data, may hold one.
+    """
+    return text.replace("=?", "= ?")
 
 
 def _content_type(content_type: str) -> tuple[str, str, dict[str, str]]:

@@ -5,8 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from urllib.parse import quote
 
 from airflow_provider_callreport.report import ExportedFile
+
+#: Characters of a key that stay as they are in an asset's address: all of a path's (RFC 3986) and the space.
+_UNQUOTED = "/-._~!$&'()*+,;=:@ "
+
+
+def quoted_key(key: str) -> str:
+    """A key as an asset's address has it: ASCII, and nothing in it that Airflow would take for a query or a fragment.
+
+    Args:
+        key: the key of an object, or a file's path.
+    """
+    return quote(key, safe=_UNQUOTED)
 
 
 class DeliveryStatus(StrEnum):

@@ -85,6 +85,8 @@ def _parse(entry: object, argument: str) -> Address:
     # Also CR and LF, which would begin a header of their own.
     if not entry.isprintable():
         raise ValueError(f"{wrong}: it has a line break or another control character.")
+    if "=?" in entry:
+        raise ValueError(f"{wrong}: it has an encoded word (RFC 2047); write the name as it is.")
     named = _NAMED.fullmatch(entry)
     name = ((named["quoted"] or named["plain"] or "") if named else "").strip()
     local, at, domain = (named["address"] if named else entry).rpartition("@")

@@ -59,6 +59,7 @@ class RecordingObject(S3Destination):
                 if is_not_found(error) or error_status(error) in (400, 403):
                     return None
                 raise
+        self._told(answer, "ETag", "HeadObject")
         metadata = answer.get("Metadata", {})
         return FoundObject(answer["ContentLength"], metadata.get("sha256"), metadata)
 

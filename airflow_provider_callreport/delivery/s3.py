@@ -55,7 +55,7 @@ from airflow_provider_callreport.delivery.errors import (
     FileChangedError,
     ObjectExistsError,
 )
-from airflow_provider_callreport.delivery.receipts import DeliveredFile, DeliveryStatus, Link
+from airflow_provider_callreport.delivery.receipts import DeliveredFile, DeliveryStatus, Link, quoted_key
 from airflow_provider_callreport.delivery.s3_errors import (
     RACE_CODES,
     error_code,
@@ -199,8 +199,7 @@ class S3Destination:
             hook = S3Hook(aws_conn_id=self.aws_conn_id)
             client = hook.get_conn()
             delivered = self._deliver(client, file, self._object_args(file, info, outcome, run))
-        if delivered.status is not DeliveryStatus.SKIPPED:
-            self._report_lineage(hook)
+        self._report_lineage(hook, delivered)
         log.info(
             "%s: %s (%d rows, %d bytes, sha256 %s)", delivered.status, self.uri, file.rows, file.bytes, file.sha256
         )
@@ -453,14 +452,18 @@ class S3Destination:
             "Metadata": {**self.extra_args.get("Metadata", {}), **metadata},
         }
 
-    def _report_lineage(self, hook: Any) -> None:
-        """Name the object as an output, as ``S3Hook`` does, but never the temporary file as an input."""
+    def _report_lineage(self, hook: Any, delivered: DeliveredFile) -> None:
+        """Name an object that this run wrote as an output, as ``S3Hook`` does; never the temporary file as an input."""
+        if delivered.status in (DeliveryStatus.UNCHANGED, DeliveryStatus.SKIPPED):
+            return
+        # Airflow makes an address of it: what follows a "?" or "#" would be lost, and two keys be one dataset.
+        key = quoted_key(self.key) if re.search("[?#]", self.key) else self.key
         try:
             from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
         except ImportError:
             return
         collector: Any = get_hook_lineage_collector()  # type: ignore[no-untyped-call]
-        collector.add_output_asset(context=hook, scheme="s3", asset_kwargs={"bucket": self.bucket, "key": self.key})
+        collector.add_output_asset(context=hook, scheme="s3", asset_kwargs={"bucket": self.bucket, "key": key})
 
 
 @dataclass(frozen=True, slots=True)

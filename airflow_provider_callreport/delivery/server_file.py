@@ -47,7 +47,7 @@ class ServerFileObject(S3Destination):
         with s3_errors(self.uri, self.aws_conn_id):
             hook = S3Hook(aws_conn_id=self.aws_conn_id)
             delivered = self._deliver(hook.get_conn(), file, args)
-        self._report_lineage(hook)
+        self._report_lineage(hook, delivered)
         log.info("%s: %s (%d bytes, sha256 %s)", delivered.status, self.uri, file.bytes, file.sha256)
         return delivered
 

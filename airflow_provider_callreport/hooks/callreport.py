@@ -233,13 +233,11 @@ class CallReportHook(BaseHook):
         Raises:
             CallReportError: the API gave no number.
         """
-        from airflow_provider_callreport.api.filters import build_filter
-
-        api_filter = build_filter(filters or {}, self._window(window_start, window_end))
-        if api_filter is None:
+        fields = self._count_fields(filters, window_start, window_end)
+        if fields is None:
             return 0
         with self.get_conn() as client:
-            return client.count({"filter": api_filter})
+            return client.count(fields)
 
     async def acount(
         self,
@@ -253,15 +251,13 @@ class CallReportHook(BaseHook):
         Raises:
             CallReportError: the API gave no number.
         """
-        from airflow_provider_callreport.api.filters import build_filter
-
         # Read without blocking; what asks for `settings` from here on finds them.
         await self.aget_settings()
-        api_filter = build_filter(filters or {}, self._window(window_start, window_end))
-        if api_filter is None:
+        fields = self._count_fields(filters, window_start, window_end)
+        if fields is None:
             return 0
         async with await self.aget_client() as client:
-            return await client.count({"filter": api_filter})
+            return await client.count(fields)
 
     def get_call(self, call_id: str, parts: Sequence[str] = ("rcrd",)) -> CallDetail:
         """One call, by the API's ``detail``: its recordings.
@@ -386,6 +382,15 @@ class CallReportHook(BaseHook):
 
         zone = self.settings.timezone
         return Window(parse_time(start, "window_start", zone), parse_time(end, "window_end", zone), zone)
+
+    def _count_fields(
+        self, filters: Mapping[str, Any] | None, start: datetime | str, end: datetime | str
+    ) -> dict[str, Any] | None:
+        """What ``reportCount`` is asked; None where no wall time belongs to the window, so that no call can."""
+        from airflow_provider_callreport.api.filters import build_filter
+
+        api_filter = build_filter(filters or {}, self._window(start, end))
+        return None if api_filter is None else {"filter": api_filter}
 
     def _probe(self, client: CallReportClient, now: datetime) -> None:
         from airflow_provider_callreport.api.answer import parse_answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -17,8 +18,8 @@ from airflow_provider_callreport.links import (
     file_url,
     mail_url,
     portal_url,
-    remember_links,
 )
+from airflow_provider_callreport.operators.announcing import AnnouncesDelivery
 from airflow_provider_callreport.operators.arguments import ArgumentError, check_arguments
 from airflow_provider_callreport.operators.base import CallReportBaseOperator, run_identity
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_callreport.api.settings import ClientSettings
-    from airflow_provider_callreport.assets import Delivery
     from airflow_provider_callreport.checkpoint import Checkpoint
     from airflow_provider_callreport.delivery.email import EmailDestination
     from airflow_provider_callreport.delivery.object_storage import ObjectStorageDestination
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from airflow_provider_callreport.summary import ExportSummary
 
 
-class CallReportExportOperator(CallReportBaseOperator):
+class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
     """Exports one call report to S3 or elsewhere, by mail, or both: the whole report, or the task is red and says why.
 
     Every text argument is a template field. Arguments that are written out are checked when the Dag is parsed,
@@ -88,7 +88,9 @@ class CallReportExportOperator(CallReportBaseOperator):
             ``requests_per_second`` holds all the same.
         checkpoint: ``s3://bucket/prefix/`` where a long export keeps the parts of the window that it has read, so that
             the task's next try does not read them again (Airflow 3.3 and later; earlier versions begin anew). It holds
-            rows after redaction, for as long as the task has not succeeded. ``aws_conn_id`` is its connection.
+            rows after redaction, for as long as the task has not succeeded. A part in which the API counts another
+            number of calls by then is read again; see `airflow_provider_callreport.checkpoint` for what no count shows.
+            ``aws_conn_id`` is its connection.
         callreport_conn_id: connection to the API.
 
     An asset among the ``outlets`` gets its event with rows, calls, bytes, SHA-256 and window in ``extra``, an asset
@@ -140,7 +142,6 @@ class CallReportExportOperator(CallReportBaseOperator):
         "email_html": "html",
     }
     operator_extra_links: Collection[CallReportLink] = (DeliveredFileLink(), SentMailLink(), PortalLink())
-    _delivered: tuple[str, ExportSummary, Delivery] | None = None
 
     def __init__(
         self,
@@ -234,13 +235,13 @@ class CallReportExportOperator(CallReportBaseOperator):
 
         with self.errors_for_airflow():
             hook = CallReportHook(self.callreport_conn_id)
-            request, s3, email = self._request(hook.settings), self._place(), self._email()
+            request, email = self._request(hook.settings), self._email()
             with hook.get_conn() as client:
                 summary = export_report(
                     client,
                     request,
                     run=run_identity(context),
-                    s3=s3,
+                    destination=self._place(),
                     link_expires_in=None if self.link_expires_in is None else timedelta(seconds=self.link_expires_in),
                     email=email,
                     send_record=send_record(context),
@@ -251,29 +252,20 @@ class CallReportExportOperator(CallReportBaseOperator):
         self._announce(context, hook.settings, summary)
         return summary.to_xcom()
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """What OpenLineage's provider asks for when the task is done; None when nothing was delivered."""
-        from airflow_provider_callreport.lineage import export_lineage
-
-        if self._delivered is None:
-            return None
-        host, summary, delivery = self._delivered
-        return export_lineage(host, summary.info, summary.schema, delivery)
-
     def _announce(self, context: Context, settings: ClientSettings, summary: ExportSummary) -> None:
         """Tell Airflow what was delivered: events of the outlets, lineage, links."""
-        from airflow_provider_callreport.assets import delivery_of, emit_events
+        from airflow_provider_callreport.assets import delivery_of
+        from airflow_provider_callreport.lineage import export_lineage
 
         delivery = delivery_of(summary, bucket=self.s3_bucket, try_number=context["ti"].try_number)
-        emit_events(self, context, delivery)
         host = urlsplit(settings.base_url).netloc
-        self._delivered = (host, summary, delivery)
         links = {
             DeliveredFileLink: file_url(delivery, self.destination_conn_id or self.aws_conn_id),
             SentMailLink: mail_url(summary.message_id),
             PortalLink: portal_url(host, summary.info),
         }
-        remember_links(self, context, links)
+        lineage = partial(export_lineage, host, summary.info, summary.schema, delivery)
+        self.announce(context, delivery, lineage=lineage, links=links)
 
     def _request(self, settings: ClientSettings) -> ExportRequest:
         from airflow_provider_callreport.export import ExportRequest

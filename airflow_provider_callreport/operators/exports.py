@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
@@ -23,7 +24,8 @@ from airflow_provider_callreport.api.errors import (
     WrongFileError,
 )
 from airflow_provider_callreport.delivery.s3 import IF_EXISTS, S3Destination
-from airflow_provider_callreport.links import CallReportLink, DeliveredFileLink, file_url, remember_links
+from airflow_provider_callreport.links import CallReportLink, DeliveredFileLink, file_url
+from airflow_provider_callreport.operators.announcing import AnnouncesDelivery
 from airflow_provider_callreport.operators.arguments import check_choice
 from airflow_provider_callreport.operators.base import CallReportBaseOperator, check_whole_number, run_identity
 from airflow_provider_callreport.operators.task_state import send_record
@@ -35,16 +37,20 @@ if TYPE_CHECKING:
     from airflow_provider_callreport.api.body import SavedBody
     from airflow_provider_callreport.delivery.email import SendRecord
     from airflow_provider_callreport.delivery.server_file import ServerFileObject
+    from airflow_provider_callreport.hooks.callreport import CallReportHook
     from airflow_provider_callreport.report import ExportedFile, RunIdentity
 
 #: What `api.file_kind` knows; named here because that module is not needed to read a Dag file.
 FILE_TYPES = ("csv", "pdf", "xlsx", "zip", "gzip")
 
+#: What an event says of a file.
+_TOLD = ("file_type", "bytes", "sha256", "uri", "complete", "window")
+
 _RECORD = "callreport_export"
 _RECORD_KEPT = timedelta(days=90)
 
 
-class CallReportRequestExportOperator(CallReportBaseOperator):
+class CallReportRequestExportOperator(AnnouncesDelivery, CallReportBaseOperator):
     """Asks the API's server to make a CSV file of the calls of a window, once.
 
     The answer is not documented. What was found in it (an id, a URL) is returned for a `CallReportDownloadOperator`;
@@ -73,8 +79,13 @@ class CallReportRequestExportOperator(CallReportBaseOperator):
             and later remember that over a crash of the worker.
         callreport_conn_id: connection to the API.
 
+    An asset among the ``outlets`` gets its event when the answer was the file and this run brought it to S3: with
+    ``file_type``, ``bytes``, ``sha256``, ``uri``, ``complete`` and ``window`` in ``extra``, an asset alias one at the
+    object's address. A request that was only accepted delivers nothing, so there is no event.
+
     Returns:
-        A dict: ``endpoint``, ``window``, ``id``, ``url``, ``file`` ({``uri``, ``bytes``, ``sha256``} or None) and
+        A dict: ``endpoint``, ``window``, ``id``, ``url``, ``file`` ({``uri``, ``status``, ``bytes``, ``sha256``} or
+        None; what is at ``uri`` when the status is ``"skipped"`` is not this file) and
         ``answer`` (the JSON without phone numbers, secrets and the queries of URLs, at most 2 KB). ``url`` is whole,
         because a download needs it: whoever reads the XCom can read the file while the URL works.
     """
@@ -94,6 +105,7 @@ class CallReportRequestExportOperator(CallReportBaseOperator):
         "callreport_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json", "fields": "json", "s3_extra_args": "json"}
+    operator_extra_links: Collection[CallReportLink] = (DeliveredFileLink(),)
     private_fields: ClassVar[Sequence[str]] = ("filters", "fields")
 
     def __init__(
@@ -154,6 +166,7 @@ class CallReportRequestExportOperator(CallReportBaseOperator):
             shown_answer,
         )
         from airflow_provider_callreport.api.filters import build_filter
+        from airflow_provider_callreport.counting import window_json
         from airflow_provider_callreport.hooks.callreport import CallReportHook
         from airflow_provider_callreport.spool import spool_directory
 
@@ -195,18 +208,17 @@ class CallReportRequestExportOperator(CallReportBaseOperator):
             if export_id is not None and holds_secret(export_id, secrets):
                 self.log.warning("the id in the answer holds the account's own secret; it is not passed on")
                 export_id = None
-            return {
+            value = {
                 "endpoint": "exportCsvBulk" if self.bulk else "exportCsv",
-                "window": {
-                    "start": window.local_start.isoformat(),
-                    "end": window.local_end.isoformat(),
-                    "timezone": window.zone.key,
-                },
+                "window": window_json(window),
                 "id": export_id,
                 "url": url,
                 "file": file,
                 "answer": shown_answer(answer.payload, secrets),
             }
+        told = {} if file is None else {"file_type": "csv", **file, "complete": None, "window": value["window"]}
+        _announce(self, context, hook, told)
+        return value
 
     def _keep(self, body: SavedBody, run: RunIdentity) -> dict[str, Any]:
         from airflow_provider_callreport.api.file_kind import check_kind
@@ -218,11 +230,16 @@ class CallReportRequestExportOperator(CallReportBaseOperator):
             )
         check_kind(body, "csv", "the answer")
         file = _exported(body, self.s3_key.rpartition("/")[2], "csv")
-        uri = _object(self).deliver_file(file, run=run).uri
-        return {"uri": uri, "bytes": file.bytes, "sha256": file.sha256}
+        delivered = _object(self).deliver_file(file, run=run)
+        return {
+            "uri": delivered.uri,
+            "status": delivered.status.value,
+            "bytes": file.bytes,
+            "sha256": file.sha256,
+        }
 
 
-class CallReportDownloadOperator(CallReportBaseOperator):
+class CallReportDownloadOperator(AnnouncesDelivery, CallReportBaseOperator):
     """Takes a file that the API's server has made, and brings it to S3, by mail, or both.
 
     The file is behind a URL, or is what ``downloadPdf`` answers (bytes, base64, or a link). It is checked before it is
@@ -394,10 +411,13 @@ class CallReportDownloadOperator(CallReportBaseOperator):
         return self._poll(context, give_up_at)
 
     def _poll(self, context: Context, give_up_at: float) -> dict[str, Any]:
+        from airflow_provider_callreport.hooks.callreport import CallReportHook
+
+        hook = CallReportHook(self.callreport_conn_id)
         while True:
             with self.errors_for_airflow():
                 try:
-                    value = self._take(run_identity(context), send_record(context))
+                    value = self._take(hook, run_identity(context), send_record(context))
                     break
                 except NotReadyError as error:
                     if time.time() + self.poll_interval > give_up_at:
@@ -412,32 +432,18 @@ class CallReportDownloadOperator(CallReportBaseOperator):
                     kwargs={"give_up_at": give_up_at},
                 )
             time.sleep(self.poll_interval)
-        self._announce(context, value)
+        _announce(self, context, hook, value)
         return value
 
-    def _announce(self, context: Context, value: Mapping[str, Any]) -> None:
-        """Tell Airflow what was delivered: events of the outlets, a link to the object."""
-        from airflow_provider_callreport.assets import DeliveredObject, Delivery, emit_events
-
-        extra = {name: value[name] for name in ("file_type", "bytes", "sha256", "uri", "complete")}
-        objects = []
-        if self.s3_bucket is not None and self.s3_key is not None:
-            new, ours = value["status"] not in ("skipped", "unchanged"), value["status"] != "skipped"
-            objects.append(DeliveredObject(f"s3://{self.s3_bucket}", self.s3_key, new=new, ours=ours, extra=extra))
-        delivery = Delivery(objects, extra)
-        emit_events(self, context, delivery)
-        remember_links(self, context, {DeliveredFileLink: file_url(delivery, self.aws_conn_id)})
-
-    def _take(self, run: RunIdentity, record: SendRecord | None) -> dict[str, Any]:
+    def _take(self, hook: CallReportHook, run: RunIdentity, record: SendRecord | None) -> dict[str, Any]:
         from airflow_provider_callreport.api.download import FileDownloader
         from airflow_provider_callreport.api.exports import URL_PATHS, download_pdf, fetch_file
-        from airflow_provider_callreport.hooks.callreport import CallReportHook
         from airflow_provider_callreport.spool import spool_directory
 
         kind = self.file_type or ("csv" if self.pdf_fields is None else "pdf")
         with (
             spool_directory() as directory,
-            CallReportHook(self.callreport_conn_id).get_conn() as client,
+            hook.get_conn() as client,
             FileDownloader(client, max_bytes=self.max_bytes) as downloader,
         ):
             path = directory / "file"
@@ -559,6 +565,35 @@ def _object(operator: Any) -> ServerFileObject:
         operator.aws_conn_id,
         if_exists=operator.if_exists,
         extra_args=operator.s3_extra_args or {},
+    )
+
+
+def _announce(
+    operator: CallReportRequestExportOperator | CallReportDownloadOperator,
+    context: Context,
+    hook: CallReportHook,
+    told: Mapping[str, Any],
+) -> None:
+    """Tell Airflow what was delivered; nothing when ``told`` is empty."""
+    from airflow_provider_callreport.assets import DeliveredObject, Delivery
+    from airflow_provider_callreport.lineage import SERVER_FILES, api_dataset, delivery_lineage
+
+    extra = {name: told[name] for name in _TOLD if name in told}
+    objects = []
+    if extra and operator.s3_bucket is not None and operator.s3_key is not None:
+        new, ours = told["status"] not in ("skipped", "unchanged"), told["status"] != "skipped"
+        store = f"s3://{operator.s3_bucket}"
+        objects.append(DeliveredObject(store, operator.s3_key, new=new, ours=ours, extra=extra))
+    delivery = Delivery(objects, extra)
+    operator.announce(
+        context,
+        delivery,
+        lineage=partial(
+            delivery_lineage,
+            objects,
+            inputs=[api_dataset(urlsplit(hook.settings.base_url).netloc, SERVER_FILES)] if extra else [],
+        ),
+        links={DeliveredFileLink: file_url(delivery, operator.aws_conn_id)},
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_callreport.delivery.s3 import S3Destination
+from airflow_provider_callreport.links import CallReportLink, DeliveredFileLink, file_url
+from airflow_provider_callreport.operators.announcing import AnnouncesDelivery
 from airflow_provider_callreport.operators.arguments import CHOICES, check_choice
 from airflow_provider_callreport.operators.base import CallReportBaseOperator, run_identity
 from airflow_provider_callreport.windows import check_text, fill_text
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 _IF_EXISTS = ("replace", "fail")
 
 
-class CallReportManifestOperator(CallReportBaseOperator):
+class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
     """Writes a manifest of many exports, when together they are the whole report; else it is red and says why.
 
     It is the task after a mapped `CallReportExportOperator`, one task for each of
@@ -35,7 +38,8 @@ class CallReportManifestOperator(CallReportBaseOperator):
     and `CallReportCheckOperator` can check it like an export.
 
     An asset among the ``outlets`` gets an event when this run wrote a slice, or when the manifest that was at the key
-    before did not have a slice as it is now; and none otherwise.
+    before did not have a slice as it is now; and none otherwise. An asset alias gets one at the manifest's address, and
+    with ``join_key`` one at that of the joined file.
 
     Args:
         exports: XCom values of the exports: ``exports=mapped_task.output``.
@@ -76,6 +80,7 @@ class CallReportManifestOperator(CallReportBaseOperator):
         "callreport_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json", "s3_extra_args": "json"}
+    operator_extra_links: Collection[CallReportLink] = (DeliveredFileLink(),)
 
     def __init__(
         self,
@@ -160,22 +165,32 @@ class CallReportManifestOperator(CallReportBaseOperator):
         return summary.to_xcom()
 
     def _announce(self, context: Context, summary: ManifestSummary) -> None:
-        """Give the outlets their event if there is something new, with the partitions that it is in."""
+        """Tell Airflow what was delivered: events of the outlets, with the partitions that are new, lineage, a link."""
+        from airflow_provider_callreport.assets import DeliveredObject, Delivery
+        from airflow_provider_callreport.lineage import delivery_lineage
+
+        value, store = summary.to_xcom(), f"s3://{self.s3_bucket}"
+        extra = {**value, **value["manifest"]}
+        manifest = DeliveredObject(store, self.s3_key, new=bool(summary.changed), ours=True, extra=extra)
+        objects = [manifest]
+        if self.join_key is not None and summary.joined is not None:
+            new = bool(summary.changed) or summary.joined.status.value != "unchanged"
+            objects.append(DeliveredObject(store, self.join_key, new, ours=True, extra={**value, **value["joined"]}))
+        self.announce(
+            context,
+            Delivery(objects, extra),
+            lineage=partial(delivery_lineage, objects, inputs=summary.datasets),
+            links={DeliveredFileLink: file_url(Delivery([manifest], extra), self.aws_conn_id)},
+        )
+        if self.partition_key is not None:
+            self._add_partitions(context, summary)
+
+    def _add_partitions(self, context: Context, summary: ManifestSummary) -> None:
         from airflow.providers.common.compat.sdk import AssetAlias
 
-        from airflow_provider_callreport.assets import DeliveredObject, Delivery, emit_events
-
-        value = summary.to_xcom()
-        extra = {**value, **value["manifest"]}
-        manifest = DeliveredObject(
-            store=f"s3://{self.s3_bucket}", key=self.s3_key, new=bool(summary.changed), ours=True, extra=extra
-        )
-        emit_events(self, context, Delivery([manifest], extra))
-        if self.partition_key is None:
-            return
         keys = sorted(
             {
-                fill_text("partition_key", self.partition_key, one.window.local_start, one.window.local_end)
+                fill_text("partition_key", self.partition_key or "", one.window.local_start, one.window.local_end)
                 for one in summary.changed
             }
         )

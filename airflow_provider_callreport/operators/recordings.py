@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 
 from airflow_provider_callreport.delivery.s3 import S3Destination
-from airflow_provider_callreport.links import CallReportLink, DeliveredFileLink, file_url, remember_links
+from airflow_provider_callreport.links import CallReportLink, DeliveredFileLink, file_url
+from airflow_provider_callreport.operators.announcing import AnnouncesDelivery
 from airflow_provider_callreport.operators.arguments import CHOICES, check_choice
 from airflow_provider_callreport.operators.base import CallReportBaseOperator, check_whole_number, run_identity
-from airflow_provider_callreport.recording_keys import IF_EXISTS, MANIFEST_FORMATS, check_key
+from airflow_provider_callreport.recording_keys import IF_EXISTS, MANIFEST_FORMATS, check_key, key_folder
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -28,7 +32,7 @@ _CHOICES: dict[str, Sequence[str]] = {
 _MAX_CONCURRENCY = 32
 
 
-class CallRecordingsToS3Operator(CallReportBaseOperator):
+class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
     """Copies the recordings of the calls of a window to S3, and writes a manifest that names every call.
 
     The task is green when every recording is in place: those that the report promises and the API does not have (yet)
@@ -164,19 +168,29 @@ class CallRecordingsToS3Operator(CallReportBaseOperator):
             )
             with hook.get_conn() as client:
                 summary = copy_recordings(client, request, run=run_identity(context))
-        self._announce(context, summary)
+        self._announce(context, urlsplit(hook.settings.base_url).netloc, summary)
         return summary.to_xcom()
 
-    def _announce(self, context: Context, summary: RecordingsSummary) -> None:
-        """Tell Airflow what was delivered: events of the outlets, a link to the manifest."""
-        from airflow_provider_callreport.assets import DeliveredObject, Delivery, emit_events
+    def _announce(self, context: Context, host: str, summary: RecordingsSummary) -> None:
+        """Tell Airflow what was delivered: events of the outlets, lineage, a link to the manifest."""
+        from airflow_provider_callreport.assets import DeliveredObject, Delivery
+        from airflow_provider_callreport.lineage import api_dataset, delivery_lineage
 
-        value = summary.to_xcom()
+        value, store = summary.to_xcom(), f"s3://{self.s3_bucket}"
+        told = value.pop("manifest")
         # `bytes` are those of the recordings.
-        extra = {**value.pop("manifest"), **value}
-        manifest = DeliveredObject(
-            f"s3://{self.s3_bucket}", self.manifest_key, new=summary.manifest_new, ours=True, extra=extra
-        )
+        extra = {**told, **value}
+        manifest = DeliveredObject(store, self.manifest_key, new=summary.manifest_new, ours=True, extra=extra)
         delivery = Delivery([manifest], extra)
-        emit_events(self, context, delivery)
-        remember_links(self, context, {DeliveredFileLink: file_url(delivery, self.aws_conn_id)})
+        # One dataset for all recordings: a day has thousands of them.
+        folder = DeliveredObject(store, key_folder(self.s3_key), new=summary.copied > 0, ours=True, extra={})
+        self.announce(
+            context,
+            delivery,
+            lineage=partial(
+                delivery_lineage,
+                [replace(manifest, extra=told), folder],
+                inputs=[api_dataset(host, self.report)],
+            ),
+            links={DeliveredFileLink: file_url(delivery, self.aws_conn_id)},
+        )

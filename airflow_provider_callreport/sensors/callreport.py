@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
+    AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -22,6 +23,10 @@ from airflow_provider_callreport.operators.private_filters import has_phone_numb
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+
+#: What Airflow resumes a task with when it has ended its deferral: after a timeout, or an error of the trigger.
+_ENDED_BY_AIRFLOW = "__fail__"
 
 
 class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
@@ -43,7 +48,10 @@ class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
         deferrable: wait in the triggerer, without a worker slot. Default: Airflow's ``[operators] default_deferrable``.
             Filters with phone numbers are not handed to the triggerer: a worker looks at each interval instead.
         callreport_conn_id: connection to the API.
-        kwargs: those of every sensor: ``poke_interval``, ``timeout``, ``mode``, ``soft_fail`` and so on.
+        kwargs: those of every sensor: ``poke_interval``, ``timeout``, ``mode``, ``soft_fail`` and so on. After the
+            ``timeout`` the task is skipped with ``soft_fail`` or ``never_fail``, else it fails with
+            ``AirflowSensorTimeout``, however the sensor waits. (Airflow itself fails a sensor with ``never_fail`` that
+            polls on a worker, and skips it when it waits in the triggerer.)
 
     Returns:
         A dict: ``report``, ``window``, ``calls`` (the number found), ``exact`` (False: there are at least so many).
@@ -117,9 +125,36 @@ class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait on the worker, or look once and wait in the triggerer."""
-        if not self.deferrable:
+        if self.deferrable:
+            return self._look_or_defer(context, datetime.now(UTC))
+        try:
             return super().execute(context)
-        return self._look_or_defer(context, datetime.now(UTC))
+        except AirflowSensorTimeout as error:
+            if self.never_fail:
+                raise self._timed_out(str(error)) from error
+            raise
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after a wait in the triggerer, also one that Airflow has ended.
+
+        Airflow 2.11 and 3.0 do not heed every policy there, and 2.11 has no exception for a timeout.
+
+        Raises:
+            AirflowSensorTimeout: the wait lasted too long.
+            AirflowSkipException: likewise, or it was ended by an error, and ``soft_fail`` or ``never_fail`` is set.
+        """
+        if next_method != _ENDED_BY_AIRFLOW:
+            return super().resume_execution(next_method, next_kwargs, context)
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSkipException:
+            raise
+        except AirflowException as error:
+            if isinstance(error, AirflowSensorTimeout) or "timeout" in str(error):
+                raise self._timed_out(str(error)) from error
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(f"skipped because of soft_fail or never_fail: {error}") from error
+            raise
 
     def execute_complete(self, context: Context, event: Any = None, started: str | None = None) -> Any:
         """Look again: the trigger's event only says that it is time to.
@@ -151,9 +186,13 @@ class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
         left = started + timedelta(seconds=self.timeout) - now
         if left <= timedelta(0):
             message = f"there are not {self.min_calls} calls after the timeout of {self.timeout:g} s"
-            raise AirflowSkipException(message) if self.soft_fail else AirflowSensorTimeout(message)
+            raise self._timed_out(message)
         self._defer(started, now, left)
         return None
+
+    def _timed_out(self, message: str) -> Exception:
+        """What ends the sensor after its timeout."""
+        return (AirflowSkipException if self.soft_fail or self.never_fail else AirflowSensorTimeout)(message)
 
     def _defer(self, started: datetime, now: datetime, left: timedelta) -> None:
         from airflow_provider_callreport.hooks.callreport import CallReportHook

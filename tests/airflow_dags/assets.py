@@ -17,6 +17,9 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow_provider_callreport.assets import report_asset
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator, MaskListToS3Operator
 from airflow_provider_callreport.operators.check import CallReportCheckOperator
+from airflow_provider_callreport.operators.exports import CallReportDownloadOperator, CallReportRequestExportOperator
+from airflow_provider_callreport.operators.manifest import CallReportManifestOperator
+from airflow_provider_callreport.operators.recordings import CallRecordingsToS3Operator
 
 KOLKATA = "Asia/Kolkata"
 #: A filter that must not be seen in any event, facet or link.
@@ -106,7 +109,38 @@ with DAG(
         task_id="checked_groups", s3_bucket=None, asset=AssetAlias("grouped_files")
     )
 
+    # What is no export. Of the calls of the account "callreport_recorded" the first has a recording.
+    CallReportManifestOperator(
+        task_id="joined",
+        s3_bucket="reports",
+        exports=[first.output],
+        s3_key="assets/#manifest?.json",
+        join_key="assets/joined.csv",
+        outlets=[Asset("joined"), AssetAlias("joined_files")],
+    )
+    recordings: dict[str, Any] = {
+        "s3_key": "assets/#recordings/[[ call ]]_[[ part ]].mp3",
+        "manifest_key": "assets/recordings.jsonl",
+        "callreport_conn_id": "callreport_recorded",
+        "outlets": [AssetAlias("recording_lists")],
+    }
+    recorded = CallRecordingsToS3Operator(task_id="recorded", **recordings)
+    recorded_again = CallRecordingsToS3Operator(task_id="recorded_again", **recordings)
+    CallReportRequestExportOperator(
+        task_id="accepted", s3_key="assets/accepted.csv", outlets=[Asset("accepted"), AssetAlias("accepted_files")]
+    )
+    made: dict[str, Any] = {
+        "callreport_conn_id": "callreport_recorded",
+        "outlets": [Asset("server_files"), AssetAlias("server_made")],
+    }
+    CallReportRequestExportOperator(task_id="answered", s3_key="assets/answered.csv", **made)
+    made |= {"pdf_fields": {"id": "1"}, "s3_key": "assets/a#b?c d.pdf", "if_exists": "skip"}
+    downloaded = CallReportDownloadOperator(task_id="downloaded", **made)
+    downloaded_again = CallReportDownloadOperator(task_id="downloaded_again", **made)
+
     first >> again
+    recorded >> recorded_again
+    downloaded >> downloaded_again
     by_name >> checked
     grouped >> checked_groups
 

@@ -39,6 +39,8 @@ with DAG("sensors", **USUAL) as sensors:
     for mode in ("poke", "deferred"):
         sensor(f"refused_{mode}", f"refused_{mode}", **MODES[mode])
         sensor(f"too_few_{mode}", "few", min_calls=9, timeout=0, retries=0, **MODES[mode])
+    for mode, how in MODES.items():
+        sensor(f"never_fails_{mode}", "few", min_calls=9, timeout=0, retries=0, never_fail=True, **how)
     # The first look ends with an error that passes.
     sensor("masked", "masked", report="masked_calls", min_calls=2, silent_fail=True, deferrable=True)
     # The number stays with the task: the trigger only tells the time.

@@ -1,0 +1,66 @@
+"""Errors that look like a day without calls: HTTP 200, ``data: []``, and the truth in another key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from api_support import DAY, ScriptedServer, client_settings, json_answer
+
+from airflow_provider_callreport.api.client import CallReportClient
+from airflow_provider_callreport.api.errors import AnswerError, IncompleteReportError
+from airflow_provider_callreport.api.paging import ReportReader
+
+ROWS = [{"callId": str(number)} for number in range(10)]
+
+
+def calls_in(*answers: Any) -> int:
+    """Read a report from these answers."""
+    with ScriptedServer(*map(json_answer, answers)) as server:
+        reader = ReportReader(CallReportClient(client_settings(server.url)), "calls", {}, DAY, page_size=10)
+        return sum(len(page.records) for page in reader.pages())
+
+
+@pytest.mark.parametrize("cnt", [{"cnt": 0}, {}])
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        ({"success": False, "message": "The database is down."}, "success false"),
+        ({"success": "false"}, "success false"),
+        ({"ok": False}, "ok false"),
+        ({"timed_out": True}, "timed_out true"),
+        ({"status": "Queued"}, "status queued"),
+        ({"status": "timeout"}, "status timeout"),
+        ({"statusCode": 502, "message": "Bad gateway"}, "statusCode"),
+        ({"err": "caller 919876543210 is unknown"}, "err"),
+        ({"errorCode": 1014, "errorMessage": "Invalid token"}, "errorCode"),
+    ],
+)
+def test_an_error_is_no_day_without_calls(error: dict[str, Any], says: str, cnt: dict[str, int]) -> None:
+    """C1: the sentence names the key, and nothing of what stands in it."""
+    with pytest.raises(AnswerError, match=f"has 0 rows and says {says}, so it is no result") as caught:
+        calls_in({"data": [], **cnt, **error})
+    assert caught.value.retryable is True
+    assert "9198" not in str(caught.value)
+
+
+def test_rows_beside_a_timeout_are_no_page() -> None:
+    """C1: a search that gave up has some rows and the number of these; so it is red, on a later page as well."""
+    with pytest.raises(AnswerError, match="has 10 rows and says timed_out true"):
+        calls_in({"data": ROWS, "cnt": 10, "timed_out": True})
+    with pytest.raises(IncompleteReportError, match=r"says success false.*page 1, got 10 of 20 rows"):
+        calls_in({"data": ROWS, "cnt": 20}, {"data": [], "cnt": 20, "success": False})
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {},
+        {"success": True, "ok": 1, "timed_out": False, "status": "success", "statusCode": 200},
+        {"err": None, "errorCode": 0, "error_code": "0", "errorMessage": "", "error_message": []},
+        {"errorCode": 1012, "status": "ok"},
+    ],
+)
+def test_a_day_without_calls_stays_one(beside: dict[str, Any]) -> None:
+    """C2: keys that say that all is well do not make a right report red."""
+    assert calls_in({"data": [], "cnt": 0, **beside}) == 0
