@@ -45,7 +45,7 @@ AIRFLOW = tuple(int(number) for number in version("apache-airflow").split(".")[:
 KOLKATA = ZoneInfo("Asia/Kolkata")
 
 _HERE = Path(__file__).parent
-_RUN_SECONDS = 240
+_RUN_SECONDS = 340
 
 
 @dataclass(frozen=True)

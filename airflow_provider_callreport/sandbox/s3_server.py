@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -51,7 +52,11 @@ class SandboxS3:
         return f"http://{self.host}:{self.port}"
 
     def client(self) -> Any:
-        """A boto3 S3 client for it."""
+        """A boto3 S3 client for it; always the same one."""
+        return self._client
+
+    @cached_property
+    def _client(self) -> Any:
         import boto3
 
         return boto3.client(
