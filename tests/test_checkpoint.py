@@ -172,7 +172,8 @@ def test_the_next_try_reads_on_and_makes_the_same_file(site: Site, kind: str) ->
         whole += 4 + 4
     # Each slice costs a request, which asks whether it has still as many calls.
     kept = site.kept_pages() - len(site.kept())
-    assert kept > whole / 4
+    # The try breaks off a page earlier or later, as the next request had reached the API before or not.
+    assert kept > whole / 5
     assert site.export(key, **request) == at_once
     assert site.pages() <= whole - kept
     assert (site.kept(), site.store.text) == ({}, None), "nothing is left"

@@ -332,8 +332,9 @@ def test_airflow_finds_it_again_by_its_arguments() -> None:
     decode: Callable[[Any], Any] = smart_decode_trigger_kwargs
     arguments = {name: decode(value) for name, value in stored.kwargs.items()}
     assert CallReportEventTrigger(**arguments).serialize() == trigger.serialize()
-    # Plain JSON: a tuple would be something else to Airflow 3.0.
-    assert trigger.serialize()[1]["filters"] == {"agent": ["Asha", "Ben"], "dur": {"gte": 60}}
+    # Plain text: a tuple would be something else to Airflow 3.0, and a dict to 3.2.
+    assert json.loads(trigger.serialize()[1]["filters"]) == {"agent": ["Asha", "Ben"], "dur": {"gte": 60}}
+    assert {type(value) for value in trigger.serialize()[1].values()} <= {str, int, float}
 
 
 @pytest.mark.parametrize(
@@ -348,6 +349,11 @@ def test_airflow_finds_it_again_by_its_arguments() -> None:
         ({"poll_interval": "1 min"}, "poll_interval is '1 min'; allowed are seconds, at least 2, or a timedelta"),
         ({"callreport_conn_id": ""}, "callreport_conn_id is ''; allowed is the id of an Airflow connection"),
         ({"filters": {"dtGte": "2026-01-01"}}, "filters has dtGte, which belongs to the window; set window_start"),
+        (
+            {"filters": "agent=Asha"},
+            "filters is text that is no JSON; allowed is an object of filter keys, also as",
+        ),
+        ({"filters": f'{{"cNum": "{NUMBER}"}}'}, "filters may hold a phone number, and Airflow shows a trigger's"),
         ({"filters": {"cNum": NUMBER}}, "filters may hold a phone number, and Airflow shows a trigger's arguments"),
         ({"filters": {"x": [f"of {NUMBER}"]}}, "filters may hold a phone number, and Airflow shows a trigger's"),
     ],

@@ -90,7 +90,7 @@ class CallReportEventTrigger(BaseEventTrigger):
 
     Args:
         report: ``"masked_calls"`` or ``"calls"``.
-        filters: API filter keys, without phone numbers: Airflow shows a trigger's arguments.
+        filters: API filter keys, or the same as JSON text; without phone numbers: Airflow shows a trigger's arguments.
         window: ``"hour"`` or ``"day"``, by the clock in the account's zone. An hour that clocks repeat is one window.
         min_new_calls: how many new calls are an event. When a window has ended, fewer are enough.
         lookback: seconds after a window's end in which calls of it may still show up.
@@ -112,7 +112,7 @@ class CallReportEventTrigger(BaseEventTrigger):
         self,
         *,
         report: str = "masked_calls",
-        filters: Mapping[str, Any] | None = None,
+        filters: Mapping[str, Any] | str | None = None,
         window: str = "hour",
         min_new_calls: int = 1,
         lookback: float | timedelta = 3600,
@@ -125,15 +125,16 @@ class CallReportEventTrigger(BaseEventTrigger):
         check_choice("window", window, tuple(WINDOWS))
         check_whole_number("min_new_calls", min_new_calls, 1)
         check_connection_id("callreport_conn_id", callreport_conn_id, optional=False)
-        check_filter_values(filters)
-        if has_phone_numbers(filters or {}):
+        decoded = _decoded(filters)
+        check_filter_values(decoded)
+        if has_phone_numbers(decoded or {}):
             raise ValueError(
                 "filters may hold a phone number, and Airflow shows a trigger's arguments to everybody who may see the "
                 "Dag; watch without it, and set it in the filters of the operator"
             )
         self.report = report
         # As they come back from Airflow's database: equal arguments must look equal, or Airflow starts a new trigger.
-        self.filters: dict[str, Any] = json.loads(json.dumps(dict(filters or {})))
+        self.filters: dict[str, Any] = json.loads(json.dumps(dict(decoded or {})))
         self.window = window
         self.min_new_calls = min_new_calls
         self.lookback = _seconds("lookback", lookback, 0)
@@ -142,12 +143,13 @@ class CallReportEventTrigger(BaseEventTrigger):
         self.callreport_conn_id = callreport_conn_id
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class and its arguments, in plain JSON types."""
+        """The class and its arguments: texts and numbers only."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
                 "report": self.report,
-                "filters": self.filters,
+                # As text, since Airflow 3.2 gives an event trigger another dict than it had.
+                "filters": json.dumps(self.filters),
                 "window": self.window,
                 "min_new_calls": self.min_new_calls,
                 "lookback": self.lookback,
@@ -354,6 +356,16 @@ async def _get(store: Any, key: str) -> Any:
 
 async def _set(store: Any, key: str, value: Any) -> None:
     await (store.aset(key, value) if hasattr(store, "aset") else asyncio.to_thread(store.set, key, value))
+
+
+def _decoded(filters: Any) -> Any:
+    """Filters that came back from Airflow's database, and others as they are."""
+    if not isinstance(filters, str):
+        return filters
+    try:
+        return json.loads(filters)
+    except ValueError:
+        raise ValueError("filters is text that is no JSON; allowed is an object of filter keys, also as JSON") from None
 
 
 def _seconds(name: str, value: Any, minimum: float) -> float:
