@@ -1,0 +1,63 @@
+"""What the ledger says of calls that come again: against a plain set (C4, C5, C6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_callreport.api.ledger import Ledger
+
+#: Pages of ids; few different ones, so that many come again.
+PAGES = st.lists(st.lists(st.integers(0, 25), max_size=6, unique=True), max_size=12)
+
+
+@given(pages=PAGES, key=st.sampled_from([None, b"key"]))
+def test_a_call_is_let_through_once(pages: list[list[int]], key: bytes | None) -> None:
+    """C6: by id, against a plain set."""
+    ledger, seen = Ledger(key=key), set[int]()
+    for number, page in enumerate(pages):
+        records: list[Any] = [{"callId": f"call-{identity}"} for identity in page]
+        assert ledger.has_any(records) is not seen.isdisjoint(page)
+        entry = ledger.enter(records, number)
+        fresh = [index for index, identity in enumerate(page) if identity not in seen]
+        assert (entry.fresh, entry.known) == (fresh, len(page) - len(fresh))
+        seen.update(page)
+    assert ledger.unique == len(seen)
+    assert ledger.dropped == sum(map(len, pages)) - len(seen)
+    ledger.close()
+
+
+@pytest.mark.parametrize("drop_alike", [False, True])
+@given(pages=st.lists(st.lists(st.integers(0, 8), max_size=6), max_size=10))
+def test_rows_without_an_id_are_compared_with_those_of_earlier_pages(drop_alike: bool, pages: list[list[int]]) -> None:
+    """C5: rows that look alike, within a page and across pages, and which page they were on first."""
+    ledger = Ledger(drop_alike=drop_alike)
+    first: dict[int, int] = {}
+    for number, page in enumerate(pages):
+        entry = ledger.enter([[cell] for cell in page], number)
+        alike = [index for index, cell in enumerate(page) if cell in first]
+        assert (entry.alike, entry.known) == (len(alike), 0)
+        assert entry.fresh == [index for index in range(len(page)) if not (drop_alike and index in alike)]
+        shared = [first[cell] for cell in {page[index] for index in alike}]
+        assert entry.overlaps == min((one for one in shared if shared.count(one) >= 2), default=None)
+        for cell in page:
+            first.setdefault(cell, number)
+    ledger.close()
+
+
+@given(pages=PAGES)
+def test_calls_that_were_kept_are_known(pages: list[list[int]]) -> None:
+    """C6: what an earlier process has read is entered by its hashes."""
+    reader, ledger = Ledger(key=b"key"), Ledger(key=b"key")
+    seen = set[int]()
+    for number, page in enumerate(pages):
+        records: list[Any] = [{"callId": f"call-{identity}"} for identity in page]
+        identities = list(reader.enter(records, number).identities)
+        assert ledger.enter_kept(identities, len(page), number) is seen.isdisjoint(page)
+        seen.update(page)
+        assert ledger.has_any(records) is bool(records)
+    reader.close()
+    ledger.close()
