@@ -10,8 +10,8 @@ tests    the tests that depend on Airflow or Python, or with ``--full`` all that
 run      an example Dag in real Airflow against the sandbox, or with ``--full`` each; see `demo.py`
 
 The pairs run one after the other. The exit status is 0 when every step of every pair is green (with ``--if-possible``:
-of those that could be installed), 1 otherwise; a failed step's last lines are printed, and the whole is in its log under
-``build/matrix/``. It needs uv, which takes each Python from this machine or fetches it.
+of those that could be installed), 1 otherwise; a failed step's last lines are printed, and the whole is in its log
+under ``build/matrix/``. It needs uv, which takes each Python from this machine or fetches it.
 """
 
 from __future__ import annotations
