@@ -82,7 +82,14 @@ TOO_LONG = ("test_crash.py", "test_delivery_s3.py", "test_privacy.py", "test_soa
 DESELECTED = ("test_example_dags.py::test_the_demo",)
 
 #: ... and those in which Python's or a library's version may show.
-FURTHER = ("test_settings.py", "test_windows.py", "test_format_csv.py", "test_format_parquet.py")
+FURTHER = (
+    "test_client_parity.py",
+    "test_settings.py",
+    "test_values.py",
+    "test_windows.py",
+    "test_format_csv.py",
+    "test_format_parquet.py",
+)
 
 #: Longest time of one step, in seconds; ``--full`` has ten times as much.
 PATIENCE = 1_200

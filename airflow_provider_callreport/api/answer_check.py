@@ -193,7 +193,8 @@ def decode(raw: bytes) -> Any:
     Raises:
         AnswerError: it is none; the message says what it is instead.
     """
-    with suppress(ValueError, RecursionError):
+    # In msgspec 0.20 its error is no ValueError.
+    with suppress(msgspec.MsgspecError, ValueError, RecursionError):
         return _decode(raw)
     # msgspec is stricter: it takes no byte order mark, no lone surrogate, no number beyond a float's range. What it
     # takes, both read as the same values.
