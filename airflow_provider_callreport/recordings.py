@@ -55,6 +55,7 @@ from airflow_provider_callreport.report import (
     RunIdentity,
 )
 from airflow_provider_callreport.spool import private_file, spool_directory
+from airflow_provider_callreport.window_check import WindowCheck
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -292,7 +293,7 @@ def _list_calls(client: CallReportClient, request: RecordingsRequest, path: Path
             with private_file(path).open("w", encoding="utf-8") as file:
                 table = Table(request.window.zone)
                 for page in reader.pages():
-                    _note_calls(table, page, file)
+                    _note_calls(table, request.window, page, file)
         except ReportChangedError as error:
             if reading == _MAX_READINGS:
                 raise
@@ -303,13 +304,15 @@ def _list_calls(client: CallReportClient, request: RecordingsRequest, path: Path
     raise AssertionError("unreachable")
 
 
-def _note_calls(table: Table, page: Page, file: TextIO) -> None:
+def _note_calls(table: Table, window: Window, page: Page, file: TextIO) -> None:
     if page.number == 0:
         table.start(page.records, page.column_arr)
     column = next(
         (at for at, one in enumerate(table.columns) if one.source.strip().casefold() in _RECORDING_LABELS), None
     )
-    for record, row in zip(page.records, table.rows(page.records, page.column_arr), strict=True):
+    rows = table.rows(page.records, page.column_arr)
+    WindowCheck(window, table.columns).check(rows)
+    for record, row in zip(page.records, rows, strict=True):
         call = record_id(record)
         if call is None:
             raise TableError(

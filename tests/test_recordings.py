@@ -21,13 +21,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_support import DAY, api_url, behave, client_of, client_settings, listed, sandbox
+from api_support import (
+    DAY,
+    ScriptedServer,
+    api_url,
+    behave,
+    client_of,
+    client_settings,
+    json_answer,
+    listed,
+    sandbox,
+)
 from files_support import MP3, NOON, RawServer, answers, closes, drips, recorded_calls, resets, token
 
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.download import FileDownloader
 from airflow_provider_callreport.api.errors import (
     AddressRefusedError,
+    AnswerError,
     AnswerTooLargeError,
     AuthenticationError,
     CallReportError,
@@ -321,6 +332,17 @@ def test_a_list_of_calls_that_is_not_whole_copies_nothing(server: SandboxServer,
     with pytest.raises(IncompleteReportError):
         copy(server, page_size=3)
     assert fetched(server) == 0
+    assert s3.keys() == []
+
+
+def test_a_list_of_calls_of_another_day_copies_nothing(s3: SandboxS3) -> None:
+    """C1: a server, or a cache before it, that does not heed the window has a total that fits its own calls."""
+    stale = {"columnArr": {"1": "Time"}, "data": [{"callId": "call-1", "1": "2025-01-01 10:00:00"}], "cnt": 1}
+    asked = RecordingsRequest("calls", DAY, "reports", KEY, manifest_key="rec/manifest.jsonl", rounds_wait=(0, 0, 0))
+    with ScriptedServer(json_answer(stale), json_answer({**stale, "data": []})) as scripted:
+        with CallReportClient(client_settings(scripted.url)) as client, pytest.raises(AnswerError, match="the window"):
+            copy_recordings(client, asked, run=RUN)
+        assert {seen.path for seen in scripted.seen} == {"/list"}
     assert s3.keys() == []
 
 

@@ -96,7 +96,6 @@ class Response(Protocol):
     Attributes:
         raw: urllib3's response.
         status_code: HTTP status.
-        headers: headers; names are found in upper and lower case.
     """
 
     raw: Any
@@ -158,8 +157,7 @@ class _EarlySend:
     def answer(self) -> Iterator[EarlyResponse]:
         """The answer to what was sent ahead; it must be read to its end inside the block.
 
-        It comes straight from the connection: what ``requests`` and urllib3's pool do for a request takes as long as
-        all the rest of a page.
+        It comes straight from the connection, past ``requests`` and urllib3's pool, which take time for each page.
 
         Raises:
             requests.RequestException: as ``requests`` would raise it.
