@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_callreport.api.filters import TITLES
+from airflow_provider_callreport.connection import DEFAULT_HOST
 from airflow_provider_callreport.delivery.receipts import quoted_key
-from airflow_provider_callreport.provider_info import ASSET_SCHEME, DEFAULT_HOST
+from airflow_provider_callreport.provider_info import ASSET_SCHEME
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset as OpenLineageDataset
     from airflow.providers.common.compat.sdk import Asset, BaseOperator, Context
 
+    from airflow_provider_callreport.export.summary import ExportSummary, FileSummary
     from airflow_provider_callreport.report import ExportedFile
-    from airflow_provider_callreport.summary import ExportSummary, FileSummary
 
 log = logging.getLogger(__name__)
 

@@ -1,112 +1,21 @@
-"""What Airflow reads about this package: its hooks, operators and the form of its connection.
-
-`CONNECTION_FIELDS` is the one table of the connection's extra fields. Airflow 3.2 and later draw the form from
-``conn-fields`` here; Airflow 2.11 to 3.1 draw it from the hook's form methods, which read the same table.
-"""
+"""What Airflow reads about this package: its hooks, operators and the form of its connection."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-CONNECTION_TYPE = "callreport"
-HOOK_NAME = "DeepCall Call Report"
-DEFAULT_HOST = "v4-api.deepcall.com"
+from airflow_provider_callreport.connection import (
+    CONNECTION_FIELDS,
+    CONNECTION_TYPE,
+    HIDDEN_FIELDS,
+    HOOK_NAME,
+    PLACEHOLDERS,
+    RELABELING,
+    ConnectionField,
+)
 
 #: Scheme of the assets that stand for a report of the API: ``callreport://host/report``.
 ASSET_SCHEME = "callreport"
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionField:
-    """One extra field of the connection form.
-
-    Attributes:
-        name: key in the connection's extra.
-        label: what the form shows.
-        type: JSON type: ``string``, ``integer``, ``number`` or ``boolean``.
-        description: help text below the field.
-        default: value that an empty field stands for, or None.
-        secret: whether the form hides it and the log masks it.
-        minimum: smallest allowed number, or None.
-    """
-
-    name: str
-    label: str
-    type: str
-    description: str
-    default: str | int | float | bool | None = None
-    secret: bool = False
-    minimum: float | None = None
-
-
-CONNECTION_FIELDS: tuple[ConnectionField, ...] = (
-    ConnectionField(
-        "ssid",
-        "Session id (ssid)",
-        "string",
-        "A panel session, instead of the token. It expires: unattended jobs want userId and token.",
-        secret=True,
-    ),
-    ConnectionField(
-        "timezone",
-        "Account time zone",
-        "string",
-        "IANA zone of the times that the API prints, such as Asia/Kolkata.",
-        default="Asia/Kolkata",
-    ),
-    ConnectionField("page_size", "Page size", "integer", "Calls per request.", default=100, minimum=1),
-    ConnectionField(
-        "timeout", "Timeout (s)", "number", "Longest silence of the server, in seconds.", default=30, minimum=0.001
-    ),
-    ConnectionField(
-        "deadline",
-        "Deadline (s)",
-        "number",
-        "Longest whole answer to one request, in seconds.",
-        default=120,
-        minimum=0.001,
-    ),
-    ConnectionField(
-        "max_retry_time",
-        "Retry time (s)",
-        "number",
-        "How long one request is tried again after transient errors, in seconds; 0 for never.",
-        default=120,
-        minimum=0,
-    ),
-    ConnectionField(
-        "requests_per_second",
-        "Requests per second",
-        "number",
-        "The most requests per second that one task makes; empty for no limit.",
-        minimum=0.001,
-    ),
-    ConnectionField(
-        "verify",
-        "Verify TLS",
-        "string",
-        "true, false, or the path of a CA bundle on the workers.",
-        default="true",
-    ),
-    ConnectionField(
-        "allow_http",
-        "Allow http",
-        "boolean",
-        "Permit an http:// host other than this machine. The token then travels in clear text.",
-        default=False,
-    ),
-    ConnectionField(
-        "hmac_secret",
-        "Key for redact=hmac",
-        "string",
-        "Secret key of the pseudonyms that redact={...: 'hmac'} writes; at least 16 characters.",
-        secret=True,
-    ),
-)
-
-#: Extras that are read but are not in the form: they are for unusual accounts and for tests.
-FURTHER_EXTRAS = ("max_response_bytes", "endpoints", "cursor_page", "use_cursor")
 
 #: Section of Airflow's configuration, with the options that say where links lead: name -> (description, example).
 CONFIG_SECTION = "callreport"
@@ -126,16 +35,6 @@ LINK_OPTIONS: dict[str, tuple[str, str]] = {
         "https://panel.example.com/reports?from={start}&to={end}",
     ),
 }
-
-RELABELING = {"login": "User id (userId)", "password": "Token"}
-
-PLACEHOLDERS = {
-    "host": DEFAULT_HOST,
-    "login": "userId of the account",
-    "password": "API token (leave empty when ssid is set)",
-}
-
-HIDDEN_FIELDS = ("schema",)
 
 
 def _field_schema(field: ConnectionField) -> dict[str, Any]:
@@ -220,7 +119,7 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         ],
-        "extra-links": [f"{package}.links.{link}" for link in ("DeliveredFileLink", "SentMailLink", "PortalLink")],
+        "extra-links": [f"{package}.task.links.{link}" for link in ("DeliveredFileLink", "SentMailLink", "PortalLink")],
         "asset-uris": asset_uris,
         # The name of the same in Airflow 2.
         "dataset-uris": asset_uris,

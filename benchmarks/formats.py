@@ -17,7 +17,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from airflow_provider_callreport.api.table import KNOWN_LABELS
-from airflow_provider_callreport.figures import FiguresCollector
+from airflow_provider_callreport.export.figures import FiguresCollector
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.report import Column, ReportInfo, ReportOutcome, Row
 

@@ -61,7 +61,7 @@ def client(servers: dict[str, Any]) -> Any:
 
 def request(file_format: str, concurrency: int = 1) -> Any:
     from airflow_provider_callreport.api.filters import Window
-    from airflow_provider_callreport.export import ExportRequest
+    from airflow_provider_callreport.export.road import ExportRequest
     from airflow_provider_callreport.formats import FORMATS
 
     options = FORMATS[file_format].check_options({})
@@ -79,7 +79,7 @@ def ours(servers: dict[str, Any], file_format: str, concurrency: int = 1) -> Cal
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
     from airflow_provider_callreport.delivery.s3 import S3Destination
-    from airflow_provider_callreport.export import export_report
+    from airflow_provider_callreport.export.road import export_report
     from airflow_provider_callreport.formats import FORMATS
     from airflow_provider_callreport.report import RunIdentity
 
@@ -97,7 +97,7 @@ def ours4(servers: dict[str, Any], file_format: str) -> Callable[[], int]:
 
 
 def export(servers: dict[str, Any], file_format: str) -> Callable[[], int]:
-    from airflow_provider_callreport.export import export_report
+    from airflow_provider_callreport.export.road import export_report
     from airflow_provider_callreport.formats import FORMATS
     from airflow_provider_callreport.report import RunIdentity
 

@@ -30,14 +30,14 @@ from reportlab.pdfbase.ttfonts import TTFont, shapeStr
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import LongTable, SimpleDocTemplate
 
-from airflow_provider_callreport.formats import pdf
+from airflow_provider_callreport.formats.pdf import writer as pdf
 from airflow_provider_callreport.report import Column, ColumnKind, ReportInfo, ReportOutcome, Row
 
 ZONE = ZoneInfo("Asia/Kolkata")
 INFO = ReportInfo(
     "calls", "Calls", datetime(2026, 1, 5, tzinfo=ZONE), datetime(2026, 1, 6, tzinfo=ZONE), "Asia/Kolkata"
 )
-FONTS = Path(pdf.__file__).parent / "fonts"
+FONTS = Path(pdf.__file__).parent / "typefaces"
 WIDTH, HEIGHT = landscape(A4)
 LABELS = {
     "Caller Number": ColumnKind.TEXT,

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from aws_support import make_clients_quick
+from support.aws import make_clients_quick
 
 _HOME = tempfile.mkdtemp(prefix="airflow-home-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)

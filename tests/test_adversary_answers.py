@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from api_support import DAY, KOLKATA, ScriptedServer, client_settings, json_answer
+from support.api import DAY, KOLKATA, ScriptedServer, client_settings, json_answer
 
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import IncompleteReportError, TableError

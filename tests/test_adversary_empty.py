@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from api_support import DAY, ScriptedServer, client_settings, json_answer
+from support.api import DAY, ScriptedServer, client_settings, json_answer
 
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import AnswerError, IncompleteReportError

@@ -8,7 +8,7 @@ from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
-from delivery_support import FIGURES, INFO, OUTCOME, exported
+from support.delivery import FIGURES, INFO, OUTCOME, exported
 
 from airflow_provider_callreport.delivery.mail_body import render_mail
 from airflow_provider_callreport.delivery.message import Envelope, MailText, compose

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_callreport.recording_keys import part_names
+from airflow_provider_callreport.recordings.keys import part_names
 
 
 @pytest.mark.parametrize("nodes", [["part2", ""], ["", "part1"], ["part2", "919876543210"], ["part3", "n", "n"]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_callreport.redaction import HIDDEN, Redactor
+from airflow_provider_callreport.export.redaction import HIDDEN, Redactor
 from airflow_provider_callreport.report import Column
 
 NUMBER = "919876543210"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from delivery_support import INFO, OUTCOME, RUN, S3Gate, aws_connection, exported, new_bucket, s3_server
+from support.delivery import INFO, OUTCOME, RUN, S3Gate, aws_connection, exported, new_bucket, s3_server
 
 from airflow_provider_callreport.delivery.errors import DestinationUnavailableError
 from airflow_provider_callreport.delivery.s3 import S3Destination

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from api_support import ScriptedServer, json_answer, read_report
+from support.api import ScriptedServer, json_answer, read_report
 
 from airflow_provider_callreport.api.errors import AnswerError
 

@@ -1,7 +1,7 @@
 """What Airflow is told of a delivery: events of assets, and OpenLineage's datasets.
 
-The Dag of `airflow_dags/assets.py` has run in real Airflow; the events are read from Airflow's database, OpenLineage's
-from the file that its own transport wrote.
+The Dag of `support/airflow_dags/assets.py` has run in real Airflow. The events are read from Airflow's database,
+OpenLineage's from the file that its own transport wrote.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import Asset
-from airflow_support import AIRFLOW, AssetEvent, Evidence
-from operators_support import LINEAGE_FILE, operators_run, summary_of
+from support.operators import LINEAGE_FILE, operators_run, summary_of
+from support.runs import AIRFLOW, AssetEvent, Evidence
 
 from airflow_provider_callreport.assets import Delivery, convert_to_openlineage, delivery_of, report_asset
-from airflow_provider_callreport.lineage import delivery_lineage, export_lineage
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator
 from airflow_provider_callreport.report import Column
 from airflow_provider_callreport.sandbox.settings import SandboxSettings
+from airflow_provider_callreport.task.lineage import delivery_lineage, export_lineage
 
 WINDOW = {"start": "2026-03-13T00:00:00+05:30", "end": "2026-03-14T00:00:00+05:30", "timezone": "Asia/Kolkata"}
 WHOLE = {"report": "calls", "file_format": "csv", "window": WINDOW, "calls": 6, "reported_total": 6, "complete": True}

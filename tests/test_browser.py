@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from airflow_support import AIRFLOW
-from browser_support import Airflow, Browser, chromium, missing, standalone, wait_for
-from readme_support import code_blocks
+from support.browser import Airflow, Browser, chromium, missing, standalone, wait_for
+from support.readme import code_blocks
+from support.runs import AIRFLOW
 
 from airflow_provider_callreport.sandbox.calls import SyntheticCalls
 from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer, SandboxSmtp

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from api_support import NOON, behave, listed, read_report, sandbox
+from support.api import NOON, behave, listed, read_report, sandbox
 
 from airflow_provider_callreport.api.call_filter import KEYS, CallReportFilter
 from airflow_provider_callreport.api.errors import SettingsError

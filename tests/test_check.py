@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from api_support import DAY, KOLKATA, behave, client_of, listed, sandbox
-from files_support import NOON, recorded_calls
+from support.api import DAY, KOLKATA, behave, client_of, listed, sandbox
+from support.files import NOON, recorded_calls
 
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import AnswerError, DriftError, IncompleteReportError, SettingsError
 from airflow_provider_callreport.api.filters import Window
-from airflow_provider_callreport.audit import (
+from airflow_provider_callreport.audit.delivered import (
     Delivered,
     compare,
     count_calls,
@@ -25,9 +25,9 @@ from airflow_provider_callreport.audit import (
 )
 from airflow_provider_callreport.delivery.errors import DestinationRefusedError
 from airflow_provider_callreport.delivery.s3 import S3Destination
-from airflow_provider_callreport.export import ExportRequest, export_report
+from airflow_provider_callreport.export.road import ExportRequest, export_report
 from airflow_provider_callreport.operators.check import CallReportCheckOperator
-from airflow_provider_callreport.recordings import RecordingsRequest, copy_recordings
+from airflow_provider_callreport.recordings.copy import RecordingsRequest, copy_recordings
 from airflow_provider_callreport.report import RunIdentity
 from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.faults import Fault

@@ -12,15 +12,15 @@ from typing import Any
 
 import boto3
 import pytest
-from api_support import DAY, KOLKATA, NOON, client_of
-from delivery_support import S3Gate, aws_connection, s3_error, s3_server
+from support.api import DAY, KOLKATA, NOON, client_of
+from support.delivery import S3Gate, aws_connection, s3_error, s3_server
 
 from airflow_provider_callreport.api import paging
 from airflow_provider_callreport.api.errors import CallReportError
-from airflow_provider_callreport.checkpoint import MAX_AGE, Checkpoint
 from airflow_provider_callreport.delivery.s3 import S3Destination
 from airflow_provider_callreport.delivery.slice_objects import SliceObjects
-from airflow_provider_callreport.export import ExportRequest, export_report
+from airflow_provider_callreport.export.checkpoint import MAX_AGE, Checkpoint
+from airflow_provider_callreport.export.road import ExportRequest, export_report
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.report import RunIdentity
 from airflow_provider_callreport.sandbox.call import Call

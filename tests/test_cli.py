@@ -23,16 +23,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_support import AIRFLOW, KOLKATA, airflow_environment, empty_home
-from api_support import behave, client_of, listed
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]
+from support.api import behave, client_of, listed
+from support.runs import AIRFLOW, KOLKATA, airflow_environment, empty_home
 
 from airflow_provider_callreport import get_provider_info
 from airflow_provider_callreport.api.filters import Window
 from airflow_provider_callreport.cli.commands import COMMANDS
 from airflow_provider_callreport.cli.exit_codes import ExitCode
 from airflow_provider_callreport.cli.main import main
-from airflow_provider_callreport.export import ExportRequest, export_report
+from airflow_provider_callreport.export.road import ExportRequest, export_report
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.report import RunIdentity
 from airflow_provider_callreport.sandbox.call import Call

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_support import ScriptedServer, behave, client_of, client_settings, json_answer, read_report, sandbox, truth
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from support.api import ScriptedServer, behave, client_of, client_settings, json_answer, read_report, sandbox, truth
 
 from airflow_provider_callreport.api.answer import Answer, parse_answer
 from airflow_provider_callreport.api.answer_check import read_count

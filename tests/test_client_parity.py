@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_support import ScriptedServer, behave, client_settings, json_answer, listed, sandbox
+from support.api import ScriptedServer, behave, client_settings, json_answer, listed, sandbox
 
 from airflow_provider_callreport.api.aclient import MAX_BYTES, AsyncCallReportClient
 from airflow_provider_callreport.api.client import CallReportClient

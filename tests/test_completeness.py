@@ -13,7 +13,7 @@ from math import ceil
 from typing import Any
 
 import pytest
-from api_support import (
+from support.api import (
     DAY,
     NOON,
     SOAK,
@@ -39,14 +39,14 @@ from airflow_provider_callreport.api.errors import (
 )
 from airflow_provider_callreport.api.paging import ReportReader
 from airflow_provider_callreport.api.table import Table
-from airflow_provider_callreport.export import EmptyReportError, ExportRequest, export_report
+from airflow_provider_callreport.export.road import EmptyReportError, ExportRequest, export_report
+from airflow_provider_callreport.export.summary import ExportSummary
 from airflow_provider_callreport.report import RunIdentity
 from airflow_provider_callreport.sandbox import answer, app
 from airflow_provider_callreport.sandbox.calls import Call, ListedCalls, SyntheticCalls
 from airflow_provider_callreport.sandbox.faults import Fault
 from airflow_provider_callreport.sandbox.query import page_query
 from airflow_provider_callreport.sandbox.servers import SandboxServer
-from airflow_provider_callreport.summary import ExportSummary
 
 TOTAL, SIZE = 450, 100
 CALLS = SyntheticCalls(TOTAL)

@@ -12,10 +12,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from api_support import DAY, NOON, ScriptedServer, api_url, behave, client_settings, json_answer, listed, sandbox
+from support.api import DAY, NOON, ScriptedServer, api_url, behave, client_settings, json_answer, listed, sandbox
 
 from airflow_provider_callreport.api.aclient import AsyncCallReportClient
 from airflow_provider_callreport.api.client import CallReportClient
+from airflow_provider_callreport.api.counting import CallCount, acount_calls, count_calls
 from airflow_provider_callreport.api.errors import (
     AnswerTooLargeError,
     SettingsError,
@@ -23,7 +24,6 @@ from airflow_provider_callreport.api.errors import (
 )
 from airflow_provider_callreport.api.filters import Window
 from airflow_provider_callreport.api.settings import ClientSettings, Credentials
-from airflow_provider_callreport.counting import CallCount, acount_calls, count_calls
 from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.faults import Fault
 from airflow_provider_callreport.sandbox.servers import SandboxServer

@@ -16,10 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from airflow_support import airflow_environment, empty_home
-from api_support import SOAK
-from crash_airflow import Deployment, start_first_try, start_next_tries
-from crash_support import (
+from support.api import SOAK
+from support.crash import (
     NOTHING,
     Export,
     Site,
@@ -31,6 +29,8 @@ from crash_support import (
     start,
     start_export,
 )
+from support.crash_airflow import Deployment, start_first_try, start_next_tries
+from support.runs import airflow_environment, empty_home
 
 AIRFLOW_VERSION = tuple(map(int, version("apache-airflow").split(".")[:2]))
 
@@ -247,7 +247,7 @@ def deploy(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployment
     shutil.copytree(empty_home(tmp_path_factory), home)
     dags.mkdir()
     (folder / "tmp").mkdir()
-    dag_file = shutil.copy(Path(__file__).parent / "airflow_dags" / "crash.py", dags)
+    dag_file = shutil.copy(Path(__file__).parent / "support" / "airflow_dags" / "crash.py", dags)
     environment = {**airflow_environment(home), "AIRFLOW__CORE__DAGS_FOLDER": str(dags)}
     return Deployment(environment, Path(dag_file), folder)
 

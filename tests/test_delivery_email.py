@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from delivery_support import (
+from support.delivery import (
     INFO,
     KOLKATA,
     OTHER_RUN,
@@ -730,7 +730,7 @@ def test_recipients_are_read_as_people_write_them(value: Any, addresses: list[st
         "asha",
         "@example.com",
         "a@",
-        "a@@example.com",
+        "aexample.com",
         "a b@example.com",
         "a@exa mple.com",
         "a@-example.com",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from delivery_support import (
+from support.delivery import (
     INFO,
     OTHER_RUN,
     OUTCOME,

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from api_support import behave, client_of, listed, sandbox
-from files_support import NOON, token
+from support.api import behave, client_of, listed, sandbox
+from support.files import NOON, token
 
 from airflow_provider_callreport.api.detail import fetch_detail, read_detail
 from airflow_provider_callreport.api.errors import AnswerError, AuthenticationError, SettingsError, TimeoutExceededError

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 from airflow.providers.common.compat.sdk import DAG
-from airflow_support import KOLKATA, Api, Evidence, once_a_session, run_dags
-from readme_support import README, code_blocks, codes, is_literal, table
+from support.readme import README, code_blocks, codes, is_literal, table
+from support.runs import KOLKATA, Api, Evidence, once_a_session, run_dags
 
 from airflow_provider_callreport.api.errors import CODE_TABLE
 from airflow_provider_callreport.cli.exit_codes import ExitCode

@@ -17,7 +17,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from api_support import (
+from support.api import (
     Script,
     ScriptedServer,
     api_url,
@@ -528,7 +528,7 @@ _MEASURED_CALL = """
 import json, sys, time
 from pathlib import Path
 sys.path[:0] = {path!r}
-from api_support import client_settings
+from support.api import client_settings
 from airflow_provider_callreport.api.answer import parse_answer
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import CallReportError

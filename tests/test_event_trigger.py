@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.providers.common.compat.sdk import Asset
-from airflow_support import AIRFLOW
-from api_support import KOLKATA, behave, listed, sandbox
+from support.api import KOLKATA, behave, listed, sandbox
+from support.runs import AIRFLOW
 
 from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.faults import Fault

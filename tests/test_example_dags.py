@@ -15,7 +15,7 @@ from typing import Any
 
 import pendulum
 import pytest
-from readme_support import code_blocks
+from support.readme import code_blocks
 
 import airflow_provider_callreport.operators.callreport  # noqa: F401 - so that only the Dag files' own warnings count
 from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxSmtp

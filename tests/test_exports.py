@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from api_support import DAY, api_url, behave, client_of, client_settings, listed, sandbox
-from files_support import RawServer, answers, closes, recorded_calls, resets
+from support.api import DAY, api_url, behave, client_of, client_settings, listed, sandbox
+from support.files import RawServer, answers, closes, recorded_calls, resets
 
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.download import FileDownloader, is_public

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
-from format_support import SIXTEEN, call
 from hypothesis import given
 from hypothesis import strategies as st
+from support.format import SIXTEEN, call
 
-from airflow_provider_callreport.figures import MAX_NAMES, NONE, OTHER, FiguresCollector
+from airflow_provider_callreport.export.figures import MAX_NAMES, NONE, OTHER, FiguresCollector
 from airflow_provider_callreport.report import Column, ColumnKind, Figures, Row, Tally
 
 COLUMNS = [

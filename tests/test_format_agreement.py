@@ -8,12 +8,12 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from format_support import SIXTEEN, call, read_csv, read_jsonl, read_parquet, read_xlsx, write
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support.format import SIXTEEN, call, read_csv, read_jsonl, read_parquet, read_xlsx, write
 
-from airflow_provider_callreport.formats._xlsx_rows import fit_text
 from airflow_provider_callreport.formats.text import clean
+from airflow_provider_callreport.formats.xlsx.rows import fit_text
 from airflow_provider_callreport.report import Column, ColumnKind, Row, Value
 
 READERS = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet, "xlsx": read_xlsx}

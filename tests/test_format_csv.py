@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from format_support import INFO, SIXTEEN, call, csv_lines, write
 from hypothesis import given
 from hypothesis import strategies as st
+from support.format import INFO, SIXTEEN, call, csv_lines, write
 
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.formats.text import clean

@@ -6,7 +6,7 @@ import gzip
 from datetime import datetime
 from pathlib import Path
 
-from format_support import call, write
+from support.format import call, write
 
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.report import Column, ColumnKind, Row

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from format_support import SIXTEEN, call, write
+from support.format import SIXTEEN, call, write
 
 from airflow_provider_callreport.formats.parquet import ParquetWriter
 from airflow_provider_callreport.report import Column, ColumnKind, Row

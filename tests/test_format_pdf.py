@@ -12,10 +12,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from pdf_support import COLUMNS, FIGURES, INFO, SCRIPTS, calls, make, outcome, pages, run, words
+from support.pdf import COLUMNS, FIGURES, INFO, SCRIPTS, calls, make, outcome, pages, run, words
 
 from airflow_provider_callreport.formats import FORMATS
-from airflow_provider_callreport.formats.pdf import PdfTooManyRowsError, PdfWriter
+from airflow_provider_callreport.formats.pdf.writer import PdfTooManyRowsError, PdfWriter
 from airflow_provider_callreport.report import Column, ColumnKind, ReportOutcome, Row
 
 WIDTH, HEIGHT = 841.89, 595.28
@@ -247,7 +247,7 @@ def test_equal_bytes_in_another_process(tmp_path: Path) -> None:
     # Pieces of words: the same glyph stands for this text in one and for that in another.
     names = [text[start:] for text in SCRIPTS.values() for start in range(len(text))]
     script = (
-        "import sys; from pathlib import Path; from pdf_support import make, calls, COLUMNS\n"
+        "import sys; from pathlib import Path; from support.pdf import make, calls, COLUMNS\n"
         f"names = {names!r}\n"
         "rows = [[*row[:4], names[i % len(names)], *row[5:]] for i, row in enumerate(calls(300))]\n"
         "make(Path(sys.argv[1]), rows)\n"

@@ -9,13 +9,13 @@ import pytest
 import uharfbuzz as hb
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pdf_support import SCRIPTS, make, pages, picture, run, words
+from support.pdf import SCRIPTS, make, pages, picture, run, words
 
-from airflow_provider_callreport.formats import _pdf_fonts
-from airflow_provider_callreport.formats._pdf_bidi import visual_runs
-from airflow_provider_callreport.formats._pdf_fonts import FontBook, FontError
-from airflow_provider_callreport.formats._pdf_text import ELLIPSIS, Line, TextStyle
-from airflow_provider_callreport.formats.pdf import PdfWriter
+from airflow_provider_callreport.formats.pdf import fonts as pdf_fonts
+from airflow_provider_callreport.formats.pdf.bidi import visual_runs
+from airflow_provider_callreport.formats.pdf.fonts import FontBook, FontError
+from airflow_provider_callreport.formats.pdf.text import ELLIPSIS, Line, TextStyle
+from airflow_provider_callreport.formats.pdf.writer import PdfWriter
 from airflow_provider_callreport.report import Column
 
 
@@ -104,8 +104,8 @@ def test_replaced_text_is_copied_as_it_was(tmp_path: Path) -> None:
 
 def test_font_paths_draw_what_shipped_fonts_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """F4: ``font_paths`` takes a font file or a folder; its glyphs replace the boxes."""
-    fonts = Path(_pdf_fonts.__file__).parent / "fonts"
-    monkeypatch.setattr(_pdf_fonts, "_FALLBACKS", ("NotoSansSymbols2-Regular.ttf", "NotoEmoji-Regular.ttf"))
+    fonts = Path(pdf_fonts.__file__).parent / "typefaces"
+    monkeypatch.setattr(pdf_fonts, "_FALLBACKS", ("NotoSansSymbols2-Regular.ttf", "NotoEmoji-Regular.ttf"))
     for number, paths in enumerate(([], [str(fonts / "NotoSansThai-Regular.ttf")], [str(fonts)])):
         path = make(tmp_path / f"{number}.pdf", [["กรุงเทพ"]], [Column("Agents")], options={"font_paths": paths})
         assert ("no font here can draw" in pages(path)[0]) == (not paths)
@@ -120,12 +120,12 @@ def test_broken_and_empty_font_paths_are_named(tmp_path: Path) -> None:
     folder.mkdir()
     for path, reason in ((broken, "is not a TrueType or OpenType font"), (folder, "holds no .ttf, .otf")):
         with pytest.raises(FontError, match=f"{re.escape(str(path))}.*{reason}"):
-            FontBook(_pdf_fonts.font_files([path]))
+            FontBook(pdf_fonts.font_files([path]))
 
 
 def test_a_font_that_forbids_embedding_is_refused(tmp_path: Path) -> None:
     """A font whose OS/2 table says "restricted licence embedding" does not get into the file."""
-    data = bytearray((Path(_pdf_fonts.__file__).parent / "fonts" / "NotoSansThai-Regular.ttf").read_bytes())
+    data = bytearray((Path(pdf_fonts.__file__).parent / "typefaces" / "NotoSansThai-Regular.ttf").read_bytes())
     tables = int.from_bytes(data[4:6], "big")
     records = {bytes(data[12 + 16 * i : 16 + 16 * i]): 12 + 16 * i for i in range(tables)}
     os2 = int.from_bytes(data[records[b"OS/2"] + 8 : records[b"OS/2"] + 12], "big")

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from format_support import INFO, SIXTEEN, call, outcome, read_xlsx, write
 from openpyxl import load_workbook
+from support.format import INFO, SIXTEEN, call, outcome, read_xlsx, write
 
-from airflow_provider_callreport.formats._xlsx_rows import CUT_MARK, MAX_TEXT
-from airflow_provider_callreport.formats.xlsx import XlsxWriter
+from airflow_provider_callreport.formats.xlsx.rows import CUT_MARK, MAX_TEXT
+from airflow_provider_callreport.formats.xlsx.writer import XlsxWriter
 from airflow_provider_callreport.report import Column, ColumnKind, Figures, ReportOutcome, Row, Tally
 
 TYPED = [
@@ -166,7 +166,7 @@ def test_a_sheet_that_would_outgrow_its_zip_entry_is_continued_on_a_further_one(
 ) -> None:
     """F2: long texts fill a sheet before 1,048,576 rows do."""
     monkeypatch.setattr(XlsxWriter, "MAX_SHEET_BYTES", 1_000_000)
-    monkeypatch.setattr("airflow_provider_callreport.formats.xlsx._SAMPLE_ROWS", 10)
+    monkeypatch.setattr("airflow_provider_callreport.formats.xlsx.writer._SAMPLE_ROWS", 10)
     rows: list[Row] = [["x" * 30_000, 1, 1, None]] * 60
     path = write("xlsx", tmp_path / "f.xlsx", rows, TYPED, page_size=10)
     assert load_workbook(path).sheetnames == ["Summary", "Calls", "Calls 2"]
@@ -328,7 +328,7 @@ def test_the_file_is_right_without_lxml_too(tmp_path: Path) -> None:
     """F1: openpyxl writes with lxml if it is there, else with the standard library."""
     code = (
         "from pathlib import Path; import sys, openpyxl; assert not openpyxl.LXML;"
-        "from format_support import call, write;"
+        "from support.format import call, write;"
         "write('xlsx', Path(sys.argv[1]), [call(i) for i in range(300)])"
     )
     path = tmp_path / "f.xlsx"

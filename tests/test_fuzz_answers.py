@@ -21,10 +21,10 @@ from typing import Any
 
 import pytest
 import requests
-from api_support import DAY, SOAK, client_settings
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from requests.adapters import BaseAdapter
+from support.api import DAY, SOAK, client_settings
 from urllib3 import HTTPResponse
 
 from airflow_provider_callreport.api.answer import parse_answer
@@ -32,7 +32,7 @@ from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import CallReportError, IncompleteReportError, TableError
 from airflow_provider_callreport.api.ledger import Ledger
 from airflow_provider_callreport.api.paging import Proof, ReportReader
-from airflow_provider_callreport.export import ExportRequest, make_files
+from airflow_provider_callreport.export.road import ExportRequest, make_files
 from airflow_provider_callreport.sandbox.call import LABELS
 
 #: How often each fuzz test draws; enough to find each of the bugs that this file has found.

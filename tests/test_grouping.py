@@ -9,15 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from api_support import DAY as WINDOW
+from support.api import DAY as WINDOW
 
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import IncompleteReportError, TableError
 from airflow_provider_callreport.api.settings import settings_from_connection
-from airflow_provider_callreport.export import ExportRequest, default_filename, export_report, make_files
-from airflow_provider_callreport.files import FilePlan, GroupedFiles
+from airflow_provider_callreport.export.groups import MAX_GROUPS, GroupSpool, check_placeholder, place, safe_names
+from airflow_provider_callreport.export.road import ExportRequest, default_filename, export_report, make_files
+from airflow_provider_callreport.export.sinks import FilePlan, GroupedFiles
 from airflow_provider_callreport.formats import FORMATS
-from airflow_provider_callreport.grouping import MAX_GROUPS, GroupSpool, check_placeholder, place, safe_names
 from airflow_provider_callreport.report import Column, ReportOutcome, RunIdentity
 from airflow_provider_callreport.sandbox.calls import Call, ListedCalls, SyntheticCalls
 from airflow_provider_callreport.sandbox.faults import Fault

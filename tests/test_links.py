@@ -6,12 +6,13 @@ import json
 import logging
 
 import pytest
-from airflow_support import Evidence
-from operators_support import operators_run, summary_of
+from support.operators import operators_run, summary_of
+from support.runs import Evidence
 
 from airflow_provider_callreport import get_provider_info
 from airflow_provider_callreport.assets import Delivery, delivery_of
-from airflow_provider_callreport.links import (
+from airflow_provider_callreport.operators.callreport import CallReportExportOperator, MaskListToS3Operator
+from airflow_provider_callreport.task.links import (
     CallReportLink,
     DeliveredFileLink,
     PortalLink,
@@ -20,7 +21,6 @@ from airflow_provider_callreport.links import (
     mail_url,
     portal_url,
 )
-from airflow_provider_callreport.operators.callreport import CallReportExportOperator, MaskListToS3Operator
 
 
 @pytest.fixture(scope="session")

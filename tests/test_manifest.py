@@ -14,20 +14,20 @@ from typing import Any, ClassVar
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from api_support import KOLKATA, ScriptedServer, behave, client_of, client_settings, json_answer, listed, sandbox
 from hypothesis import given
 from hypothesis import strategies as st
+from support.api import KOLKATA, ScriptedServer, behave, client_of, client_settings, json_answer, listed, sandbox
 
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import DriftError, SettingsError
 from airflow_provider_callreport.api.filters import Window
-from airflow_provider_callreport.audit import compare, count_calls, delivered_in_s3
+from airflow_provider_callreport.audit.delivered import compare, count_calls, delivered_in_s3
+from airflow_provider_callreport.audit.manifest import ManifestRequest, ManifestSummary, read_slices, write_manifest
 from airflow_provider_callreport.delivery.errors import FileChangedError, ObjectExistsError
 from airflow_provider_callreport.delivery.joined_object import JoinedObject, Source, Span, plan_parts
 from airflow_provider_callreport.delivery.receipts import DeliveryStatus
 from airflow_provider_callreport.delivery.s3 import S3Destination
-from airflow_provider_callreport.export import ExportRequest, export_report
-from airflow_provider_callreport.manifest import ManifestRequest, ManifestSummary, read_slices, write_manifest
+from airflow_provider_callreport.export.road import ExportRequest, export_report
 from airflow_provider_callreport.operators.manifest import CallReportManifestOperator
 from airflow_provider_callreport.report import ReportOutcome, RunIdentity
 from airflow_provider_callreport.sandbox.call import Call

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from airflow_support import airflow_environment, empty_home
+from support.runs import airflow_environment, empty_home
 
 ROOT = Path(__file__).resolve().parent.parent
 

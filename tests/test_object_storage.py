@@ -25,11 +25,11 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import BaseHook
-from airflow_support import AIRFLOW, Evidence
-from delivery_kill import OLD, deliver, names, write_and_die
-from delivery_support import INFO, OTHER_RUN, OUTCOME, RUN, aws_connection, exported, new_bucket, s3_server
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
-from operators_support import CALLS, operators_run
+from support.delivery import INFO, OTHER_RUN, OUTCOME, RUN, aws_connection, exported, new_bucket, s3_server
+from support.delivery_kill import OLD, deliver, names, write_and_die
+from support.operators import CALLS, operators_run
+from support.runs import AIRFLOW, Evidence
 
 from airflow_provider_callreport.delivery.errors import (
     DamagedUploadError,

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
-from api_support import DAY, SOAK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
-from sandbox_support import answer, post
+from support.api import DAY, SOAK
+from support.sandbox import answer, post
 
 from airflow_provider_callreport.sandbox.calls import SyntheticCalls
 from airflow_provider_callreport.sandbox.faults import Fault

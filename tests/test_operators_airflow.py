@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_support import AIRFLOW, KOLKATA, Evidence, TaskEvidence
 from openpyxl import load_workbook
-from operators_support import CALLS, MASKED_CALLS, TAKEN, WIDE_LABELS, operators_run
+from support.operators import CALLS, MASKED_CALLS, TAKEN, WIDE_LABELS, operators_run
+from support.runs import AIRFLOW, KOLKATA, Evidence, TaskEvidence
 
+from airflow_provider_callreport.export.summary import ExportSummary, FileSummary
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome
 from airflow_provider_callreport.sandbox.call import LABELS
 from airflow_provider_callreport.sandbox.servers import ReceivedMail
-from airflow_provider_callreport.summary import ExportSummary, FileSummary
 
 #: The public contract of the return value (design, section 2).
 XCOM_KEYS = {

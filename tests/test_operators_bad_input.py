@@ -1,7 +1,7 @@
 """Bad input: each argument and connection field wrong in the ways people get them wrong, and the sentence they read.
 
 Written-out values are refused when the Dag is parsed (`WRITTEN`), values that templates give when they have been
-rendered (`airflow_dags/wrong.py`), connection fields when the hook reads them (`FIELDS`), before any request.
+rendered (`support/airflow_dags/wrong.py`), connection fields when the hook reads them (`FIELDS`), before any request.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator
-from airflow_dags.wrong import WRONG
-from airflow_support import AIRFLOW, Evidence
-from operators_support import operators_run
+from support.airflow_dags.wrong import WRONG
+from support.operators import operators_run
+from support.runs import AIRFLOW, Evidence
 
+from airflow_provider_callreport.connection import CONNECTION_FIELDS, FURTHER_EXTRAS
 from airflow_provider_callreport.hooks.callreport import CallReportHook
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator, MaskListToS3Operator
 from airflow_provider_callreport.operators.check import CallReportCheckOperator
 from airflow_provider_callreport.operators.exports import CallReportDownloadOperator, CallReportRequestExportOperator
 from airflow_provider_callreport.operators.recordings import CallRecordingsToS3Operator
-from airflow_provider_callreport.provider_info import CONNECTION_FIELDS, FURTHER_EXTRAS
 from airflow_provider_callreport.sensors.callreport import CallReportSensor
 
 S3: dict[str, Any] = {"s3_bucket": "reports", "s3_key": "calls.csv"}

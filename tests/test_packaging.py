@@ -58,7 +58,7 @@ info = entry.load()()
 assert info["package-name"] == found.metadata["Name"] == "airflow-provider-callreport"
 
 import airflow_provider_callreport
-from airflow_provider_callreport.formats._pdf_fonts import FontBook, font_files
+from airflow_provider_callreport.formats.pdf.fonts import FontBook, font_files
 
 assert Path(airflow_provider_callreport.__file__).is_relative_to(here)
 assert "<html" in files("airflow_provider_callreport.delivery").joinpath("templates/report.html").read_text("utf-8")
@@ -106,7 +106,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert {name for name in names if name.startswith(f"{PACKAGE}/")} == source
-    for wanted in ("py.typed", "delivery/templates/report.html", "formats/fonts/OFL.txt", "sandbox/__main__.py"):
+    fonts = "formats/pdf/typefaces/OFL.txt"
+    for wanted in ("py.typed", "delivery/templates/report.html", fonts, "sandbox/__main__.py"):
         assert f"{PACKAGE}/{wanted}" in names
     assert wheel.stat().st_size < 4_000_000
 

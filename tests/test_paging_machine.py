@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from api_support import DAY, SOAK, client_settings
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from support.api import DAY, SOAK, client_settings
 
 from airflow_provider_callreport.api.errors import CallReportError, IncompleteReportError
 from airflow_provider_callreport.api.paging import Page, ReportReader

@@ -1,7 +1,7 @@
 """P1: a phone number with a redaction set, a token and a session id leave nothing behind, wherever one looks.
 
-The Dag of `airflow_dags/privacy.py` runs twice in real Airflow, everything at DEBUG: once as Airflow is, and once with
-Airflow's own secrets masker made blind, so that what keeps secrets out is this package alone.
+The Dag of `support/airflow_dags/privacy.py` runs twice in real Airflow, everything at DEBUG: once as Airflow is, and
+once with Airflow's own secrets masker made blind, so that what keeps secrets out is this package alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from airflow_support import KOLKATA, Api, Evidence, once_a_session, run_dags
+from support.runs import KOLKATA, Api, Evidence, once_a_session, run_dags
 
 from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.calls import ListedCalls

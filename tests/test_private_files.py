@@ -11,15 +11,15 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-from api_support import DAY, behave, client_of, listed, sandbox
-from delivery_support import INFO, RUN, aws_connection, s3_server
-from files_support import recorded_calls
+from support.api import DAY, behave, client_of, listed, sandbox
+from support.delivery import INFO, RUN, aws_connection, s3_server
+from support.files import recorded_calls
 
 from airflow_provider_callreport.api.download import FileDownloader
 from airflow_provider_callreport.api.exports import download_pdf, request_export
-from airflow_provider_callreport.files import FilePlan, FileSink, GroupedFiles, SingleFile, SplitFile
+from airflow_provider_callreport.export.sinks import FilePlan, FileSink, GroupedFiles, SingleFile, SplitFile
 from airflow_provider_callreport.formats import FORMATS
-from airflow_provider_callreport.recordings import RecordingsRequest, copy_recordings
+from airflow_provider_callreport.recordings.copy import RecordingsRequest, copy_recordings
 from airflow_provider_callreport.report import Column, ReportOutcome
 
 COLUMNS = [Column("Caller Number"), Column("Campaign")]

@@ -11,12 +11,12 @@ from typing import Any
 import airflow
 import airflow.providers_manager
 import pytest
-from airflow_support import AIRFLOW
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]
+from support.runs import AIRFLOW
 
 from airflow_provider_callreport import __version__, get_provider_info
+from airflow_provider_callreport.connection import CONNECTION_FIELDS, FURTHER_EXTRAS, HIDDEN_FIELDS
 from airflow_provider_callreport.hooks.callreport import CallReportHook
-from airflow_provider_callreport.provider_info import CONNECTION_FIELDS, FURTHER_EXTRAS, HIDDEN_FIELDS
 
 NAME = "airflow-provider-callreport"
 HOOK = "airflow_provider_callreport.hooks.callreport.CallReportHook"

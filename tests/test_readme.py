@@ -16,27 +16,27 @@ from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import Connection
-from readme_support import README, code_blocks, codes, is_literal, section, table
+from support.readme import README, code_blocks, codes, is_literal, section, table
 
 from airflow_provider_callreport.api.errors import CODE_TABLE, ApiError
 from airflow_provider_callreport.api.phone_numbers import international
 from airflow_provider_callreport.api.settings import settings_from_connection
-from airflow_provider_callreport.delivery.mail_body import mail_context
-from airflow_provider_callreport.formats import FORMATS
-from airflow_provider_callreport.operators.arguments import CHOICES
-from airflow_provider_callreport.operators.callreport import CallReportExportOperator, MaskListToS3Operator
-from airflow_provider_callreport.provider_info import (
+from airflow_provider_callreport.connection import (
     CONNECTION_FIELDS,
     DEFAULT_HOST,
     FURTHER_EXTRAS,
     HOOK_NAME,
     RELABELING,
 )
-from airflow_provider_callreport.redaction import MODES, last4, pseudonym
+from airflow_provider_callreport.delivery.mail_body import mail_context
+from airflow_provider_callreport.export.redaction import MODES, last4, pseudonym
+from airflow_provider_callreport.export.summary import ExportSummary, FileSummary
+from airflow_provider_callreport.formats import FORMATS
+from airflow_provider_callreport.operators.callreport import CallReportExportOperator, MaskListToS3Operator
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome
 from airflow_provider_callreport.sandbox.__main__ import _parser as sandbox_parser
 from airflow_provider_callreport.sandbox.servers import SandboxServer
-from airflow_provider_callreport.summary import ExportSummary, FileSummary
+from airflow_provider_callreport.task.arguments import CHOICES
 
 ROOT = Path(__file__).parent.parent
 

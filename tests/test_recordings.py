@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_support import (
+from support.api import (
     DAY,
     ScriptedServer,
     api_url,
@@ -32,7 +32,7 @@ from api_support import (
     listed,
     sandbox,
 )
-from files_support import MP3, NOON, RawServer, answers, closes, drips, recorded_calls, resets, token
+from support.files import MP3, NOON, RawServer, answers, closes, drips, recorded_calls, resets, token
 
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.download import FileDownloader
@@ -51,8 +51,8 @@ from airflow_provider_callreport.api.errors import (
 )
 from airflow_provider_callreport.delivery.errors import DestinationRefusedError
 from airflow_provider_callreport.operators.recordings import CallRecordingsToS3Operator
-from airflow_provider_callreport.recording_keys import check_key, fill_key, part_names
-from airflow_provider_callreport.recordings import RecordingsRequest, RecordingsSummary, copy_recordings
+from airflow_provider_callreport.recordings.copy import RecordingsRequest, RecordingsSummary, copy_recordings
+from airflow_provider_callreport.recordings.keys import check_key, fill_key, part_names
 from airflow_provider_callreport.report import RunIdentity
 from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.faults import Fault
@@ -360,7 +360,7 @@ def test_ten_thousand_calls_by_cursor_are_all_there(server: SandboxServer, s3: S
     calls = [Call(NOON, call_id=f"call{number}") for number in range(10_050)]
     behave(server, calls=listed(*calls), cnt="capped", cursor="top", report_count="missing")
     asked = RecordingsRequest("calls", DAY, "reports", KEY, "rec/manifest.jsonl", page_size=2000, rounds_wait=(0,))
-    from airflow_provider_callreport.recordings import _list_calls, _read_calls
+    from airflow_provider_callreport.recordings.copy import _list_calls, _read_calls
 
     with client_of(server) as client, tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "calls"

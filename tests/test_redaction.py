@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from api_support import NOON, behave, listed, read_report, sandbox
 from hypothesis import given
 from hypothesis import strategies as st
+from support.api import NOON, behave, listed, read_report, sandbox
 
 from airflow_provider_callreport.api.errors import SettingsError, TableError
 from airflow_provider_callreport.api.phone_numbers import international
-from airflow_provider_callreport.redaction import HIDDEN, Redactor, check_redact, last4, pseudonym
+from airflow_provider_callreport.export.redaction import HIDDEN, Redactor, check_redact, last4, pseudonym
 from airflow_provider_callreport.report import Column, ColumnKind
 from airflow_provider_callreport.sandbox.calls import Call, SyntheticCalls
 from airflow_provider_callreport.sandbox.servers import SandboxServer

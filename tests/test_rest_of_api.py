@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from airflow_support import AIRFLOW, KOLKATA, Api, Evidence, once_a_session, run_dags
+from support.runs import AIRFLOW, KOLKATA, Api, Evidence, once_a_session, run_dags
 from test_import_cost import heavy, timed_import
 
 from airflow_provider_callreport.sandbox.call import Call

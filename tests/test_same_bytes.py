@@ -10,11 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from api_support import DAY, api_url, client_of
+from support.api import DAY, api_url, client_of
 
 from airflow_provider_callreport.api.filters import Window
 from airflow_provider_callreport.delivery.s3 import S3Destination
-from airflow_provider_callreport.export import ExportRequest, export_report
+from airflow_provider_callreport.export.road import ExportRequest, export_report
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.report import RunIdentity
 from airflow_provider_callreport.sandbox.calls import SyntheticCalls
@@ -28,9 +28,9 @@ _IN_ANOTHER_PROCESS = """
 import json, sys, tempfile
 from pathlib import Path
 sys.path[:0] = {path!r}
-from api_support import DAY, client_settings
+from support.api import DAY, client_settings
 from airflow_provider_callreport.api.client import CallReportClient
-from airflow_provider_callreport.export import ExportRequest, make_files
+from airflow_provider_callreport.export.road import ExportRequest, make_files
 from airflow_provider_callreport.formats import FORMATS
 client = CallReportClient(client_settings({url!r}))
 found = {{}}

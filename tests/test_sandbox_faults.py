@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import requests
-from sandbox_support import CREDENTIALS, DAY, answer, cursor_of, ids, pages, post, read, rows_of
+from support.sandbox import CREDENTIALS, DAY, answer, cursor_of, ids, pages, post, read, rows_of
 
 from airflow_provider_callreport.sandbox import bending, wire
 from airflow_provider_callreport.sandbox.calls import SyntheticCalls

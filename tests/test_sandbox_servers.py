@@ -17,7 +17,7 @@ import boto3
 import botocore.exceptions
 import pytest
 import requests
-from sandbox_support import CREDENTIALS, DAY
+from support.sandbox import CREDENTIALS, DAY
 
 from airflow_provider_callreport.sandbox.__main__ import main
 from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxSmtp, SmtpSettings

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from urllib.request import Request, urlopen
 
 import pytest
-from delivery_support import INFO, OTHER_RUN, OUTCOME, RUN, exported
+from support.delivery import INFO, OTHER_RUN, OUTCOME, RUN, exported
 
 from airflow_provider_callreport.delivery.errors import DestinationRefusedError, ObjectExistsError
 from airflow_provider_callreport.delivery.receipts import DeliveryStatus

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from api_support import DAY, NOON, ScriptedServer, asked_pages, client_of, client_settings, listed, read_report
+from support.api import DAY, NOON, ScriptedServer, asked_pages, client_of, client_settings, listed, read_report
 
 from airflow_provider_callreport.api import retry
 from airflow_provider_callreport.api.client import CallReportClient

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException
-from airflow_support import KOLKATA, Api, Evidence, once_a_session, run_dags
+from support.runs import KOLKATA, Api, Evidence, once_a_session, run_dags
 
 from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.calls import ListedCalls
@@ -28,7 +28,7 @@ WINDOW = {
     "end": "2026-03-14T00:00:00+05:30",
     "timezone": "Asia/Kolkata",
 }
-#: The ways to wait, as `airflow_dags/sensors.py` names them.
+#: The ways to wait, as `support/airflow_dags/sensors.py` names them.
 MODES = ("poke", "reschedule", "deferred")
 
 

@@ -15,7 +15,7 @@ from airflow_provider_callreport.api.settings import (
     is_loopback,
     settings_from_connection,
 )
-from airflow_provider_callreport.provider_info import CONNECTION_FIELDS, FURTHER_EXTRAS
+from airflow_provider_callreport.connection import CONNECTION_FIELDS, FURTHER_EXTRAS
 
 TOKEN, SSID, KEY = "token-canary-1", "ssid-canary-2", "hmac-canary-3-long"
 

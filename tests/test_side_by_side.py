@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from api_support import DAY, client_of
+from support.api import DAY, client_of
 
 from airflow_provider_callreport.api.answer import Answer
 from airflow_provider_callreport.api.errors import (

@@ -23,14 +23,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import pytest
-from api_support import DAY, SOAK, WIDTH, client_of, truth
-from delivery_support import MemoryRecord, smtp_connection
+from support.api import DAY, SOAK, WIDTH, client_of, truth
+from support.delivery import MemoryRecord, smtp_connection
 
 from airflow_provider_callreport.api.errors import CallReportError
 from airflow_provider_callreport.delivery.email import EmailDestination
 from airflow_provider_callreport.delivery.errors import DeliveryError, MailMaybeSentError
 from airflow_provider_callreport.delivery.s3 import S3Destination
-from airflow_provider_callreport.export import ExportRequest, export_report, make_files
+from airflow_provider_callreport.export.road import ExportRequest, export_report, make_files
 from airflow_provider_callreport.report import RunIdentity
 from airflow_provider_callreport.sandbox.calls import SyntheticCalls
 from airflow_provider_callreport.sandbox.faults import FAULTS, Fault, Stage

@@ -13,9 +13,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from api_support import DAY, KOLKATA, NOON, WIDTH, behave, client_of, listed, read_report, sandbox, truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.api import DAY, KOLKATA, NOON, WIDTH, behave, client_of, listed, read_report, sandbox, truth
 
 from airflow_provider_callreport.api.answer import Record, parse_answer, record_id
 from airflow_provider_callreport.api.errors import AnswerError, SettingsError, TableError

@@ -19,8 +19,8 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
     TaskDeferred,
 )
-from airflow_support import AIRFLOW
-from api_support import DAY, NOON, behave, listed, sandbox
+from support.api import DAY, NOON, behave, listed, sandbox
+from support.runs import AIRFLOW
 from test_import_cost import heavy, timed_import
 
 from airflow_provider_callreport.api.errors import ServiceError

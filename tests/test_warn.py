@@ -7,11 +7,11 @@ from html import unescape
 from typing import Any
 
 import pytest
-from api_support import DAY, behave, client_of, sandbox
+from support.api import DAY, behave, client_of, sandbox
 
 from airflow_provider_callreport.delivery.email import EmailDestination
 from airflow_provider_callreport.delivery.s3 import S3Destination
-from airflow_provider_callreport.export import ExportRequest, export_report
+from airflow_provider_callreport.export.road import ExportRequest, export_report
 from airflow_provider_callreport.report import ReportOutcome, RunIdentity
 from airflow_provider_callreport.sandbox.calls import SyntheticCalls
 from airflow_provider_callreport.sandbox.faults import Fault

@@ -11,9 +11,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from api_support import DAY, KOLKATA, behave, client_of, listed, read_report, sandbox
 from hypothesis import given
 from hypothesis import strategies as st
+from support.api import DAY, KOLKATA, behave, client_of, listed, read_report, sandbox
 
 from airflow_provider_callreport.api.errors import SettingsError, WindowError
 from airflow_provider_callreport.api.filters import (

@@ -20,18 +20,18 @@ from zoneinfo import ZoneInfo
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import Asset
-from airflow_support import AIRFLOW, KOLKATA, Api, Evidence, once_a_session, run_dags
-from api_support import client_of
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2.nativetypes import NativeEnvironment
-from readme_support import code_blocks
+from support.api import client_of
+from support.readme import code_blocks
+from support.runs import AIRFLOW, KOLKATA, Api, Evidence, once_a_session, run_dags
 
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import SettingsError, WindowError
 from airflow_provider_callreport.api.filters import Window, parse_time
 from airflow_provider_callreport.delivery.s3 import S3Destination
-from airflow_provider_callreport.export import ExportRequest, export_report
+from airflow_provider_callreport.export.road import ExportRequest, export_report
 from airflow_provider_callreport.report import RunIdentity
 from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.calls import ListedCalls

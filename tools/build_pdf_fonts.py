@@ -1,4 +1,4 @@
-"""Make the fonts that ship in ``airflow_provider_callreport/formats/fonts`` from the Noto originals.
+"""Make the fonts that ship in ``airflow_provider_callreport/formats/pdf/typefaces`` from the Noto originals.
 
 Not part of the package and never run by it: the output is checked in. Run it again to take up a newer Noto:
 
@@ -22,7 +22,7 @@ from fontTools.subset import Options, Subsetter  # type: ignore[import-untyped]
 from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 from fontTools.varLib import instancer  # type: ignore[import-untyped]
 
-_TARGET = Path(__file__).parent.parent / "airflow_provider_callreport" / "formats" / "fonts"
+_TARGET = Path(__file__).parent.parent / "airflow_provider_callreport" / "formats" / "pdf" / "typefaces"
 
 _LATIN = ((0x20, 0x7E), (0xA0, 0x24F), (0x2B0, 0x36F), (0x1E00, 0x1EFF), (0x2000, 0x206F), (0x20A0, 0x20CF))
 _GREEK_CYRILLIC = ((0x370, 0x52F), (0x1F00, 0x1FFF))

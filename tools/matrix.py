@@ -75,7 +75,7 @@ NOT_HERE = (
 )
 
 #: Which tests a pair is tested with by default: the files that import Airflow or what starts it, ...
-USES_AIRFLOW = re.compile(r"^(?:from|import) (?:airflow[. ]|airflow_support|operators_support)", re.MULTILINE)
+USES_AIRFLOW = re.compile(r"^(?:from|import) (?:airflow[. ]|support\.runs|support\.operators)", re.MULTILINE)
 
 #: ... but for those that take minutes and those that `run` does better, ...
 TOO_LONG = ("test_crash.py", "test_delivery_s3.py", "test_privacy.py", "test_soak.py")

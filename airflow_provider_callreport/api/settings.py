@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from airflow_provider_callreport.api.errors import SettingsError
-from airflow_provider_callreport.provider_info import CONNECTION_FIELDS, DEFAULT_HOST, FURTHER_EXTRAS, ConnectionField
+from airflow_provider_callreport.connection import CONNECTION_FIELDS, DEFAULT_HOST, FURTHER_EXTRAS, ConnectionField
 
 #: Path of the samples on the vendor's page; the page's own "Base URL" spells it ``callreport``.
 DEFAULT_PATH = "/api/v2/CallReport"

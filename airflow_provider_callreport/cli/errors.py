@@ -13,7 +13,7 @@ from airflow_provider_callreport.api.errors import (
 )
 from airflow_provider_callreport.cli.exit_codes import CommandError, ExitCode
 from airflow_provider_callreport.delivery.errors import DeliveryError
-from airflow_provider_callreport.export import EmptyReportError
+from airflow_provider_callreport.export.road import EmptyReportError
 
 #: The first class that fits decides.
 _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (

@@ -18,19 +18,19 @@ from airflow_provider_callreport.cli.account import CommandHook, open_account
 from airflow_provider_callreport.cli.arguments import pairs, window
 from airflow_provider_callreport.cli.exit_codes import CommandError, ExitCode
 from airflow_provider_callreport.delivery.object_storage import ObjectStorageDestination
-from airflow_provider_callreport.export import ExportRequest, default_filename, export_report
+from airflow_provider_callreport.export.redaction import check_redact
+from airflow_provider_callreport.export.road import ExportRequest, default_filename, export_report
+from airflow_provider_callreport.export.summary import ExportSummary
 from airflow_provider_callreport.formats import FORMATS
-from airflow_provider_callreport.operators.arguments import (
+from airflow_provider_callreport.report import RunIdentity
+from airflow_provider_callreport.task.arguments import (
     CHOICES,
     MAX_CONCURRENCY,
     check_choice,
     check_filter_values,
     check_text,
 )
-from airflow_provider_callreport.operators.base import check_whole_number
-from airflow_provider_callreport.redaction import check_redact
-from airflow_provider_callreport.report import RunIdentity
-from airflow_provider_callreport.summary import ExportSummary
+from airflow_provider_callreport.task.base import check_whole_number
 
 
 def run(options: argparse.Namespace) -> ExitCode:

@@ -19,10 +19,10 @@ from airflow_provider_callreport.api.phone_numbers import international
 from airflow_provider_callreport.cli.account import open_account
 from airflow_provider_callreport.cli.arguments import pairs, window
 from airflow_provider_callreport.cli.exit_codes import ExitCode
-from airflow_provider_callreport.operators.arguments import check_filter_values
-from airflow_provider_callreport.operators.base import check_whole_number
-from airflow_provider_callreport.redaction import last4
+from airflow_provider_callreport.export.redaction import last4
 from airflow_provider_callreport.report import Value
+from airflow_provider_callreport.task.arguments import check_filter_values
+from airflow_provider_callreport.task.base import check_whole_number
 
 #: Wide enough for all columns of any report: what is not a terminal has no width.
 _NO_WIDTH = 100_000

@@ -117,7 +117,7 @@ FORMATS: dict[str, Format] = {
             "xlsx",
             ".xlsx",
             "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-            "xlsx:XlsxWriter",
+            "xlsx.writer:XlsxWriter",
             needs_figures=True,
         ),
         Format(
@@ -132,7 +132,7 @@ FORMATS: dict[str, Format] = {
             "pdf",
             ".pdf",
             "application/pdf",
-            "pdf:PdfWriter",
+            "pdf.writer:PdfWriter",
             needs_figures=True,
             options=(
                 whole_number("max_rows", 50_000, minimum=1),

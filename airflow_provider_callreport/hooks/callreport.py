@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
 
-from airflow_provider_callreport.provider_info import CONNECTION_TYPE, HOOK_NAME
+from airflow_provider_callreport.connection import CONNECTION_TYPE, HOOK_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_callreport.provider_info import (
+from airflow_provider_callreport.connection import (
     CONNECTION_FIELDS,
     HIDDEN_FIELDS,
     PLACEHOLDERS,

@@ -10,7 +10,10 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
-from airflow_provider_callreport.links import (
+from airflow_provider_callreport.task.announcing import AnnouncesDelivery
+from airflow_provider_callreport.task.arguments import ArgumentError, check_arguments
+from airflow_provider_callreport.task.base import CallReportBaseOperator, run_identity
+from airflow_provider_callreport.task.links import (
     CallReportLink,
     DeliveredFileLink,
     PortalLink,
@@ -19,20 +22,17 @@ from airflow_provider_callreport.links import (
     mail_url,
     portal_url,
 )
-from airflow_provider_callreport.operators.announcing import AnnouncesDelivery
-from airflow_provider_callreport.operators.arguments import ArgumentError, check_arguments
-from airflow_provider_callreport.operators.base import CallReportBaseOperator, run_identity
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_callreport.api.settings import ClientSettings
-    from airflow_provider_callreport.checkpoint import Checkpoint
     from airflow_provider_callreport.delivery.email import EmailDestination
     from airflow_provider_callreport.delivery.object_storage import ObjectStorageDestination
     from airflow_provider_callreport.delivery.s3 import S3Destination
-    from airflow_provider_callreport.export import ExportRequest
-    from airflow_provider_callreport.summary import ExportSummary
+    from airflow_provider_callreport.export.checkpoint import Checkpoint
+    from airflow_provider_callreport.export.road import ExportRequest
+    from airflow_provider_callreport.export.summary import ExportSummary
 
 
 class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
@@ -89,7 +89,8 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         checkpoint: ``s3://bucket/prefix/`` where a long export keeps the parts of the window that it has read, so that
             the task's next try does not read them again (Airflow 3.3 and later; earlier versions begin anew). It holds
             rows after redaction, for as long as the task has not succeeded. A part in which the API counts another
-            number of calls by then is read again; see `airflow_provider_callreport.checkpoint` for what no count shows.
+            number of calls by then is read again; see
+            `airflow_provider_callreport.export.checkpoint` for what no count shows.
             ``aws_conn_id`` is its connection.
         callreport_conn_id: connection to the API.
 
@@ -229,9 +230,9 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch, write, deliver; return the summary."""
-        from airflow_provider_callreport.export import export_report
+        from airflow_provider_callreport.export.road import export_report
         from airflow_provider_callreport.hooks.callreport import CallReportHook
-        from airflow_provider_callreport.operators.task_state import send_record
+        from airflow_provider_callreport.task.state import send_record
 
         with self.errors_for_airflow():
             hook = CallReportHook(self.callreport_conn_id)
@@ -255,7 +256,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
     def _announce(self, context: Context, settings: ClientSettings, summary: ExportSummary) -> None:
         """Tell Airflow what was delivered: events of the outlets, lineage, links."""
         from airflow_provider_callreport.assets import delivery_of
-        from airflow_provider_callreport.lineage import export_lineage
+        from airflow_provider_callreport.task.lineage import export_lineage
 
         delivery = delivery_of(summary, bucket=self.s3_bucket, try_number=context["ti"].try_number)
         host = urlsplit(settings.base_url).netloc
@@ -268,7 +269,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         self.announce(context, delivery, lineage=lineage, links=links)
 
     def _request(self, settings: ClientSettings) -> ExportRequest:
-        from airflow_provider_callreport.export import ExportRequest
+        from airflow_provider_callreport.export.road import ExportRequest
         from airflow_provider_callreport.formats import FORMATS
 
         return ExportRequest(
@@ -309,9 +310,9 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
     def _checkpoint(self, context: Context) -> Checkpoint | None:
         if self.checkpoint is None:
             return None
-        from airflow_provider_callreport.checkpoint import Checkpoint
         from airflow_provider_callreport.delivery.slice_objects import SliceObjects
-        from airflow_provider_callreport.operators.task_state import slices_record
+        from airflow_provider_callreport.export.checkpoint import Checkpoint
+        from airflow_provider_callreport.task.state import slices_record
 
         store = slices_record(context)
         if store is None:

@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_callreport.delivery.s3 import S3Destination
-from airflow_provider_callreport.operators.arguments import CHOICES, check_choice
-from airflow_provider_callreport.operators.base import CallReportBaseOperator, check_whole_number
+from airflow_provider_callreport.task.arguments import CHOICES, check_choice
+from airflow_provider_callreport.task.base import CallReportBaseOperator, check_whole_number
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_callreport.api.filters import Window
-    from airflow_provider_callreport.audit import Delivered
+    from airflow_provider_callreport.audit.delivered import Delivered
 
 _COUNT_BY = ("auto", "count", "read")
 
@@ -120,7 +120,7 @@ class CallReportCheckOperator(CallReportBaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look up what was delivered, count, compare."""
-        from airflow_provider_callreport.audit import compare, count_calls
+        from airflow_provider_callreport.audit.delivered import compare, count_calls
         from airflow_provider_callreport.hooks.callreport import CallReportHook
 
         with self.errors_for_airflow():
@@ -133,7 +133,7 @@ class CallReportCheckOperator(CallReportBaseOperator):
             return compare(counted, delivered, window, tolerance=self.tolerance)
 
     def _delivered(self, context: Context, window: Window) -> list[Delivered]:
-        from airflow_provider_callreport.audit import delivered_in_s3, delivered_in_summary, latest_for_window
+        from airflow_provider_callreport.audit.delivered import delivered_in_s3, delivered_in_summary, latest_for_window
 
         if self.s3_bucket is not None:
             return delivered_in_s3(self.s3_bucket, self._keys(), self.aws_conn_id, check_bytes=self.check_bytes)

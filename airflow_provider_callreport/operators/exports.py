@@ -24,11 +24,11 @@ from airflow_provider_callreport.api.errors import (
     WrongFileError,
 )
 from airflow_provider_callreport.delivery.s3 import IF_EXISTS, S3Destination
-from airflow_provider_callreport.links import CallReportLink, DeliveredFileLink, file_url
-from airflow_provider_callreport.operators.announcing import AnnouncesDelivery
-from airflow_provider_callreport.operators.arguments import check_choice
-from airflow_provider_callreport.operators.base import CallReportBaseOperator, check_whole_number, run_identity
-from airflow_provider_callreport.operators.task_state import send_record
+from airflow_provider_callreport.task.announcing import AnnouncesDelivery
+from airflow_provider_callreport.task.arguments import check_choice
+from airflow_provider_callreport.task.base import CallReportBaseOperator, check_whole_number, run_identity
+from airflow_provider_callreport.task.links import CallReportLink, DeliveredFileLink, file_url
+from airflow_provider_callreport.task.state import send_record
 
 if TYPE_CHECKING:
     import jinja2
@@ -158,6 +158,7 @@ class CallReportRequestExportOperator(AnnouncesDelivery, CallReportBaseOperator)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask, look at the answer, and keep the file if it is one."""
+        from airflow_provider_callreport.api.counting import window_json
         from airflow_provider_callreport.api.exports import (
             ID_PATHS,
             URL_PATHS,
@@ -166,7 +167,6 @@ class CallReportRequestExportOperator(AnnouncesDelivery, CallReportBaseOperator)
             shown_answer,
         )
         from airflow_provider_callreport.api.filters import build_filter
-        from airflow_provider_callreport.counting import window_json
         from airflow_provider_callreport.hooks.callreport import CallReportHook
         from airflow_provider_callreport.spool import spool_directory
 
@@ -461,7 +461,7 @@ class CallReportDownloadOperator(AnnouncesDelivery, CallReportBaseOperator):
 
     def _deliver(self, body: SavedBody, kind: str, run: RunIdentity, record: SendRecord | None) -> dict[str, Any]:
         from airflow_provider_callreport.delivery.receipts import Link
-        from airflow_provider_callreport.export import safe_filename
+        from airflow_provider_callreport.export.road import safe_filename
 
         name = safe_filename(self.filename or (self.s3_key or "").rpartition("/")[2]) or f"export.{kind}"
         file = _exported(body, name, kind)
@@ -576,7 +576,7 @@ def _announce(
 ) -> None:
     """Tell Airflow what was delivered; nothing when ``told`` is empty."""
     from airflow_provider_callreport.assets import DeliveredObject, Delivery
-    from airflow_provider_callreport.lineage import SERVER_FILES, api_dataset, delivery_lineage
+    from airflow_provider_callreport.task.lineage import SERVER_FILES, api_dataset, delivery_lineage
 
     extra = {name: told[name] for name in _TOLD if name in told}
     objects = []

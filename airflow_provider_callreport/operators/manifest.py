@@ -8,16 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_callreport.delivery.s3 import S3Destination
-from airflow_provider_callreport.links import CallReportLink, DeliveredFileLink, file_url
-from airflow_provider_callreport.operators.announcing import AnnouncesDelivery
-from airflow_provider_callreport.operators.arguments import CHOICES, check_choice
-from airflow_provider_callreport.operators.base import CallReportBaseOperator, run_identity
+from airflow_provider_callreport.task.announcing import AnnouncesDelivery
+from airflow_provider_callreport.task.arguments import CHOICES, check_choice
+from airflow_provider_callreport.task.base import CallReportBaseOperator, run_identity
+from airflow_provider_callreport.task.links import CallReportLink, DeliveredFileLink, file_url
 from airflow_provider_callreport.windows import check_text, fill_text
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_callreport.manifest import ManifestSummary
+    from airflow_provider_callreport.audit.manifest import ManifestSummary
 
 #: A manifest of another run that stays would not be of these exports.
 _IF_EXISTS = ("replace", "fail")
@@ -140,9 +140,9 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Check the slices, write the manifest."""
+        from airflow_provider_callreport.audit.manifest import ManifestRequest, read_slices, write_manifest
         from airflow_provider_callreport.delivery.joined_object import JoinedObject
         from airflow_provider_callreport.hooks.callreport import CallReportHook
-        from airflow_provider_callreport.manifest import ManifestRequest, read_slices, write_manifest
 
         with self.errors_for_airflow():
             hook = CallReportHook(self.callreport_conn_id)
@@ -167,7 +167,7 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
     def _announce(self, context: Context, summary: ManifestSummary) -> None:
         """Tell Airflow what was delivered: events of the outlets, with the partitions that are new, lineage, a link."""
         from airflow_provider_callreport.assets import DeliveredObject, Delivery
-        from airflow_provider_callreport.lineage import delivery_lineage
+        from airflow_provider_callreport.task.lineage import delivery_lineage
 
         value, store = summary.to_xcom(), f"s3://{self.s3_bucket}"
         extra = {**value, **value["manifest"]}

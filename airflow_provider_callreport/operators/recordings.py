@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from airflow_provider_callreport.delivery.s3 import S3Destination
-from airflow_provider_callreport.links import CallReportLink, DeliveredFileLink, file_url
-from airflow_provider_callreport.operators.announcing import AnnouncesDelivery
-from airflow_provider_callreport.operators.arguments import CHOICES, check_choice
-from airflow_provider_callreport.operators.base import CallReportBaseOperator, check_whole_number, run_identity
-from airflow_provider_callreport.recording_keys import IF_EXISTS, MANIFEST_FORMATS, check_key, key_folder
+from airflow_provider_callreport.recordings.keys import IF_EXISTS, MANIFEST_FORMATS, check_key, key_folder
+from airflow_provider_callreport.task.announcing import AnnouncesDelivery
+from airflow_provider_callreport.task.arguments import CHOICES, check_choice
+from airflow_provider_callreport.task.base import CallReportBaseOperator, check_whole_number, run_identity
+from airflow_provider_callreport.task.links import CallReportLink, DeliveredFileLink, file_url
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_callreport.recordings import RecordingsSummary
+    from airflow_provider_callreport.recordings.copy import RecordingsSummary
 
 _CHOICES: dict[str, Sequence[str]] = {
     "report": CHOICES["report"],
@@ -147,7 +147,7 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """List the calls, copy their recordings, write the manifest."""
         from airflow_provider_callreport.hooks.callreport import CallReportHook
-        from airflow_provider_callreport.recordings import RecordingsRequest, copy_recordings
+        from airflow_provider_callreport.recordings.copy import RecordingsRequest, copy_recordings
 
         with self.errors_for_airflow():
             hook = CallReportHook(self.callreport_conn_id)
@@ -174,7 +174,7 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
     def _announce(self, context: Context, host: str, summary: RecordingsSummary) -> None:
         """Tell Airflow what was delivered: events of the outlets, lineage, a link to the manifest."""
         from airflow_provider_callreport.assets import DeliveredObject, Delivery
-        from airflow_provider_callreport.lineage import api_dataset, delivery_lineage
+        from airflow_provider_callreport.task.lineage import api_dataset, delivery_lineage
 
         value, store = summary.to_xcom(), f"s3://{self.s3_bucket}"
         told = value.pop("manifest")

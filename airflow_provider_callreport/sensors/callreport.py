@@ -17,9 +17,9 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_callreport.api.errors import CallReportError
-from airflow_provider_callreport.operators.arguments import CHOICES, check_choice
-from airflow_provider_callreport.operators.base import CallReportBaseOperator, check_whole_number
-from airflow_provider_callreport.operators.private_filters import has_phone_numbers
+from airflow_provider_callreport.task.arguments import CHOICES, check_choice
+from airflow_provider_callreport.task.base import CallReportBaseOperator, check_whole_number
+from airflow_provider_callreport.task.private_filters import has_phone_numbers
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -33,7 +33,7 @@ class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
     """Waits until a filter matches at least ``min_calls`` calls in a window.
 
     Each look costs one small request: ``reportCount`` for ``calls``, one page of ``masklist`` for ``masked_calls``
-    (nobody knows whether ``reportCount`` counts those). See `airflow_provider_callreport.counting`.
+    (nobody knows whether ``reportCount`` counts those). See `airflow_provider_callreport.api.counting`.
 
     A sensor says that calls are there, not that they are all there: calls show up late. To export a window whole, let
     it end some minutes in the past.
@@ -103,7 +103,7 @@ class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Count once."""
-        from airflow_provider_callreport.counting import count_calls, window_json
+        from airflow_provider_callreport.api.counting import count_calls, window_json
         from airflow_provider_callreport.hooks.callreport import CallReportHook
 
         try:

@@ -103,7 +103,7 @@ class CallReportTrigger(BaseTrigger):
         hook = CallReportHook(self.callreport_conn_id)
         try:
             async with await hook.aget_client() as client:
-                from airflow_provider_callreport.counting import acount_calls
+                from airflow_provider_callreport.api.counting import acount_calls
 
                 start, end = (datetime.fromisoformat(text) for text in (self.window_start, self.window_end))
                 window = Window(start, end, client.settings.timezone)

@@ -21,19 +21,19 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_callreport.api.filters import Window
-from airflow_provider_callreport.operators.arguments import (
+from airflow_provider_callreport.task.arguments import (
     CHOICES,
     check_choice,
     check_connection_id,
     check_filter_values,
 )
-from airflow_provider_callreport.operators.base import check_whole_number
-from airflow_provider_callreport.operators.private_filters import has_phone_numbers
+from airflow_provider_callreport.task.base import check_whole_number
+from airflow_provider_callreport.task.private_filters import has_phone_numbers
 from airflow_provider_callreport.triggers.callreport import error_in_words
 
 if TYPE_CHECKING:
     from airflow_provider_callreport.api.aclient import AsyncCallReportClient
-    from airflow_provider_callreport.counting import CallCount
+    from airflow_provider_callreport.api.counting import CallCount
 
 if TYPE_CHECKING or AIRFLOW_V_3_0_PLUS:
     from airflow.triggers.base import BaseEventTrigger
@@ -229,7 +229,7 @@ class CallReportEventTrigger(BaseEventTrigger):
             return Look(until, [(window, await self._count(client, window)) for window in windows])
 
     async def _count(self, client: AsyncCallReportClient, window: Window) -> CallCount:
-        from airflow_provider_callreport.counting import acount_calls
+        from airflow_provider_callreport.api.counting import acount_calls
 
         count = await acount_calls(client, self.report, self.filters, window)
         if count.source == "rows" and not count.exact:
@@ -256,7 +256,7 @@ class CallReportEventTrigger(BaseEventTrigger):
         return (await self.look(first, seen - timedelta.resolution)).counts
 
     def _event(self, window: Window, count: CallCount, new: int) -> TriggerEvent:
-        from airflow_provider_callreport.counting import window_json
+        from airflow_provider_callreport.api.counting import window_json
 
         log.info("%d new %s, %s, from %s", new, self.report, count, window.local_start.isoformat())
         payload = {

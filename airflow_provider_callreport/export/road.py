@@ -1,0 +1,424 @@
+"""The one road: connection -> pages -> rows -> redaction -> file -> delivery -> summary.
+
+Read `export_report` from top to bottom. A report is fetched page by page, typed, redacted and written to a private
+file; only when the ledger has proved it whole is the file delivered, and only then is there something to see.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_callreport.api.client import CallReportClient
+from airflow_provider_callreport.api.counting import count_calls
+from airflow_provider_callreport.api.errors import (
+    CallReportError,
+    IncompleteReportError,
+    ReportChangedError,
+    SettingsError,
+)
+from airflow_provider_callreport.api.filters import TITLES, Window, filters_in_words
+from airflow_provider_callreport.api.paging import ROUNDS_WAIT, AlikeRowsError, Page, Proof, ReportReader
+from airflow_provider_callreport.api.table import ColumnChoice, Table
+from airflow_provider_callreport.api.window_check import WindowCheck
+from airflow_provider_callreport.export.figures import FiguresCollector
+from airflow_provider_callreport.export.groups import PLACEHOLDER, place
+from airflow_provider_callreport.export.redaction import Redactor
+from airflow_provider_callreport.export.sinks import FilePlan, FileSink, GroupedFiles, SingleFile, SplitFile
+from airflow_provider_callreport.export.summary import ExportSummary, FileSummary
+from airflow_provider_callreport.formats import FORMATS
+from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, Row, RunIdentity
+from airflow_provider_callreport.spool import spool_directory
+
+if TYPE_CHECKING:
+    from airflow_provider_callreport.delivery.email import EmailDestination, SendRecord
+    from airflow_provider_callreport.delivery.object_storage import ObjectStorageDestination
+    from airflow_provider_callreport.delivery.receipts import Link
+    from airflow_provider_callreport.delivery.s3 import S3Destination
+    from airflow_provider_callreport.export.checkpoint import Checkpoint, CheckpointKeeper
+
+log = logging.getLogger(__name__)
+
+#: Values of ``empty`` and ``on_incomplete``.
+EMPTY_POLICIES = ("write", "skip", "fail")
+INCOMPLETE_POLICIES = ("fail", "warn")
+
+#: A report that moved while it was read is read again from its start, at most so often in all.
+_MAX_READINGS = 3
+
+_UNSAFE_IN_NAME = re.compile(r"[^\w.\- ()\[\]=+,@]", re.ASCII)
+
+
+class EmptyReportError(CallReportError):
+    """``empty="fail"`` and the window holds no calls. A later try may find some."""
+
+    retryable = True
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What to export. Every value has been checked; see the operators for what users may give.
+
+    Attributes:
+        report: ``"calls"`` or ``"masked_calls"``.
+        window: which calls.
+        filters: API filter keys.
+        columns: columns to keep, with new names, or None for all.
+        redact: label -> mode.
+        file_format: key of `formats.FORMATS`.
+        format_options: options of that format.
+        filename: the file's name, or None for `default_filename`.
+        title: the report's human title, or None for the report's own.
+        group_by: the API's label of a column that gives one file per value, or None for one file.
+        empty: ``"write"``, ``"skip"`` or ``"fail"``.
+        on_incomplete: ``"fail"`` or ``"warn"``.
+        page_size: calls per request, or None for the connection's.
+        concurrency: pages under way at once, where the API is read by page number.
+        rounds_wait: seconds before each further look when the API's answers end short of its total.
+    """
+
+    report: str
+    window: Window
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    columns: ColumnChoice = None
+    redact: Mapping[str, str] = field(default_factory=dict)
+    file_format: str = "csv"
+    format_options: Mapping[str, Any] = field(default_factory=dict)
+    filename: str | None = None
+    title: str | None = None
+    group_by: str | None = None
+    empty: str = "write"
+    on_incomplete: str = "fail"
+    page_size: int | None = None
+    concurrency: int = 1
+    rounds_wait: tuple[float, ...] = ROUNDS_WAIT
+
+    def info(self) -> ReportInfo:
+        """The report's description."""
+        return ReportInfo(
+            report=self.report,
+            title=self.title or TITLES[self.report],
+            window_start=self.window.local_start,
+            window_end=self.window.local_end,
+            timezone=self.window.zone.key,
+            filters=filters_in_words(self.filters),
+            redacted=dict(self.redact),
+        )
+
+    def rows_identity(self) -> dict[str, Any]:
+        """What decides which rows there are and what is in them, in plain types."""
+        window, columns = self.window, self.columns
+        return {
+            "report": self.report,
+            "window": [window.start.isoformat(), window.end.isoformat(), window.zone.key],
+            "filters": dict(self.filters),
+            "columns": list(columns.items()) if isinstance(columns, Mapping) else columns,
+            "redact": dict(self.redact),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class MadeFiles:
+    """The finished files in the spool directory, with all that was learned while they were made.
+
+    Attributes:
+        files: the files.
+        outcome: the report's proof, in words and numbers for its readers.
+        proof: what the ledger says of the last reading.
+        columns: the columns as written.
+    """
+
+    files: Sequence[ExportedFile]
+    outcome: ReportOutcome
+    proof: Proof
+    columns: tuple[Column, ...]
+
+
+def export_report(
+    client: CallReportClient,
+    request: ExportRequest,
+    *,
+    run: RunIdentity,
+    destination: S3Destination | ObjectStorageDestination | None = None,
+    link_expires_in: timedelta | None = None,
+    email: EmailDestination | None = None,
+    send_record: SendRecord | None = None,
+    on_rows: Callable[[int], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> ExportSummary:
+    """Export one report to S3 or elsewhere, by mail, or both.
+
+    Args:
+        client: the account.
+        request: what to export.
+        run: who exports; the same for every try of one task instance.
+        destination: where the file goes, in S3 or elsewhere, or None.
+        link_expires_in: how long a presigned address in the mail works; None mails the ``s3://`` address only.
+        email: who gets the file, or None.
+        send_record: what remembers, over a task's tries, that the mail went.
+        on_rows: told, after each page, how many rows are written; fewer than before when the report is read again.
+        checkpoint: keeps what has been read of a long report for the task's next try, or None.
+
+    Raises:
+        CallReportError: the report could not be read whole; nothing was delivered.
+        EmptyReportError: it has no calls, and ``empty="fail"``.
+        delivery.errors.DeliveryError: it could not be delivered.
+    """
+    info = request.info()
+    with spool_directory() as directory:
+        wants_figures = email is not None or FORMATS[request.file_format].needs_figures
+        keeper = (
+            None
+            if checkpoint is None
+            else checkpoint.open(
+                directory, request.rows_identity(), client.settings, run, partial(_counted, client, request)
+            )
+        )
+        made = make_files(client, request, info, directory, wants_figures=wants_figures, on_rows=on_rows, keeper=keeper)
+        summary = ExportSummary(
+            info=info,
+            outcome=made.outcome,
+            file_format=request.file_format,
+            columns=[column.label for column in made.columns],
+            pages=made.proof.pages,
+            duplicates_dropped=made.proof.duplicates_dropped,
+            schema=made.columns,
+        )
+        # No rows where the API promises some is not empty but incomplete.
+        if not made.outcome.rows and made.outcome.complete is not False and request.empty != "write":
+            return _empty(summary, request)
+        if made.outcome.complete is not True:
+            log.warning("%s", made.outcome.note)
+        summary = _deliver(summary, made, run, destination, link_expires_in, email, send_record)
+        if keeper is not None:
+            keeper.clear()
+        return summary
+
+
+def default_filename(request: ExportRequest) -> str:
+    """The name from report, window and format, such as ``calls_2026-01-31.csv``; with times unless it is whole days."""
+    start, end = request.window.local_start, request.window.local_end
+    midnight = (0, 0, 0, 0)
+    if all((moment.hour, moment.minute, moment.second, moment.microsecond) == midnight for moment in (start, end)):
+        last = (end - timedelta(days=1)).date()
+        when = f"{start.date()}" if start.date() == last else f"{start.date()}_{last}"
+    else:
+        when = f"{_stamp(start)}_{_stamp(end)}"
+    group = "" if request.group_by is None else f"_{PLACEHOLDER}"
+    extension = FORMATS[request.file_format].extension_for(request.format_options)
+    return f"{request.report}_{when}{group}{extension}"
+
+
+def safe_filename(name: str) -> str:
+    """A file name without path, control characters and what file systems and mail programs stumble over."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return _UNSAFE_IN_NAME.sub("_", last).strip(". ")[:200]
+
+
+def make_files(
+    client: CallReportClient,
+    request: ExportRequest,
+    info: ReportInfo,
+    directory: Path,
+    *,
+    wants_figures: bool,
+    on_rows: Callable[[int], None] | None = None,
+    keeper: CheckpointKeeper | None = None,
+) -> MadeFiles:
+    """Read the report until it is proved whole, and write its files; a report that moved meanwhile is read again.
+
+    Args:
+        client: the account.
+        request: what to export.
+        info: the report's description.
+        directory: private directory for the files; see `spool.spool_directory`.
+        wants_figures: whether the outcome has the summary figures.
+        on_rows: see `export_report`.
+        keeper: keeps what has been read for the task's next try, or None.
+
+    Raises:
+        CallReportError: the report could not be read whole.
+    """
+    drop_alike = False
+    for reading in range(1, _MAX_READINGS + 1):
+        try:
+            return _read_once(
+                client,
+                request,
+                info,
+                directory,
+                wants_figures=wants_figures,
+                drop_alike=drop_alike,
+                on_rows=on_rows,
+                keeper=keeper,
+            )
+        except ReportChangedError as error:
+            if keeper is not None:
+                # What was kept may be what does not fit.
+                keeper.clear()
+                keeper = None
+            if reading == _MAX_READINGS:
+                raise
+            # Rows without an id came twice, says the total: only a new reading can leave them out where they stand.
+            drop_alike = drop_alike or isinstance(error, AlikeRowsError)
+            log.warning("Reading the report again from its start: %s", error)
+    raise AssertionError("unreachable")
+
+
+def _counted(client: CallReportClient, request: ExportRequest, window: Window) -> int | None:
+    """How many calls the API has in a window now, or None where it gives no exact number."""
+    count = count_calls(client, request.report, request.filters, window)
+    return count.calls if count.exact else None
+
+
+def _read_once(
+    client: CallReportClient,
+    request: ExportRequest,
+    info: ReportInfo,
+    directory: Path,
+    *,
+    wants_figures: bool,
+    drop_alike: bool,
+    on_rows: Callable[[int], None] | None,
+    keeper: CheckpointKeeper | None,
+) -> MadeFiles:
+    """Pages -> rows -> redaction -> files."""
+    reader = ReportReader(
+        client,
+        request.report,
+        request.filters,
+        request.window,
+        page_size=request.page_size,
+        allow_incomplete=request.on_incomplete == "warn",
+        drop_alike=drop_alike,
+        rounds_wait=request.rounds_wait,
+        concurrency=request.concurrency,
+        keeper=keeper,
+    )
+    table = Table(request.window.zone, request.columns, also=request.redact)
+    rows_written = 0
+    with closing(reader.pages()) as pages:
+        first = next(pages)
+        table.start(first.records, first.column_arr)
+        chosen = None if request.columns is None else len(request.columns)
+        redactor = Redactor(request.redact, table.labels, table.columns, client.settings.hmac_secret, keep=chosen)
+        collector = FiguresCollector(redactor.columns) if wants_figures else None
+        if keeper is not None:
+            keeper.start(redactor.columns)
+        window_check = WindowCheck(request.window, table.columns)
+        sink = _sink(request, info, directory, redactor.columns)
+        try:
+            for rows in _rows(chain((first,), pages), table, window_check, redactor, keeper):
+                sink.write(rows)
+                rows_written += len(rows)
+                if on_rows is not None:
+                    on_rows(rows_written)
+                if collector is not None:
+                    collector.add(rows)
+            proof = reader.proof
+            if proof is None or proof.rows != rows_written:
+                raise IncompleteReportError(
+                    "the rows that were written are not the rows that came",
+                    page=reader.page,
+                    rows=rows_written,
+                    promised=proof.rows if proof else None,
+                )
+            outcome = ReportOutcome(
+                rows=proof.rows,
+                reported_total=proof.reported_total,
+                complete=proof.complete,
+                note=proof.note,
+                figures=collector.figures() if collector is not None else None,
+            )
+            files = sink.close(outcome)
+        except BaseException:
+            sink.abort()
+            raise
+    return MadeFiles(files, outcome, proof, redactor.columns)
+
+
+def _rows(
+    pages: Iterable[Page],
+    table: Table,
+    window_check: WindowCheck,
+    redactor: Redactor,
+    keeper: CheckpointKeeper | None,
+) -> Iterator[Sequence[Row]]:
+    """The rows that may leave, a page at a time: those that come now, and those that an earlier try has kept."""
+    for page in pages:
+        if page.kept is not None and keeper is not None:
+            yield from keeper.rows(page.kept)
+            continue
+        typed = table.rows(page.records, page.column_arr)
+        window_check.check(typed)
+        rows = redactor.rows(typed)
+        if keeper is not None:
+            keeper.add(rows)
+        yield rows
+
+
+def _sink(request: ExportRequest, info: ReportInfo, directory: Path, columns: Sequence[Column]) -> FileSink:
+    """What turns the rows into one file, or into one per group."""
+    file_format, options = FORMATS[request.file_format], request.format_options
+    filename = safe_filename(request.filename or "") or default_filename(request)
+    plan = FilePlan(directory, columns, info, file_format, options, filename)
+    if options.get("over_max_rows") == "split":
+        if request.group_by is not None:
+            raise SettingsError('over_max_rows is "split" and group_by is set; choose one of the two')
+        return SplitFile(plan, int(options["max_rows"]))
+    if request.group_by is None:
+        return SingleFile(plan)
+    return GroupedFiles(plan, request.group_by)
+
+
+def _empty(summary: ExportSummary, request: ExportRequest) -> ExportSummary:
+    if request.empty == "fail":
+        info = summary.info
+        window = f"from {info.window_start.isoformat()} to {info.window_end.isoformat()}"
+        raise EmptyReportError(f'{info.title} {window} has no calls, and empty="fail"')
+    return replace(summary, skipped=True)
+
+
+def _deliver(
+    summary: ExportSummary,
+    made: MadeFiles,
+    run: RunIdentity,
+    destination: S3Destination | ObjectStorageDestination | None,
+    link_expires_in: timedelta | None,
+    email: EmailDestination | None,
+    send_record: SendRecord | None,
+) -> ExportSummary:
+    """The file's own place first, so that the mail can link to what is there."""
+    files: list[FileSummary] = []
+    links: list[Link] = []
+    for file in made.files:
+        if destination is None:
+            files.append(FileSummary(file))
+            continue
+        target = replace(destination, key=place(destination.key, file.group))
+        delivered = target.deliver(file, info=summary.info, outcome=made.outcome, run=run)
+        files.append(FileSummary(file, delivered.uri, delivered.status.value))
+        # What another run left at the key under if_exists="skip" is not this report: no link leads there.
+        if email is not None and delivered.status.value != "skipped":
+            link = target.link(file, link_expires_in)
+            links += [] if link is None else [link]
+    summary = replace(summary, files=files)
+    if email is not None:
+        receipt = email.deliver(
+            made.files, info=summary.info, outcome=made.outcome, run=run, links=links, record=send_record
+        )
+        summary = replace(summary, emailed_to=receipt.emailed_to, message_id=receipt.message_id)
+    log.info("%s", summary.in_words())
+    return summary
+
+
+def _stamp(moment: Any) -> str:
+    return str(moment.strftime("%Y-%m-%dT%H%M" if not moment.second else "%Y-%m-%dT%H%M%S"))

@@ -1,0 +1,520 @@
+"""The road of recordings: matching calls -> their recordings -> S3 -> a manifest that names every call.
+
+Read `copy_recordings` from top to bottom. The calls are listed first, into a private file, until the ledger has proved
+that the list is whole; then each call is asked for its recordings, each recording is fetched into the private
+directory, judged, hashed and written to its key; and only when no recording is missing is the manifest delivered.
+
+A run that was stopped goes on where it was: a recording that is at its key already is not fetched again. So the
+manifest says what is there and not who put it there, and a second run of the same window writes the same bytes.
+
+No address of a recording leaves this module: it holds a token. No file name of a recording does either: some accounts
+put the customer's number into it. Keys are made from the ids of the call and of its part.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow_provider_callreport.api.answer import record_id
+from airflow_provider_callreport.api.client import CallReportClient
+from airflow_provider_callreport.api.detail import Recording, fetch_detail
+from airflow_provider_callreport.api.download import FileDownloader
+from airflow_provider_callreport.api.errors import (
+    CallReportError,
+    RecordingsMissingError,
+    ReportChangedError,
+    TableError,
+    one_line,
+)
+from airflow_provider_callreport.api.filters import TITLES, Window, filters_in_words
+from airflow_provider_callreport.api.paging import ROUNDS_WAIT, Page, Proof, ReportReader
+from airflow_provider_callreport.api.table import Table
+from airflow_provider_callreport.api.window_check import WindowCheck
+from airflow_provider_callreport.delivery.errors import ObjectExistsError
+from airflow_provider_callreport.delivery.recording_object import RecordingObject
+from airflow_provider_callreport.delivery.s3 import S3Destination
+from airflow_provider_callreport.export.sinks import FilePlan, SingleFile
+from airflow_provider_callreport.formats import FORMATS
+from airflow_provider_callreport.recordings.keys import fill_key, part_names
+from airflow_provider_callreport.report import (
+    Column,
+    ColumnKind,
+    ExportedFile,
+    ReportInfo,
+    ReportOutcome,
+    Row,
+    RunIdentity,
+)
+from airflow_provider_callreport.spool import private_file, spool_directory
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+log = logging.getLogger(__name__)
+
+#: The manifest's columns. Text, not sizes in words: they are for programs.
+MANIFEST_COLUMNS = (
+    Column("call"),
+    Column("part"),
+    Column("status"),
+    Column("key"),
+    Column("bytes", ColumnKind.NUMBER),
+    Column("sha256"),
+)
+
+#: A list of calls that moved while it was read is read again from its start, at most so often in all.
+_MAX_READINGS = 3
+
+#: A service that fails this often is not asked for the rest.
+_MAX_FAILURES = 20
+
+#: Labels of the column that says whether a call has a recording.
+_RECORDING_LABELS = frozenset({"rec.", "rec", "recording", "recordings"})
+_SAYS_NO = frozenset({"", "0", "false", "no", "none", "null", "-", "[]", "{}"})
+
+
+class Status(StrEnum):
+    """What the manifest says of a call's recording."""
+
+    STORED = "stored"
+    """It is at ``key``."""
+    NO_RECORDING = "no_recording"
+    """The report promises none, and the API has none."""
+    MISSING = "missing"
+    """The report promises one, and the API has none: it is still being made, or was deleted."""
+    FAILED = "failed"
+    """It could not be copied."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingsRequest:
+    """What to copy, and where to. Every value has been checked; see the operator for what users may give.
+
+    Attributes:
+        report: ``"calls"`` or ``"masked_calls"``.
+        window: which calls.
+        s3_bucket: the bucket.
+        s3_key: the recordings' key, with the placeholders of `recording_keys`.
+        manifest_key: the manifest's key.
+        filters: API filter keys.
+        manifest_format: one of `recording_keys.MANIFEST_FORMATS`.
+        aws_conn_id: Airflow's AWS connection, or None for boto3's own search.
+        s3_extra_args: further arguments for S3.
+        if_exists: ``"skip"`` leaves a recording that is there, ``"replace"`` fetches and writes each one again.
+        on_incomplete: ``"fail"``, or ``"warn"`` to deliver a manifest that names what is missing.
+        concurrency: calls that are worked on at a time.
+        max_recording_bytes: the largest recording.
+        page_size: calls per request of the list, or None for the connection's.
+        rounds_wait: see `paging.ReportReader`.
+    """
+
+    report: str
+    window: Window
+    s3_bucket: str
+    s3_key: str
+    manifest_key: str
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    manifest_format: str = "jsonl"
+    aws_conn_id: str | None = "aws_default"
+    s3_extra_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    if_exists: str = "skip"
+    on_incomplete: str = "fail"
+    concurrency: int = 4
+    max_recording_bytes: int = 200_000_000
+    page_size: int | None = None
+    rounds_wait: tuple[float, ...] = ROUNDS_WAIT
+
+    def info(self) -> ReportInfo:
+        """The description that the objects' metadata is made of."""
+        return ReportInfo(
+            report=self.report,
+            title=f"Recordings: {TITLES[self.report]}",
+            window_start=self.window.local_start,
+            window_end=self.window.local_end,
+            timezone=self.window.zone.key,
+            filters=filters_in_words(self.filters),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingsSummary:
+    """The result of one run.
+
+    Attributes:
+        info: the description.
+        proof: the proof of the list of calls.
+        recordings: recordings that are in place.
+        bytes: their size in all.
+        copied: how many of them this run fetched; the others were there.
+        calls: calls by status: those of a call with several recordings count once, by the worst.
+        manifest: the manifest.
+        manifest_uri: where it is.
+        manifest_new: False when another run had written the same manifest, and it was left as it is.
+    """
+
+    info: ReportInfo
+    proof: Proof
+    recordings: int
+    bytes: int
+    copied: int
+    calls: Mapping[Status, int]
+    manifest: ExportedFile
+    manifest_uri: str
+    manifest_new: bool = True
+
+    def to_xcom(self) -> dict[str, Any]:
+        """The small dict that the operator returns."""
+        return {
+            "report": self.info.report,
+            "window": self.info.window_json(),
+            "calls": self.proof.rows,
+            "reported_total": _outcome(self.proof).total_to_compare,
+            "recordings": self.recordings,
+            "bytes": self.bytes,
+            "copied": self.copied,
+            "already_there": self.recordings - self.copied,
+            **{f"calls_{status}": self.calls.get(status, 0) for status in Status},
+            "manifest": {
+                "uri": self.manifest_uri,
+                "rows": self.manifest.rows,
+                "bytes": self.manifest.bytes,
+                "sha256": self.manifest.sha256,
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One line of the manifest, and what is not in it."""
+
+    call: str
+    status: Status
+    part: str | None = None
+    key: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    copied: bool = False
+    reason: str = ""
+
+    def row(self) -> Row:
+        """The values of `MANIFEST_COLUMNS`."""
+        return (self.call, self.part, self.status.value, self.key, self.bytes, self.sha256)
+
+
+def copy_recordings(client: CallReportClient, request: RecordingsRequest, *, run: RunIdentity) -> RecordingsSummary:
+    """Copy the recordings of the calls that a filter matches.
+
+    Args:
+        client: the account.
+        request: what, and where to.
+        run: who copies; the same for every try of one task instance.
+
+    Raises:
+        RecordingsMissingError: ``on_incomplete="fail"`` and a recording is missing or could not be copied. The others
+            are in place, the manifest is not, and a later try goes on.
+        CallReportError: the list of calls could not be read whole, or the API refuses.
+        delivery.errors.DeliveryError: S3 does not take an object.
+    """
+    with spool_directory() as directory:
+        calls = directory / "calls.jsonl"
+        proof = _list_calls(client, request, calls)
+        tally = _Tally()
+        manifest = _ManifestFile(directory, request)
+        try:
+            with _Copier(client, request, run, directory, proof) as copier:
+                for entries in copier.copied(_read_calls(calls)):
+                    tally.add(entries)
+                    manifest.write(entries)
+                    if request.on_incomplete == "fail" and tally.in_trouble >= _MAX_FAILURES:
+                        raise tally.error(proof.rows, stopped=True)
+            if tally.in_trouble and request.on_incomplete == "fail":
+                raise tally.error(proof.rows)
+            file = manifest.close(proof)
+        except BaseException:
+            manifest.abort()
+            raise
+        # The manifest's rows are recordings; how many calls were looked at is for the audit.
+        metadata = {**request.s3_extra_args.get("Metadata", {}), "calls": str(proof.rows)}
+        place = S3Destination(
+            request.s3_bucket,
+            request.manifest_key,
+            request.aws_conn_id,
+            extra_args={**request.s3_extra_args, "Metadata": metadata},
+        )
+        delivered = place.deliver(file, info=request.info(), outcome=_outcome(proof), run=run)
+    summary = RecordingsSummary(
+        request.info(),
+        proof,
+        tally.recordings,
+        tally.bytes,
+        tally.copied,
+        tally.calls,
+        file,
+        delivered.uri,
+        manifest_new=delivered.status.value != "unchanged",
+    )
+    for trouble in tally.troubles:
+        log.warning("%s", trouble)
+    log.info(
+        "%d calls, %d recordings in place (%d copied now, %d bytes in all), calls by status: %s; manifest %s",
+        proof.rows,
+        tally.recordings,
+        tally.copied,
+        tally.bytes,
+        ", ".join(f"{status} {number}" for status, number in sorted(tally.calls.items())) or "none",
+        delivered.uri,
+    )
+    return summary
+
+
+def _list_calls(client: CallReportClient, request: RecordingsRequest, path: Path) -> Proof:
+    """Write the id of every call, and whether the report promises a recording, to a private file."""
+    for reading in range(1, _MAX_READINGS + 1):
+        reader = ReportReader(
+            client,
+            request.report,
+            request.filters,
+            request.window,
+            page_size=request.page_size,
+            allow_incomplete=request.on_incomplete == "warn",
+            rounds_wait=request.rounds_wait,
+        )
+        try:
+            with private_file(path).open("w", encoding="utf-8") as file:
+                table = Table(request.window.zone)
+                for page in reader.pages():
+                    _note_calls(table, request.window, page, file)
+        except ReportChangedError as error:
+            if reading == _MAX_READINGS:
+                raise
+            log.warning("Reading the list of calls again from its start: %s", error)
+        else:
+            assert reader.proof is not None, "an iteration that ends has a proof"
+            return reader.proof
+    raise AssertionError("unreachable")
+
+
+def _note_calls(table: Table, window: Window, page: Page, file: TextIO) -> None:
+    if page.number == 0:
+        table.start(page.records, page.column_arr)
+    column = next(
+        (at for at, one in enumerate(table.columns) if one.source.strip().casefold() in _RECORDING_LABELS), None
+    )
+    rows = table.rows(page.records, page.column_arr)
+    WindowCheck(window, table.columns).check(rows)
+    for record, row in zip(page.records, rows, strict=True):
+        call = record_id(record)
+        if call is None:
+            raise TableError(
+                "the report's rows have no id of the call (callId), and only by it can a recording be asked for"
+            )
+        cell = None if column is None else row[column]
+        promised = cell is not None and str(cell).strip().casefold() not in _SAYS_NO
+        file.write(json.dumps([str(call), promised]) + "\n")
+
+
+def _read_calls(path: Path) -> Iterator[tuple[str, bool]]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            call, promised = json.loads(line)
+            yield call, promised
+
+
+class _Copier:
+    """Works on some calls at a time and gives their entries in the calls' order.
+
+    The connection to AWS is made here, once: Airflow's connections are read in the task's own thread only.
+    """
+
+    def __init__(
+        self,
+        client: CallReportClient,
+        request: RecordingsRequest,
+        run: RunIdentity,
+        directory: Path,
+        proof: Proof,
+    ) -> None:
+        from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+        self._client = client
+        self._request = request
+        self._run = run
+        self._directory = directory
+        self._info = request.info()
+        self._stop = threading.Event()
+        self._s3 = RecordingObject.s3_client(S3Hook, request.s3_bucket, request.aws_conn_id)
+        self._downloader = FileDownloader(
+            client,
+            max_bytes=request.max_recording_bytes,
+            pool_size=request.concurrency,
+            stopped=self._stop.is_set,
+        )
+        self._pool = ThreadPoolExecutor(request.concurrency, thread_name_prefix="callreport-recordings")
+
+    def __enter__(self) -> _Copier:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        # After an error, or a task's SIGTERM, what is under way ends at its next piece.
+        self._stop.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._downloader.__exit__(None, None, None)
+
+    def copied(self, calls: Iterator[tuple[str, bool]]) -> Iterator[list[_Entry]]:
+        """The entries of each call, in order; a bounded number of calls is under way."""
+        under_way: deque[Future[list[_Entry]]] = deque()
+        for number, (call, promised) in enumerate(calls):
+            under_way.append(self._pool.submit(self._call, number, call, promised))
+            if len(under_way) >= 2 * self._request.concurrency:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+
+    def _call(self, number: int, call: str, promised: bool) -> list[_Entry]:
+        detail = fetch_detail(self._client, call)
+        if not detail.recordings:
+            if not promised:
+                return [_Entry(call, Status.NO_RECORDING)]
+            reason = "the report promises a recording and the API has none: it is still being made, or was deleted"
+            return [_Entry(call, Status.MISSING, reason=reason)]
+        parts = part_names([recording.node for recording in detail.recordings])
+        return [
+            self._recording(f"{number}-{at}", call, part, recording)
+            for at, (part, recording) in enumerate(zip(parts, detail.recordings, strict=True))
+        ]
+
+    def _recording(self, name: str, call: str, part: str, recording: Recording) -> _Entry:
+        request = self._request
+        entry = _Entry(call, Status.STORED, part, fill_key(request.s3_key, call, part))
+        mark = {name: quote(text, safe="", errors="surrogatepass") for name, text in (("call", call), ("part", part))}
+        extra = request.s3_extra_args
+        place = RecordingObject(
+            request.s3_bucket,
+            entry.key or "",
+            request.aws_conn_id,
+            # A new object is written on there being none: of two runs at the same key, one writes.
+            if_exists="fail" if request.if_exists == "skip" else "replace",
+            extra_args={**extra, "Metadata": {**extra.get("Metadata", {}), **mark}},
+        )
+        what = f"the recording of call {one_line(call)}, part {one_line(part)}"
+        url = recording.stream_url(self._client.settings.base_url)
+        path = self._directory / f"{name}.mp3"
+        try:
+            if request.if_exists == "skip" and (there := self._there(place, mark, url, what)) is not None:
+                return replace(entry, bytes=there[0], sha256=there[1])
+            body = self._downloader.fetch(url, path, kind="mp3", what=what)
+            file = ExportedFile(path, f"{name}.mp3", "audio/mpeg", 1, body.size, body.sha256)
+            outcome = ReportOutcome(1, None, True if body.proved else None, "one recording")
+            try:
+                place.deliver_with(self._s3, file, info=self._info, outcome=outcome, run=self._run)
+            except ObjectExistsError:
+                # Another run was faster; what it wrote is judged like anything that is there.
+                there = self._there(place, mark, url, what)
+                if there is None:
+                    raise
+                return replace(entry, bytes=there[0], sha256=there[1])
+            return replace(entry, bytes=body.size, sha256=body.sha256, copied=True)
+        except ObjectExistsError as error:
+            return _failed(entry, str(error))
+        except CallReportError as error:
+            if self._stop.is_set():
+                raise
+            return _failed(entry, str(error))
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _there(self, place: RecordingObject, mark: Mapping[str, str], url: str, what: str) -> tuple[int, str] | None:
+        """Size and SHA-256 of the recording that is at the key already; None when nothing is there.
+
+        Raises:
+            ObjectExistsError: something else is there.
+        """
+        found = place.find(self._s3)
+        if found is None:
+            return None
+        if found.sha256 is not None and mark.items() <= found.metadata.items():
+            return found.bytes, found.sha256
+        # Not written by this operator. It is taken for the recording when it is as long as the stream.
+        if found.bytes == self._downloader.size(url, what=what):
+            return found.bytes, place.hash(self._s3)
+        raise ObjectExistsError(
+            f"{place.uri} has an object that is not {what}: it was not written by this operator, and has another size; "
+            'remove it, choose another s3_key, or set if_exists="replace"'
+        )
+
+
+class _ManifestFile:
+    """The manifest in the spool directory, written as entries come."""
+
+    def __init__(self, directory: Path, request: RecordingsRequest) -> None:
+        file_format = FORMATS[request.manifest_format]
+        name, options = request.manifest_key.rpartition("/")[2], file_format.check_options({})
+        self._sink = SingleFile(FilePlan(directory, MANIFEST_COLUMNS, request.info(), file_format, options, name))
+        self._rows = 0
+
+    def write(self, entries: Sequence[_Entry]) -> None:
+        self._sink.write([entry.row() for entry in entries])
+        self._rows += len(entries)
+
+    def close(self, proof: Proof) -> ExportedFile:
+        (file,) = self._sink.close(replace(_outcome(proof), rows=self._rows))
+        return file
+
+    def abort(self) -> None:
+        self._sink.abort()
+
+
+class _Tally:
+    """What the entries come to. Of the troubles the first `_MAX_FAILURES` are kept, for messages; all are counted."""
+
+    def __init__(self) -> None:
+        self.calls: dict[Status, int] = {}
+        self.recordings = self.bytes = self.copied = 0
+        self.missing = self.failed = 0
+        self.troubles: list[str] = []
+
+    @property
+    def in_trouble(self) -> int:
+        """How many recordings are missing or failed."""
+        return self.missing + self.failed
+
+    def add(self, entries: Sequence[_Entry]) -> None:
+        worst = max((entry.status for entry in entries), key=list(Status).index)
+        self.calls[worst] = self.calls.get(worst, 0) + 1
+        for entry in entries:
+            if entry.status is Status.STORED:
+                self.recordings += 1
+                self.bytes += entry.bytes or 0
+                self.copied += entry.copied
+            elif entry.reason:
+                self.missing += entry.status is Status.MISSING
+                self.failed += entry.status is Status.FAILED
+                if len(self.troubles) < _MAX_FAILURES:
+                    self.troubles.append(f"call {one_line(entry.call)}: {entry.reason}")
+
+    def error(self, calls: int, *, stopped: bool = False) -> RecordingsMissingError:
+        shown = "; ".join(self.troubles[:3])
+        more = f"; and {self.in_trouble - 3} more" if self.in_trouble > 3 else ""
+        how = "it was stopped after" if stopped else "there are"
+        return RecordingsMissingError(
+            f"the recordings of {calls} calls are not all in place: {how} {self.missing} missing and {self.failed} "
+            f"failed ones, {self.recordings} are in place, and no manifest was written. {shown}{more}"
+        )
+
+
+def _failed(entry: _Entry, reason: str) -> _Entry:
+    return replace(entry, status=Status.FAILED, key=None, reason=reason)
+
+
+def _outcome(proof: Proof) -> ReportOutcome:
+    return ReportOutcome(proof.rows, proof.reported_total, proof.complete, proof.note)

@@ -1,0 +1,1 @@
+"""What a task tells Airflow: argument checks, state, links, lineage, retries, stopping."""

@@ -1,0 +1,195 @@
+"""What the operators share: their window, their filters, and how errors leave a task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, mask_secret
+
+from airflow_provider_callreport.api.errors import CallReportError, WindowError
+from airflow_provider_callreport.api.filters import Window, parse_time
+from airflow_provider_callreport.delivery.errors import DeliveryError
+from airflow_provider_callreport.task.arguments import (
+    ArgumentError,
+    check_connection_id,
+    check_filter_values,
+    check_window,
+    is_settled,
+)
+from airflow_provider_callreport.task.private_filters import SECRET_ARGS, PrivateFilters, PrivateS3Arguments
+from airflow_provider_callreport.task.retry_policy import default_retry_policy
+from airflow_provider_callreport.task.stopping import StopsWhenKilled
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    import jinja2
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_callreport.report import RunIdentity
+
+_NO_INTERVAL = "this run has no data interval (it was started by hand or by an asset); set window_start and window_end"
+
+_EMPTY_INTERVAL = (
+    "set window_start and window_end, or give the Dag a schedule with data intervals: since Airflow 3 a cron schedule "
+    'has none, unless it is written as CronDataIntervalTimetable("0 0 * * *", timezone="Asia/Kolkata")'
+)
+
+_CONNECTIONS = ("callreport_conn_id", "smtp_conn_id", "aws_conn_id")
+
+
+class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
+    """Base of the operators: arguments checked as early as they can be, errors in Airflow's words.
+
+    A subclass sets its attributes and then calls `check_now`; it lists what templates may be in as ``template_fields``,
+    and refuses what is wrong in `check`.
+    """
+
+    template_fields: Sequence[str] = ("callreport_conn_id",)
+    #: Objects that are shown without phone numbers.
+    private_fields: ClassVar[Sequence[str]] = ("filters",)
+    ui_color = "#e8f1fb"
+    callreport_conn_id: str
+    filters: Mapping[str, Any] | None
+    window_start: Any
+    window_end: Any
+
+    def __init__(self, **kwargs: Any) -> None:
+        # Airflow gives a class without a constructor the one of BaseOperator, and takes that one's defaults, None for
+        # inlets and outlets, for those of a mapped task: `expand` would fail (task SDK 1.3.2, _get_operator_defaults).
+        super().__init__(**kwargs)
+
+    def check(self, settled: Mapping[str, Any]) -> None:
+        """Refuse what is wrong among the arguments that are settled.
+
+        Args:
+            settled: the arguments whose value is final, by name.
+
+        Raises:
+            ValueError: one sentence that names the argument, what it was and what is allowed.
+        """
+
+    def check_now(self, *further: str) -> None:
+        """Check the arguments that are written out, while the Dag is parsed.
+
+        Args:
+            further: names of arguments that are no template fields.
+
+        Raises:
+            ArgumentError: one is wrong.
+        """
+        self._further = further
+        try:
+            self.check_all(rendered=False)
+        except ValueError as error:
+            raise ArgumentError(str(error)) from None
+        if getattr(self, "retry_policy", None) is None:
+            self.retry_policy = default_retry_policy()
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that are checked, by name, as they are now."""
+        return {name: getattr(self, name) for name in (*self.template_fields, *self._further)}
+
+    def check_all(self, *, rendered: bool) -> None:
+        """Check the arguments that are settled.
+
+        Args:
+            rendered: whether templates have been rendered, so that all of them are.
+
+        Raises:
+            ValueError: one is wrong.
+        """
+        arguments = self.arguments()
+        settled = {name: value for name, value in arguments.items() if rendered or is_settled(value)}
+        for name in _CONNECTIONS:
+            if name in settled:
+                check_connection_id(name, settled[name], optional=name == "aws_conn_id")
+        if not rendered:
+            # After rendering they are read in the account's zone.
+            check_window(settled)
+        check_filter_values(settled.get("filters"))
+        self.check(settled)
+
+    @contextmanager
+    def errors_for_airflow(self) -> Iterator[None]:
+        """Check the rendered arguments, then let the block's errors out as Airflow wants them; end it when killed.
+
+        From Airflow 3.3 on, the retry policy looks at the error itself; before, ``AirflowFailException`` is how to say
+        that another try does not help.
+        """
+        try:
+            self.check_all(rendered=True)
+            with self.stoppable():
+                yield
+        except (CallReportError, DeliveryError) as error:
+            if error.retryable or self.retry_policy is not None:
+                raise
+            raise AirflowFailException(str(error)) from error
+        except (ValueError, ImportError) as error:
+            raise AirflowFailException(str(error)) from error
+
+    def window(self, zone: ZoneInfo) -> Window:
+        """The window of this run.
+
+        Raises:
+            WindowError: it is missing or empty.
+        """
+        start, end = (parse_time(getattr(self, name), name, zone) for name in ("window_start", "window_end"))
+        if start == end:
+            raise WindowError(f"the window from {start.isoformat()} to {end.isoformat()} is empty; {_EMPTY_INTERVAL}")
+        return Window(start, end, zone)
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Context,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
+    ) -> None:
+        """Render; say what a run without a data interval lacks, and keep numbers in filters, and keys, private.
+
+        This method and not ``render_template_fields``, because Airflow renders a mapped task through this one alone.
+
+        Raises:
+            AirflowFailException: the run has no data interval and the window was left to it.
+        """
+        from jinja2 import UndefinedError
+
+        try:
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+        except UndefinedError as error:
+            if "data_interval" not in str(error):
+                raise
+            raise AirflowFailException(_NO_INTERVAL) from error
+        for name in self.private_fields if parent is self else ():
+            value = getattr(self, name, None)
+            if isinstance(value, Mapping):
+                setattr(self, name, PrivateFilters(value))
+        arguments = getattr(self, "s3_extra_args", None) if parent is self else None
+        if isinstance(arguments, Mapping) and not SECRET_ARGS.isdisjoint(arguments):
+            for name in SECRET_ARGS.intersection(arguments):
+                mask_secret(arguments[name])
+            setattr(self, "s3_extra_args", PrivateS3Arguments(arguments))  # noqa: B010 - not every operator has it
+
+
+def run_identity(context: Mapping[str, Any] | Context) -> RunIdentity:
+    """Who runs: the same for every try of one task instance."""
+    from airflow_provider_callreport.report import RunIdentity
+
+    instance: Any = context["ti"]
+    return RunIdentity(instance.dag_id, instance.task_id, instance.run_id, getattr(instance, "map_index", -1))
+
+
+def check_whole_number(name: str, value: Any, minimum: int, maximum: int | None = None) -> None:
+    """Refuse what is no whole number in a range.
+
+    Raises:
+        ValueError: it is not.
+    """
+    wrong = isinstance(value, bool) or not isinstance(value, int) or value < minimum
+    if wrong or (maximum is not None and value > maximum):
+        upper = "" if maximum is None else f" and at most {maximum}"
+        raise ValueError(f"{name} is {value!r}; allowed is a whole number of at least {minimum}{upper}")
