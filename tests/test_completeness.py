@@ -22,6 +22,7 @@ from support.api import (
     behave,
     client_of,
     client_settings,
+    json_answer,
     listed,
     read_report,
     sandbox,
@@ -37,7 +38,7 @@ from airflow_provider_callreport.api.errors import (
     ReportChangedError,
     TableError,
 )
-from airflow_provider_callreport.api.paging import ReportReader
+from airflow_provider_callreport.api.paging import Proof, ReportReader
 from airflow_provider_callreport.api.table import Table
 from airflow_provider_callreport.export.road import EmptyReportError, ExportRequest, export_report
 from airflow_provider_callreport.export.summary import ExportSummary
@@ -698,3 +699,45 @@ def test_an_id_that_rows_share_does_not_swallow_them(server: SandboxServer) -> N
     reading = read_report(server, page_size=10)
     assert [row[4] for row in reading.rows] == [call.agents for call in calls]
     assert reading.outcome.complete is True
+
+
+PAGE_SIZE = 10
+NO_WITNESS: dict[str, Any] = {}
+
+
+def proof_of(pages: list[tuple[int, int | None]], witness: Any = NO_WITNESS) -> Proof:
+    """Read pages, each so many rows beside a ``cnt``, and then what reportCount answers."""
+    first, answers = 0, []
+    for rows, count in pages:
+        data = [{"callId": str(number)} for number in range(first, first + rows)]
+        answers.append(json_answer({"data": data} if count is None else {"data": data, "cnt": count}))
+        first += rows
+    with ScriptedServer(*answers, json_answer(witness)) as server:
+        reader = ReportReader(
+            CallReportClient(client_settings(server.url)), "calls", {}, DAY, page_size=PAGE_SIZE, rounds_wait=()
+        )
+        for _ in reader.pages():
+            pass
+    assert reader.proof is not None
+    return reader.proof
+
+
+@pytest.mark.parametrize("at_the_end", [25, 0, None])
+def test_a_count_of_the_rows_so_far_proves_nothing(at_the_end: int | None) -> None:
+    """C2: ``cnt`` that is always what came until now would call any report whole, and end it at a short page."""
+    proof = proof_of([(10, 10), (8, 18), (7, 25), (0, at_the_end)])
+    assert (proof.rows, proof.reported_total, proof.complete) == (25, None, None)
+
+
+def test_a_count_of_the_rows_so_far_has_a_second_witness() -> None:
+    """C2: reportCount convicts a hole that such a ``cnt`` hides."""
+    with pytest.raises(IncompleteReportError, match="got 25 of 27 rows"):
+        proof_of([(10, 10), (8, 18), (7, 25), (0, 25)], {"cnt": 27})
+
+
+@pytest.mark.parametrize("pages", [[(10, 10), (10, 10), (0, None)], [(10, 10), (10, 10), (5, 5), (0, None)]])
+def test_a_page_count_may_be_missing_beyond_the_last_page(pages: list[tuple[int, int | None]]) -> None:
+    """C2: a whole report whose ``cnt`` counts pages is not red for ever because the empty page has none."""
+    rows = sum(rows for rows, _ in pages)
+    assert proof_of(pages).complete is None
+    assert proof_of(pages, {"cnt": rows}).complete is True

@@ -713,3 +713,45 @@ def test_importing_delivery_brings_neither_airflow_nor_boto3_nor_jinja() -> None
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert run.stdout.strip() == "[]"
+
+
+# What a proxy, a page to log in, or a server that is being repaired answers in the place of S3.
+PAGE = ("200 OK", [("Content-Type", "text/html")], b"<html><body>Please log in to this network.</body></html>")
+OTHER_XML = ("200 OK", [("Content-Type", "application/xml")], b"<?xml version='1.0'?><html/>")
+NOTHING = ("200 OK", list[tuple[str, str]](), b"")
+
+#: Operation, the method and query by which its request is known, a file that needs it, what is answered, if_exists.
+INTERCEPTED = [
+    ("HeadObject", "HEAD", "", SMALL, NOTHING, "replace"),
+    ("HeadObject", "HEAD", "", SMALL, PAGE, "skip"),
+    ("PutObject", "PUT", "", SMALL, PAGE, "replace"),
+    ("PutObject", "PUT", "", SMALL, NOTHING, "fail"),
+    ("CreateMultipartUpload", "POST", "uploads", LARGE, PAGE, "replace"),
+    ("UploadPart", "PUT", "partNumber", LARGE, NOTHING, "replace"),
+    ("CompleteMultipartUpload", "POST", "uploadId", LARGE, PAGE, "replace"),
+    ("CompleteMultipartUpload", "POST", "uploadId", LARGE, OTHER_XML, "skip"),
+]
+
+
+@pytest.mark.parametrize(("operation", "method", "query", "content", "answer", "if_exists"), INTERCEPTED)
+def test_http_200_alone_is_no_delivery(
+    gate: S3Gate,
+    bucket: str,
+    client: Any,
+    tmp_path: Path,
+    operation: str,
+    method: str,
+    query: str,
+    content: bytes,
+    answer: Any,
+    if_exists: str,
+) -> None:
+    """D3: an answer that cannot be S3's is red, to be tried again, and names what to check; it is never "written"."""
+    gate.before = lambda e: answer if e["REQUEST_METHOD"] == method and query in e.get("QUERY_STRING", "") else None
+    target = S3Destination(bucket, "calls.csv", if_exists=if_exists)
+    with pytest.raises(DestinationUnavailableError, match=f"{operation} was answered without .*endpoint_url") as caught:
+        deliver(target, exported(tmp_path, content))
+    assert caught.value.retryable is True
+    gate.before = None
+    assert keys(client, bucket) == []
+    assert uploads(client, bucket) == [], "the upload was given up"

@@ -717,3 +717,9 @@ def test_every_text_argument_is_a_template() -> None:
     assert {"s3_bucket", "s3_key", "manifest_key", "report", "filters", "window_start", "callreport_conn_id"} <= set(
         operator.template_fields
     )
+
+
+@pytest.mark.parametrize("nodes", [["part2", ""], ["", "part1"], ["part2", "919876543210"], ["part3", "n", "n"]])
+def test_an_id_that_looks_like_a_place_is_no_name(nodes: list[str]) -> None:
+    """D1: with one name for two recordings, the second would be taken for one that is at its key already."""
+    assert len(set(part_names(nodes))) == len(nodes)

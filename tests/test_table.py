@@ -759,3 +759,34 @@ def test_the_sixteen_labels_are_the_vendors() -> None:
     assert tuple(KNOWN_LABELS) == LABELS
     kinds = list(KNOWN_LABELS.values())
     assert [kinds.count(kind) for kind in (ColumnKind.DATETIME, ColumnKind.DURATION, ColumnKind.NUMBER)] == [1, 4, 1]
+
+
+def rows_of(column_arr: Any, *records: Any) -> list[dict[str, Any]]:
+    """The rows of one page by label."""
+    table = Table(KOLKATA)
+    table.start(list(records), column_arr)
+    return [dict(zip(table.labels, row, strict=True)) for row in table.rows(list(records), column_arr)]
+
+
+def test_positions_from_zero_beside_columns_from_one() -> None:
+    """F1: each cell stands under its own label, not under that of its neighbour."""
+    assert rows_of({"1": "A", "2": "B"}, {"0": "a", "1": "b"}) == [{"A": "a", "B": "b"}]
+    assert rows_of({"1": "A", "2": "B"}, {"0": "x", "1": "a", "2": "b"}) == [{"A": "a", "B": "b"}]
+
+
+def test_arrays_beside_columns_with_hidden_positions() -> None:
+    """F1: where a position is left out of columnArr and not of the rows, the cells behind it do not move up."""
+    hidden = {"2": "B", "4": "D"}
+    assert rows_of(hidden, ["a", "b", "c", "d"]) == [{"B": "b", "D": "d"}]
+    assert rows_of(hidden, ["b", "d"]) == [{"B": "b", "D": "d"}]
+    with pytest.raises(TableError, match=r"2 columns at positions up to 4 and the rows have 3 cells"):
+        rows_of(hidden, ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("spelled", ["Caller Number ", " Caller Number", "caller number", "CALLER NUMBER"])
+def test_a_label_that_rows_spell_otherwise_finds_its_cells(spelled: str) -> None:
+    """F1: a column is not empty because rows, or columnArr, have its label with a blank more or in small letters."""
+    cells = {"Caller Number": "919876543210", "B": "b", "C": "c"}
+    rows = {spelled if label == "Caller Number" else label: cell for label, cell in cells.items()}
+    assert rows_of({"1": "Caller Number", "2": "B", "3": "C"}, rows) == [cells]
+    assert rows_of({"1": spelled, "2": "B", "3": "C"}, rows) == [{spelled.strip(): "919876543210", "B": "b", "C": "c"}]

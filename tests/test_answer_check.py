@@ -1,4 +1,4 @@
-"""Errors that look like a day without calls: HTTP 200, ``data: []``, and the truth in another key."""
+"""An error that comes as HTTP 200 with ``data: []`` and the truth in another key is no report without calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that are whole, and to another question: the window is not obeyed, or a cache has answered."""
+"""Calls outside the window show that the answer belongs to another question, for example one from a cache."""
 
 from __future__ import annotations
 
