@@ -48,7 +48,6 @@ _SLOW = (
     "test_same_bytes",
     "test_soak",
     "test_windows_mapped",
-    "test_checkpoint",
     "test_recordings",
     "test_fuzz_answers",
     "test_completeness",

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -250,20 +249,6 @@ def test_arguments_come_from_other_tasks(run: Evidence) -> None:
         ["Time", "Status"],
         ["given@example.com"],
     )
-
-
-@pytest.mark.skipif(AIRFLOW < (3, 3), reason="the task state store came with Airflow 3.3")
-def test_a_long_export_goes_on_where_its_first_try_broke_off(run: Evidence) -> None:
-    """T2, D1: the first half of the day is read once, though the task has two tries; nothing of it is left behind."""
-    task = run.task("exports", "long")
-    assert (task.state, task.tries, task.xcom["rows"]) == ("success", 2, 11_000)
-    asked = Counter(request.body["filter"]["dtLte"] for request in run.requests["callreport_long"] if request.body)
-    # Each try asks for the whole day's first page; the halves have four pages and eight. The second try asks whether
-    # the first half has still as many calls.
-    assert asked == {"2026-03-13 23:59:59": 2 + 7 + 8, "2026-03-13 11:59:59": 4 + 1}
-    assert [request.endpoint for request in run.requests["callreport_long"]].count("reportCount") == 1
-    assert [key for key in run.objects if key.startswith("slices")] == []
-    assert len(csv_rows(run, "long.csv")) == 11_000
 
 
 def test_mapped_tasks_export_each_their_own(run: Evidence) -> None:

@@ -126,9 +126,6 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     ({"concurrency": 17}, "concurrency is 17; allowed is a whole number from 1 to 16"),
     ({"concurrency": "4"}, "concurrency is '4'; allowed is a whole number from 1 to 16"),
     ({"concurrency": True}, "concurrency is True; allowed is a whole number from 1 to 16"),
-    ({"checkpoint": "my-bucket/parts"}, "checkpoint is 'my-bucket/parts'; allowed is an address such as s3://"),
-    ({"checkpoint": "gs://my-bucket/parts"}, "checkpoint is 'gs://my-bucket/parts'; allowed is an address such as"),
-    ({"checkpoint": 5}, "checkpoint is 5; allowed is an address such as s3://my-bucket/callreport/"),
     # S3.
     (
         {"s3_bucket": "s3://reports"},

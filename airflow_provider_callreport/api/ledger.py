@@ -3,8 +3,7 @@
 A call is known by its own id, else by everything in its row, a ``sort`` key included. The ledger keeps a 64-bit hash of
 each in a private SQLite file that the operating system removes with the process. A collision, one in some thirty
 million reports of a million calls, would make a report one row short of its total, which is an error and not a
-silent loss. The hashes are Python's own, which differ from one process to the next, unless a key is given for ones
-that stay the same (`slices`).
+silent loss. The hashes are Python's own, which differ from one process to the next.
 
 Ids and ``sort`` keys are only believed while all rows of an answer have different ones. No server sends a call twice in
 one answer; so when two rows share an id it is not the row's own (it may be that of a call with several legs), and when
@@ -13,12 +12,11 @@ they share a ``sort`` it is a time that other calls have too.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import marshal
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
@@ -48,8 +46,6 @@ class Entry:
         overlaps: number of an earlier page with which this one shares two or more different such rows, or None.
         digest: a hash of all the rows in order.
         distinct: number of different rows.
-        identities: a hash of each row.
-        identified: whether a hash is that of a call's own id, or of its ``sort`` and content.
     """
 
     fresh: list[int]
@@ -58,8 +54,6 @@ class Entry:
     overlaps: int | None = None
     digest: int = 0
     distinct: int = 0
-    identities: Sequence[int] = ()
-    identified: bool = False
 
 
 class Ledger:
@@ -68,16 +62,14 @@ class Ledger:
     Args:
         drop_alike: drop rows that have neither id nor ``sort`` and equal a row of an earlier page. Only right when the
             API's total says that so many rows are surplus: two real calls may look alike in every column.
-        key: of the hashes, up to 64 bytes, or None for hashes that are good in this process only.
 
     Attributes:
         unique: rows kept.
         dropped: rows dropped because they had come before.
     """
 
-    def __init__(self, *, drop_alike: bool = False, key: bytes | None = None) -> None:
+    def __init__(self, *, drop_alike: bool = False) -> None:
         self.drop_alike = drop_alike
-        self._hash: Callable[[str | bytes], int] = hash if key is None else _keyed_hash(key)
         self.unique = 0
         self.dropped = 0
         self._believes_ids = True
@@ -112,49 +104,34 @@ class Ledger:
             known = len(records) - len(fresh)
         else:
             fresh, alike, overlaps = self._alike(identities, page)
-        entry = Entry(fresh, known, alike, overlaps, digest, distinct, identities, identified)
+        entry = Entry(fresh, known, alike, overlaps, digest, distinct)
         self.unique += len(entry.fresh)
         self.dropped += len(records) - len(entry.fresh)
         return entry
-
-    def enter_kept(self, identities: Collection[int], rows: int, page: int) -> bool:
-        """Enter calls that an earlier process has read, with hashes of the same key.
-
-        Args:
-            identities: their different hashes.
-            rows: how many calls they are; more than the hashes where rows look alike.
-            page: number of the request that brought the last of them, not used before.
-
-        Returns:
-            Whether none of them had been entered.
-        """
-        inserted = self._insert(identities, page)
-        self.unique += rows
-        return inserted == len(identities)
 
     def has_any(self, records: list[Record]) -> bool:
         """Whether any of the rows has been entered."""
         find = "SELECT 1 FROM seen WHERE identity = ?"
         return any(self._database.execute(find, (identity,)).fetchone() for identity in self._identities(records)[0])
 
-    def _insert(self, identities: Collection[int], page: int) -> int:
+    def _insert(self, identities: list[int], page: int) -> int:
         """Insert what is new, and return how many that were."""
         # One statement for all of them takes two thirds of the time of one for each.
         insert = "INSERT OR IGNORE INTO seen SELECT value, ? FROM json_each(?)"
-        return self._database.execute(insert, (page, json.dumps(list(identities)))).rowcount
+        return self._database.execute(insert, (page, json.dumps(identities))).rowcount
 
     def _identities(self, records: list[Record]) -> tuple[list[int], bool]:
         """A hash per row, and whether equal hashes are one and the same call."""
         if self._believes_ids:
             ids = _ids(records)
             if None not in ids:
-                hashes = list(map(self._hash, map(str, ids)))
+                hashes = list(map(hash, map(str, ids)))
                 self._believes_ids = len(set(hashes)) == len(hashes)
                 if self._believes_ids:
                     return hashes, True
         try:
             sorts = [marshal.dumps(record_sort(record), _MARSHAL) for record in records]
-            hashes = [self._hash(marshal.dumps(record, _MARSHAL)) for record in records]
+            hashes = [hash(marshal.dumps(record, _MARSHAL)) for record in records]
         except ValueError:
             # marshal stops at 2000 levels, and from Python 3.12 on json does not.
             raise TableError("a row of the answer is nested too deeply") from None
@@ -187,11 +164,3 @@ def _ids(records: Sequence[Record]) -> Sequence[str | int | None]:
         if set(map(type, ids)) <= {str, int} and "" not in ids:
             return ids
     return [record_id(record) for record in records]
-
-
-def _keyed_hash(key: bytes) -> Callable[[str | bytes], int]:
-    def keyed(data: str | bytes) -> int:
-        encoded = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-        return int.from_bytes(hashlib.blake2b(encoded, digest_size=8, key=key).digest(), "big", signed=True)
-
-    return keyed

@@ -31,7 +31,6 @@ from airflow_provider_callreport.api.errors import (
 from airflow_provider_callreport.api.filters import REPORTS, Window, build_filter
 from airflow_provider_callreport.api.ledger import Ledger
 from airflow_provider_callreport.api.lookahead import Lookahead
-from airflow_provider_callreport.api.slices import KeptSlice, SliceKeeper
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +63,11 @@ class Page:
         number: 0-based number of the page within the report.
         records: rows as they came, without repeated ones.
         column_arr: the answer's ``columnArr``.
-        kept: a slice that an earlier try has kept, whose rows stand in this place; ``records`` are then those of the
-            report's first answer, for its columns only.
     """
 
     number: int
     records: list[Record]
     column_arr: Any
-    kept: KeptSlice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +111,6 @@ class ReportReader:
         rounds_wait: seconds before each further look when the end is short of the total.
         concurrency: pages under way at once; 1 reads in turn. Above 1 pages are read by number, even where the API
             answers a cursor: a cursor is known when its page has come.
-        keeper: keeps the slices of a long report for the task's next try, or None. With one, a window that holds
-            `TOTAL_CAP` calls or more is read in parts, even where the API answers a cursor.
 
     Attributes:
         follows_cursor: whether a cursor is followed where the API answers one.
@@ -137,7 +131,6 @@ class ReportReader:
         drop_alike: bool = False,
         rounds_wait: tuple[float, ...] = ROUNDS_WAIT,
         concurrency: int = 1,
-        keeper: SliceKeeper | None = None,
     ) -> None:
         self.client = client
         self.report = report
@@ -148,14 +141,11 @@ class ReportReader:
         self.rounds_wait = rounds_wait
         self.concurrency = concurrency
         self.follows_cursor = client.settings.use_cursor and concurrency == 1
-        self.keeper = keeper
-        self.ledger = Ledger(drop_alike=drop_alike, key=None if keeper is None else keeper.identity_key)
+        self.ledger = Ledger(drop_alike=drop_alike)
         self.requests = 0
         self.page = -1
         self.proof: Proof | None = None
         self._column_arr: Any = None
-        self._first: list[Record] = []
-        self._took_kept = False
 
     def pages(self) -> Generator[Page, None, None]:
         """Yield every page that brings calls, then set ``proof``. A reader is read once.
@@ -176,37 +166,26 @@ class ReportReader:
         finally:
             self.ledger.close()
 
-    def _read(self, window: Window, *, is_part: bool = False) -> Generator[Page, None, _Verdict]:
+    def _read(self, window: Window) -> Generator[Page, None, _Verdict]:
         """Read one window; in parts when it reaches beyond what can be counted or read by page number."""
         api_filter = build_filter(self.filters, window)
         if api_filter is None:
             return _Verdict(None, None, "The window lies in an hour that clocks repeat; its calls are in the next one.")
-        if is_part and self.keeper is not None and (kept := self.keeper.kept(window)) is not None:
-            yield self._kept_page(kept)
-            return _Verdict(kept.total, kept.complete)
         scan = _Scan(self, api_filter)
-        before, requests = self.ledger.unique, self.requests
+        before = self.ledger.unique
         first = scan.ask_first()
         parts = self._parts(window, first)
         if not parts:
-            if is_part and self.keeper is not None:
-                self.keeper.begin()
             with closing(scan):
                 yield from scan.pages(first)
-            verdict = scan.verdict()
-            if is_part and self.keeper is not None and verdict.complete is not False:
-                rows, pages = self.ledger.unique - before, self.requests - requests
-                self.keeper.finish(
-                    KeptSlice(window, rows, pages, verdict.total, verdict.complete, scan.identities, scan.identified)
-                )
-            return verdict
+            return scan.verdict()
         log.info("%s: %d calls or more; the window is read in %d parts", self.report, TOTAL_CAP, len(parts))
         verdict = _Verdict(0, True)
         for part in parts:
-            verdict = verdict.joined((yield from self._read(part, is_part=True)))
+            verdict = verdict.joined((yield from self._read(part)))
         held, count = self.ledger.unique - before if verdict.total is None else verdict.total, first.count or 0
-        # Calls may come while parts are read; but parts that were read before must hold what the API counts now.
-        if held < count or (self._took_kept and held != count):
+        # More than the count is no error: calls may come while parts are read.
+        if held < count:
             raise self.incomplete(
                 ReportChangedError, f"the parts of a window hold {held} calls and the whole {count}", count
             )
@@ -216,23 +195,9 @@ class ReportReader:
         """The parts that a window is to be read in, or none."""
         by_page, count = first.cursor is None or not self.follows_cursor, first.count or 0
         # Without a row in it, it is no answer that another window would make better.
-        if count < TOTAL_CAP or not first.records or not (by_page or self.keeper is not None):
+        if count < TOTAL_CAP or not first.records or not by_page:
             return []
-        number = None if self.keeper is None else self.keeper.number_of_parts(window)
-        parts = _parts(window, number or 2 * count // TOTAL_CAP)
-        if self.keeper is not None and parts and number is None:
-            self.keeper.split(window, 2 * count // TOTAL_CAP)
-        return parts
-
-    def _kept_page(self, kept: KeptSlice) -> Page:
-        self._took_kept = True
-        self.requests += kept.pages
-        self.page += kept.pages
-        if not self.ledger.enter_kept(kept.identities, kept.rows, self.requests - 1) and kept.identified:
-            raise self.incomplete(
-                ReportChangedError, "a slice that was kept and another one have calls in common", kept.total
-            )
-        return Page(self.page, self._first, self._column_arr, kept)
+        return _parts(window, 2 * count // TOTAL_CAP)
 
     def fetch(
         self,
@@ -275,8 +240,6 @@ class ReportReader:
                 code=error.code if isinstance(error, ApiError) else None,
                 retryable=error.retryable,
             ) from error
-        if self.requests == 0:
-            self._first = answer.records
         self.requests += 1
         self._column_arr = self._column_arr or answer.column_arr
         log.debug("%s page %d: %d rows, cnt %s", self.report, self.page, len(answer.records), answer.count)
@@ -399,8 +362,6 @@ class _Scan:
         self._cursors: set[int] = set()
         self._digests: set[int] = set()
         self._tail: list[Record] = []
-        self.identities: set[int] = set()
-        self.identified = True
         self._lookahead: Lookahead | None = None
 
     def ask_first(self) -> Answer:
@@ -537,9 +498,6 @@ class _Scan:
         reader = self._reader
         entry = reader.ledger.enter(records, reader.requests - 1)
         self._totals.compare(answer, self._unique + len(entry.fresh))
-        if reader.keeper is not None:
-            self.identities.update(entry.identities)
-            self.identified = self.identified and entry.identified
         total = self._totals.usable()
         if entry.known == len(records) or (
             entry.digest in self._digests and (entry.distinct > 1 or total is None) and not entry.known

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_callreport.api.client import CallReportClient
-from airflow_provider_callreport.api.counting import count_calls
 from airflow_provider_callreport.api.errors import (
     CallReportError,
     IncompleteReportError,
@@ -26,7 +24,7 @@ from airflow_provider_callreport.api.errors import (
     SettingsError,
 )
 from airflow_provider_callreport.api.filters import TITLES, Window, filters_in_words
-from airflow_provider_callreport.api.paging import ROUNDS_WAIT, AlikeRowsError, Page, Proof, ReportReader
+from airflow_provider_callreport.api.paging import ROUNDS_WAIT, AlikeRowsError, Proof, ReportReader
 from airflow_provider_callreport.api.table import ColumnChoice, Table
 from airflow_provider_callreport.api.window_check import WindowCheck
 from airflow_provider_callreport.export.figures import FiguresCollector
@@ -35,7 +33,7 @@ from airflow_provider_callreport.export.redaction import Redactor
 from airflow_provider_callreport.export.sinks import FilePlan, FileSink, GroupedFiles, SingleFile, SplitFile
 from airflow_provider_callreport.export.summary import ExportSummary, FileSummary
 from airflow_provider_callreport.formats import FORMATS
-from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, Row, RunIdentity
+from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, RunIdentity
 from airflow_provider_callreport.spool import spool_directory
 
 if TYPE_CHECKING:
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
     from airflow_provider_callreport.delivery.object_storage import ObjectStorageDestination
     from airflow_provider_callreport.delivery.receipts import Link
     from airflow_provider_callreport.delivery.s3 import S3Destination
-    from airflow_provider_callreport.export.checkpoint import Checkpoint, CheckpointKeeper
 
 log = logging.getLogger(__name__)
 
@@ -113,17 +110,6 @@ class ExportRequest:
             redacted=dict(self.redact),
         )
 
-    def rows_identity(self) -> dict[str, Any]:
-        """What decides which rows there are and what is in them, in plain types."""
-        window, columns = self.window, self.columns
-        return {
-            "report": self.report,
-            "window": [window.start.isoformat(), window.end.isoformat(), window.zone.key],
-            "filters": dict(self.filters),
-            "columns": list(columns.items()) if isinstance(columns, Mapping) else columns,
-            "redact": dict(self.redact),
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class MadeFiles:
@@ -152,7 +138,6 @@ def export_report(
     email: EmailDestination | None = None,
     send_record: SendRecord | None = None,
     on_rows: Callable[[int], None] | None = None,
-    checkpoint: Checkpoint | None = None,
 ) -> ExportSummary:
     """Export one report to S3 or elsewhere, by mail, or both.
 
@@ -165,7 +150,6 @@ def export_report(
         email: who gets the file, or None.
         send_record: what remembers, over a task's tries, that the mail went.
         on_rows: told, after each page, how many rows are written; fewer than before when the report is read again.
-        checkpoint: keeps what has been read of a long report for the task's next try, or None.
 
     Raises:
         CallReportError: the report could not be read whole; nothing was delivered.
@@ -175,14 +159,7 @@ def export_report(
     info = request.info()
     with spool_directory() as directory:
         wants_figures = email is not None or FORMATS[request.file_format].needs_figures
-        keeper = (
-            None
-            if checkpoint is None
-            else checkpoint.open(
-                directory, request.rows_identity(), client.settings, run, partial(_counted, client, request)
-            )
-        )
-        made = make_files(client, request, info, directory, wants_figures=wants_figures, on_rows=on_rows, keeper=keeper)
+        made = make_files(client, request, info, directory, wants_figures=wants_figures, on_rows=on_rows)
         summary = ExportSummary(
             info=info,
             outcome=made.outcome,
@@ -197,10 +174,7 @@ def export_report(
             return _empty(summary, request)
         if made.outcome.complete is not True:
             log.warning("%s", made.outcome.note)
-        summary = _deliver(summary, made, run, destination, link_expires_in, email, send_record)
-        if keeper is not None:
-            keeper.clear()
-        return summary
+        return _deliver(summary, made, run, destination, link_expires_in, email, send_record)
 
 
 def default_filename(request: ExportRequest) -> str:
@@ -231,7 +205,6 @@ def make_files(
     *,
     wants_figures: bool,
     on_rows: Callable[[int], None] | None = None,
-    keeper: CheckpointKeeper | None = None,
 ) -> MadeFiles:
     """Read the report until it is proved whole, and write its files; a report that moved meanwhile is read again.
 
@@ -242,7 +215,6 @@ def make_files(
         directory: private directory for the files; see `spool.spool_directory`.
         wants_figures: whether the outcome has the summary figures.
         on_rows: see `export_report`.
-        keeper: keeps what has been read for the task's next try, or None.
 
     Raises:
         CallReportError: the report could not be read whole.
@@ -258,25 +230,14 @@ def make_files(
                 wants_figures=wants_figures,
                 drop_alike=drop_alike,
                 on_rows=on_rows,
-                keeper=keeper,
             )
         except ReportChangedError as error:
-            if keeper is not None:
-                # What was kept may be what does not fit.
-                keeper.clear()
-                keeper = None
             if reading == _MAX_READINGS:
                 raise
             # Rows without an id came twice, says the total: only a new reading can leave them out where they stand.
             drop_alike = drop_alike or isinstance(error, AlikeRowsError)
             log.warning("Reading the report again from its start: %s", error)
     raise AssertionError("unreachable")
-
-
-def _counted(client: CallReportClient, request: ExportRequest, window: Window) -> int | None:
-    """How many calls the API has in a window now, or None where it gives no exact number."""
-    count = count_calls(client, request.report, request.filters, window)
-    return count.calls if count.exact else None
 
 
 def _read_once(
@@ -288,7 +249,6 @@ def _read_once(
     wants_figures: bool,
     drop_alike: bool,
     on_rows: Callable[[int], None] | None,
-    keeper: CheckpointKeeper | None,
 ) -> MadeFiles:
     """Pages -> rows -> redaction -> files."""
     reader = ReportReader(
@@ -301,7 +261,6 @@ def _read_once(
         drop_alike=drop_alike,
         rounds_wait=request.rounds_wait,
         concurrency=request.concurrency,
-        keeper=keeper,
     )
     table = Table(request.window.zone, request.columns, also=request.redact)
     rows_written = 0
@@ -311,12 +270,13 @@ def _read_once(
         chosen = None if request.columns is None else len(request.columns)
         redactor = Redactor(request.redact, table.labels, table.columns, client.settings.hmac_secret, keep=chosen)
         collector = FiguresCollector(redactor.columns) if wants_figures else None
-        if keeper is not None:
-            keeper.start(redactor.columns)
         window_check = WindowCheck(request.window, table.columns)
         sink = _sink(request, info, directory, redactor.columns)
         try:
-            for rows in _rows(chain((first,), pages), table, window_check, redactor, keeper):
+            for page in chain((first,), pages):
+                typed = table.rows(page.records, page.column_arr)
+                window_check.check(typed)
+                rows = redactor.rows(typed)
                 sink.write(rows)
                 rows_written += len(rows)
                 if on_rows is not None:
@@ -343,26 +303,6 @@ def _read_once(
             sink.abort()
             raise
     return MadeFiles(files, outcome, proof, redactor.columns)
-
-
-def _rows(
-    pages: Iterable[Page],
-    table: Table,
-    window_check: WindowCheck,
-    redactor: Redactor,
-    keeper: CheckpointKeeper | None,
-) -> Iterator[Sequence[Row]]:
-    """The rows that may leave, a page at a time: those that come now, and those that an earlier try has kept."""
-    for page in pages:
-        if page.kept is not None and keeper is not None:
-            yield from keeper.rows(page.kept)
-            continue
-        typed = table.rows(page.records, page.column_arr)
-        window_check.check(typed)
-        rows = redactor.rows(typed)
-        if keeper is not None:
-            keeper.add(rows)
-        yield rows
 
 
 def _sink(request: ExportRequest, info: ReportInfo, directory: Path, columns: Sequence[Column]) -> FileSink:

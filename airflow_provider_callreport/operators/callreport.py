@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from airflow_provider_callreport.delivery.email import EmailDestination
     from airflow_provider_callreport.delivery.object_storage import ObjectStorageDestination
     from airflow_provider_callreport.delivery.s3 import S3Destination
-    from airflow_provider_callreport.export.checkpoint import Checkpoint
     from airflow_provider_callreport.export.road import ExportRequest
     from airflow_provider_callreport.export.summary import ExportSummary
 
@@ -86,12 +85,6 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
             the mail, the log and the summary then say so.
         concurrency: requests under way at once, 1 to 16, where the API is read by page number. The connection's
             ``requests_per_second`` holds all the same.
-        checkpoint: ``s3://bucket/prefix/`` where a long export keeps the parts of the window that it has read, so that
-            the task's next try does not read them again (Airflow 3.3 and later; earlier versions begin anew). It holds
-            rows after redaction, for as long as the task has not succeeded. A part in which the API counts another
-            number of calls by then is read again; see
-            `airflow_provider_callreport.export.checkpoint` for what no count shows.
-            ``aws_conn_id`` is its connection.
         callreport_conn_id: connection to the API.
 
     An asset among the ``outlets`` gets its event with rows, calls, bytes, SHA-256 and window in ``extra``, an asset
@@ -130,7 +123,6 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         "on_refused",
         "empty",
         "on_incomplete",
-        "checkpoint",
         "callreport_conn_id",
     )
     template_ext: Sequence[str] = (".html",)
@@ -179,7 +171,6 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         empty: str = "write",
         on_incomplete: str = "fail",
         concurrency: int = 1,
-        checkpoint: str | None = None,
         callreport_conn_id: str = "callreport_default",
         **kwargs: Any,
     ) -> None:
@@ -216,7 +207,6 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         self.empty = empty
         self.on_incomplete = on_incomplete
         self.concurrency = concurrency
-        self.checkpoint = checkpoint
         self.callreport_conn_id = callreport_conn_id
         self.check_now("max_attachment_bytes", "link_expires_in", "resend_if_unsure", "concurrency")
 
@@ -246,7 +236,6 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
                     link_expires_in=None if self.link_expires_in is None else timedelta(seconds=self.link_expires_in),
                     email=email,
                     send_record=send_record(context),
-                    checkpoint=self._checkpoint(context),
                 )
         if summary.skipped:
             raise AirflowSkipException('the report has no calls, and empty="skip"')
@@ -306,19 +295,6 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         return S3Destination(
             self.s3_bucket, self.s3_key, self.aws_conn_id, if_exists=self.if_exists, extra_args=self.s3_extra_args or {}
         )
-
-    def _checkpoint(self, context: Context) -> Checkpoint | None:
-        if self.checkpoint is None:
-            return None
-        from airflow_provider_callreport.delivery.slice_objects import SliceObjects
-        from airflow_provider_callreport.export.checkpoint import Checkpoint
-        from airflow_provider_callreport.task.state import slices_record
-
-        store = slices_record(context)
-        if store is None:
-            self.log.info("Before Airflow 3.3 nothing remembers a checkpoint: each try begins anew")
-            return None
-        return Checkpoint(SliceObjects.at(self.checkpoint, self.aws_conn_id, self.s3_extra_args or {}), store)
 
     def _email(self) -> EmailDestination | None:
         if self.email_to is None:

@@ -18,7 +18,6 @@ from airflow_provider_callreport.api.table import check_choice as check_columns
 from airflow_provider_callreport.delivery.email import ON_OVERSIZE, ON_REFUSED, EmailDestination
 from airflow_provider_callreport.delivery.object_storage import destination_at, parse_address
 from airflow_provider_callreport.delivery.s3 import IF_EXISTS, S3Destination
-from airflow_provider_callreport.delivery.slice_objects import SliceObjects
 from airflow_provider_callreport.export.groups import check_placeholder
 from airflow_provider_callreport.export.redaction import check_redact
 from airflow_provider_callreport.formats import FORMATS
@@ -88,8 +87,6 @@ def check_arguments(arguments: Mapping[str, Any], *, rendered: bool = False) -> 
     check_redact(settled.get("redact"))
     _check_format_options(settled)
     _check_numbers(settled)
-    if settled.get("checkpoint") is not None:
-        SliceObjects.at(settled["checkpoint"], None, {})
     _check_destinations(arguments, settled)
     if "group_by" in settled:
         for name in ("s3_key", "destination", "filename"):

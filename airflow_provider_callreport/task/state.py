@@ -9,12 +9,9 @@ from typing import Any
 #: A run that is cleared later than this sends its mail again.
 _MAIL_RETENTION = timedelta(days=90)
 
-#: Slices are not used when they are older than a day; see `checkpoint`.
-_SLICES_RETENTION = timedelta(days=2)
-
 
 class TaskStateRecord:
-    """One JSON object in ``context["task_state_store"]``: a `delivery.email.SendRecord`, a `checkpoint.StateStore`.
+    """One JSON object in ``context["task_state_store"]``: a `delivery.email.SendRecord`.
 
     Args:
         store: Airflow's store.
@@ -36,21 +33,8 @@ class TaskStateRecord:
         """Store durably: the call returns when Airflow's API server has it."""
         self._store.set(self._key, dict(value), retention=self._retention)
 
-    def delete(self) -> None:
-        """Forget it."""
-        self._store.delete(self._key)
-
 
 def send_record(context: Mapping[str, Any]) -> TaskStateRecord | None:
     """What remembers that this task instance's mail went, or None before Airflow 3.3."""
-    return _record(context, "callreport_mail", _MAIL_RETENTION)
-
-
-def slices_record(context: Mapping[str, Any]) -> TaskStateRecord | None:
-    """What remembers the slices that this task instance has kept, or None before Airflow 3.3."""
-    return _record(context, "callreport_slices", _SLICES_RETENTION)
-
-
-def _record(context: Mapping[str, Any], key: str, retention: timedelta) -> TaskStateRecord | None:
     store = context.get("task_state_store")
-    return None if store is None else TaskStateRecord(store, key, retention)
+    return None if store is None else TaskStateRecord(store, "callreport_mail", _MAIL_RETENTION)

@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_callreport.export.summary import ExportSummary, FileSummary
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome
 from airflow_provider_callreport.sandbox.call import Call
-from airflow_provider_callreport.sandbox.calls import ListedCalls, SyntheticCalls
+from airflow_provider_callreport.sandbox.calls import ListedCalls
 from airflow_provider_callreport.sandbox.faults import Fault
 from airflow_provider_callreport.sandbox.settings import SandboxSettings
 from support.runs import AIRFLOW, KOLKATA, Api, Evidence, once_a_session, run_dags
@@ -90,15 +90,6 @@ def operators_run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
                 # One try of the task makes one request here: only Airflow tries again.
                 "callreport_transient": Api(
                     _settings(faults=[Fault("vendor_error", code=1009, times=1)]), {"max_retry_time": 0}
-                ),
-                # 3,751 calls in the day's first half and 7,249 in its second one, which alone has a seventh page.
-                "callreport_long": Api(
-                    _settings(
-                        calls=SyntheticCalls(11_000),
-                        max_page_size=1000,
-                        faults=[Fault("error_on_page", page=6, code=1009, times=1)],
-                    ),
-                    {"max_retry_time": 0, "page_size": 1000},
                 ),
                 "callreport_wide": Api(_settings(labels=WIDE_LABELS)),
                 "callreport_recorded": Api(

@@ -110,13 +110,6 @@ with DAG(
     # Errors of the API.
     CallReportExportOperator(task_id="fatal", s3_key="fatal.csv", callreport_conn_id="callreport_fatal")
     CallReportExportOperator(task_id="transient", s3_key="transient.csv", callreport_conn_id="callreport_transient")
-    # A long report that breaks off at its first try.
-    CallReportExportOperator(
-        task_id="long",
-        s3_key="long.csv",
-        checkpoint="s3://reports/slices/{{ dag.dag_id }}",
-        callreport_conn_id="callreport_long",
-    )
     # Mail, once.
     CallReportExportOperator(
         task_id="mailed_once", s3_bucket=None, email_to="once@example.com", post_execute=fail_at_first_try

@@ -59,10 +59,6 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"s3_key": "{{ 'calls/' }}"},
         's3_key must name an object, not a folder ending in "/"',
     ),
-    "checkpoint": (
-        {"checkpoint": "{{ 'my-bucket' }}"},
-        "checkpoint is 'my-bucket'; allowed is an address such as s3://my-bucket/callreport/",
-    ),
     "destination": (
         {"s3_bucket": None, "s3_key": None, "destination": "{{ '/data/calls.csv' }}"},
         "destination is '/data/calls.csv'; allowed is an address that begins with a scheme in lower case, such as",
