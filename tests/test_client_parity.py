@@ -1,8 +1,8 @@
-"""One table of answers, three ways to get them: all judge each alike (E1 to E5, P3).
+"""One table of answers, two clients: both judge each alike (E1 to E5, P3).
 
-An answer is asked for with ``reportCount`` over a real socket: by the worker's client, by the triggerer's, and by the
-worker's with the request sent ahead. Nothing is tried again. What comes of it, a number or an error with all that it
-carries, must be the same; what it must be is in the table.
+An answer is asked for with ``reportCount`` over a real socket: by the worker's client and by the triggerer's. Nothing
+is tried again. What comes of it, a number or an error with all that it carries, must be the same; what it must be is in
+the table.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ import ssl
 import subprocess
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.api import ScriptedServer, behave, client_settings, json_answer, listed, sandbox
+from support.api import ScriptedServer, behave, client_settings, json_answer, sandbox
 
 from airflow_provider_callreport.api.aclient import MAX_BYTES, AsyncCallReportClient
 from airflow_provider_callreport.api.client import CallReportClient
@@ -44,7 +43,6 @@ from airflow_provider_callreport.api.errors import (
     TransportError,
 )
 from airflow_provider_callreport.api.settings import ClientSettings, Credentials
-from airflow_provider_callreport.sandbox.calls import Call
 from airflow_provider_callreport.sandbox.faults import Fault
 from airflow_provider_callreport.sandbox.servers import SandboxServer
 
@@ -83,19 +81,6 @@ def by_triggerer(settings: ClientSettings) -> int:
             return await client.count({"filter": {}})
 
     return asyncio.run(count())
-
-
-def sent_ahead(settings: ClientSettings, between: Callable[[], object] = lambda: None) -> int:
-    """By the worker, whose first answer is a good one, and whose second request is sent before it is asked for."""
-    with CallReportClient(settings) as client:
-        assert client.count({"filter": {}}) == 7
-        between()
-        client.send_ahead("reportCount", {"filter": {}})
-        assert client.requests_made == 2
-        try:
-            return client.count({"filter": {}})
-        finally:
-            assert client.requests_made == 2
 
 
 def judge(count: Any, settings: ClientSettings) -> Judged:
@@ -229,19 +214,6 @@ def test_both_raise_the_same(name: str) -> None:
         assert len(server.seen) == 2
 
 
-@pytest.mark.parametrize("name", [*NUMBERS, *ERRORS])
-def test_an_answer_is_judged_alike_when_its_request_was_sent_ahead(name: str) -> None:
-    """E1, E2, E5, P3, C4: it does not come through ``requests``, and is the same number or the same error."""
-    script = NUMBERS[name] if name in NUMBERS else ERRORS[name][0]
-    with ScriptedServer(script) as server:
-        usual = judge(by_worker, client_settings(server.url, credentials=CREDENTIALS))
-    with ScriptedServer(json_answer({"cnt": 7}), script) as server:
-        assert judge(sent_ahead, client_settings(server.url, credentials=CREDENTIALS)) == usual
-        assert [seen.body for seen in server.seen] == [server.seen[0].body] * 2
-        first, second = ({name.lower(): value for name, value in seen.headers.items()} for seen in server.seen)
-        assert first == second
-
-
 @pytest.fixture(scope="module")
 def vendor() -> Iterator[SandboxServer]:
     with sandbox(proxy=True) as one:
@@ -266,20 +238,6 @@ def test_both_notice_what_breaks_on_the_wire(vendor: SandboxServer, fault: str, 
     behave(vendor, [Fault(fault, times=None)])
     judged = alike(url)
     assert (judged.kind, judged.retryable) == (kind, True)
-    if fault != "reset_on_connect":
-        assert judge(breaking(vendor, Fault(fault, times=None)), client_settings(url)) == judged
-
-
-def breaking(vendor: SandboxServer, fault: Fault) -> Callable[[ClientSettings], int]:
-    """`sent_ahead` with a server that breaks after its first answer."""
-    calls = listed(*(Call(datetime(2026, 3, 13, 12), f"9198{number:08d}") for number in range(7)))
-    behave(vendor, calls=calls)
-
-    def ahead(settings: ClientSettings) -> int:
-        # The proxy looks at this very list while a connection lasts.
-        return sent_ahead(settings, lambda: vendor.settings.faults.append(fault))
-
-    return ahead
 
 
 def test_nobody_listens() -> None:
@@ -300,10 +258,6 @@ def test_a_server_that_says_too_little(vendor: SandboxServer) -> None:
     url = f"{vendor.url}/api/v2/CallReport"
     assert alike(url, deadline=0.5).kind is TimeoutExceededError
     assert alike(url, timeout=0.1).kind is TimeoutExceededError
-    for changes in ({"deadline": 0.5}, {"timeout": 0.1}):
-        ahead = breaking(vendor, Fault("slow_body", interval=0.3, times=None))
-        # Their patience is no part of what a good server needs here.
-        assert judge(ahead, client_settings(url, **changes)).kind is TimeoutExceededError
 
 
 def test_an_answer_that_is_too_large() -> None:
@@ -313,9 +267,6 @@ def test_an_answer_that_is_too_large() -> None:
         with ScriptedServer(script) as server:
             assert alike(server.url, max_response_bytes=4096) == Judged(None, AnswerTooLargeError)
             assert alike(server.url, max_response_bytes=len(long)) == Judged(7)
-        with ScriptedServer(json_answer({"cnt": 7}), script) as server:
-            small = client_settings(server.url, max_response_bytes=4096)
-            assert judge(sent_ahead, small) == Judged(None, AnswerTooLargeError)
     huge = json.dumps({"cnt": 7, "x": "x" * MAX_BYTES}).encode()
     with ScriptedServer(answer(200, huge)) as server:
         settings = client_settings(server.url)
@@ -337,9 +288,6 @@ def test_a_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("no_proxy", "api.invalid")
         assert alike("http://api.invalid") == Judged(None, TransportError, True)
         assert len(proxy.seen) == 8
-        monkeypatch.delenv("no_proxy")
-        assert judge(sent_ahead, client_settings("http://api.invalid")) == Judged(7)
-        assert [seen.path for seen in proxy.seen[8:]] == ["http://api.invalid/reportCount"] * 2
 
 
 def test_a_proxy_that_does_not_let_tls_through(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,7 +326,6 @@ def test_tls_is_verified(tmp_path: Path) -> None:
         assert not server.seen
         assert alike(server.url, verify=certificate) == Judged(7)
         assert alike(server.url, verify=False) == Judged(7)
-        assert judge(sent_ahead, client_settings(server.url, verify=certificate)) == Judged(7)
     with tls_server(tmp_path, "DNS:another.example") as (server, certificate):
         assert alike(server.url, verify=certificate) == refused
         assert not server.seen

@@ -198,7 +198,7 @@ def test_rows_that_are_not_all_end_in_an_error(connect: Callable[..., CallReport
 
 
 def test_reading_can_be_given_up(connect: Callable[..., CallReportHook], server: SandboxServer) -> None:
-    """Rows are fetched as they are wanted: three of them cost their page, and the one that is asked for ahead."""
+    """Rows are fetched as they are wanted: three of them cost their page, and at most one page more."""
     rows = connect({"page_size": 5}).iter_rows("calls", **WINDOW)
     assert len(list(islice(rows, 3))) == 3
     assert len(server.requests) <= 2

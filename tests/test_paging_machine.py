@@ -102,9 +102,6 @@ class LiveVendor:
         raw = json.dumps({"data": [self._row(call) for call in ordered[start : start + size]], "cnt": len(ordered)})
         return parse(json.loads(raw), raw.encode())
 
-    def send_ahead(self, *request: Any) -> None:
-        """Send nothing early: then the calls change before each request."""
-
     def count(self, fields: Mapping[str, Any], *, max_retry_time: float) -> int:
         """Answer `reportCount`: asked when every ``cnt`` so far was as large as its page."""
         return len(self.calls)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from support.api import DAY, client_of
 
-from airflow_provider_callreport.api.answer import Answer
 from airflow_provider_callreport.api.errors import (
-    CallReportError,
     IncompleteReportError,
-    RateLimitedError,
     RequestRejectedError,
 )
-from airflow_provider_callreport.api.lookahead import Lookahead
 from airflow_provider_callreport.api.paging import ReportReader
 from airflow_provider_callreport.sandbox.calls import SyntheticCalls
 from airflow_provider_callreport.sandbox.faults import Fault
@@ -45,24 +38,6 @@ def test_same_calls_in_the_same_order_with_no_request_more(calls: int, concurren
         assert len(server.requests) == requests_in_turn <= -(-calls // 50) + 2
         assert reader.proof is not None
         assert reader.proof.complete is True
-
-
-def test_pages_are_really_under_way_together() -> None:
-    """K3: four pages are asked for before the first has come; none beyond the last that is promised."""
-    asked: list[int] = []
-    all_asked = threading.Event()
-
-    def ask(page: int, _: Callable[[CallReportError], None]) -> Answer:
-        asked.append(page)
-        if len(asked) == 3:
-            all_asked.set()
-        assert all_asked.wait(5), "the pages are asked for one after another"
-        return Answer([], page, None, None)
-
-    lookahead = Lookahead(ask, 4)
-    assert lookahead.answer(0, 2).count == 0
-    lookahead.close()
-    assert sorted(asked) == [0, 1, 2]
 
 
 def test_an_error_on_a_page_is_told_for_that_page() -> None:
@@ -111,35 +86,3 @@ def test_other_refusals_cost_one_request() -> None:
         with pytest.raises(RequestRejectedError):
             ids(ReportReader(caller, "calls", {}, DAY))
         assert len(server.requests) == 1
-
-
-def test_the_width_halves_on_trouble_and_recovers() -> None:
-    """HTTP 429 makes room at the server; twenty calm answers take one place back."""
-    under_way, most = 0, 0
-    lock = threading.Lock()
-    trouble = RateLimitedError(code=None, vendor_message="", http_status=429, endpoint="list")
-    complain: list[CallReportError] = [trouble]
-
-    def ask(page: int, on_retry: Callable[[CallReportError], None]) -> Answer:
-        nonlocal under_way, most
-        if complain:
-            on_retry(complain.pop())
-        with lock:
-            under_way += 1
-            most = max(most, under_way)
-        time.sleep(0.005)
-        with lock:
-            under_way -= 1
-        return Answer([], page, None, None)
-
-    lookahead = Lookahead(ask, 4)
-    assert [lookahead.answer(page, 60).count for page in range(4)] == [0, 1, 2, 3]
-    with lock:
-        most = 0
-    assert [lookahead.answer(page, 60).count for page in range(4, 14)] == list(range(4, 14))
-    assert most <= 2
-    most = 0
-    for page in range(14, 61):
-        lookahead.answer(page, 60)
-    lookahead.close()
-    assert 3 <= most <= 4

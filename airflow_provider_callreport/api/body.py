@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from airflow_provider_callreport.api.errors import AnswerError, AnswerTooLargeError, FileError, scrub
-from airflow_provider_callreport.api.transport import Response
 from airflow_provider_callreport.api.values import whole_number
 from airflow_provider_callreport.spool import private_file
 
@@ -68,7 +69,7 @@ class SavedBody:
 
 
 def save_body(
-    response: Response,
+    response: requests.Response,
     path: Path,
     max_bytes: int,
     what: str,

@@ -6,16 +6,13 @@ raises one of `errors` when what came back is no answer. It knows nothing of pag
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import requests
-from requests.cookies import extract_cookies_to_jar
 from urllib3.exceptions import ConnectTimeoutError, LocationValueError, NewConnectionError
 
 from airflow_provider_callreport.api.answer_check import (
@@ -43,13 +40,7 @@ from airflow_provider_callreport.api.pace import Pace
 from airflow_provider_callreport.api.request import HEADERS, build_body, endpoint_url
 from airflow_provider_callreport.api.retry import call_with_retries, log_retry
 from airflow_provider_callreport.api.settings import ClientSettings
-from airflow_provider_callreport.api.transport import (
-    Connection,
-    Response,
-    SecureConnection,
-    deadline,
-    make_session,
-)
+from airflow_provider_callreport.api.transport import deadline, make_session
 
 T = TypeVar("T")
 
@@ -86,10 +77,6 @@ class CallReportClient:
         self._session = make_session(settings.base_url, verify=settings.verify)
         self._pace = Pace(settings.requests_per_second)
         self.requests_made = 0
-        self._turn = threading.Lock()
-        self._under_way = 0
-        self._idle: tuple[str, Connection | SecureConnection] | None = None
-        self._sent_ahead: tuple[str, bytes, Connection | SecureConnection] | None = None
         self._templates: dict[str, requests.PreparedRequest] = {}
 
     def __enter__(self) -> CallReportClient:
@@ -102,9 +89,6 @@ class CallReportClient:
 
     def close(self) -> None:
         """Close the pooled connections."""
-        sent, self._sent_ahead = self._sent_ahead, None
-        if sent is not None:
-            sent[2].forget()
         self._session.close()
 
     def call(
@@ -148,22 +132,6 @@ class CallReportClient:
             max_retry_time=self.settings.max_retry_time if max_retry_time is None else max_retry_time,
             before_sleep=log_retry(endpoint, page, on_retry),
         )
-
-    def send_ahead(self, endpoint: str, fields: Mapping[str, Any], raw_fields: Mapping[str, str] | None = None) -> None:
-        """Send a reading request whose answer will be asked for soon, by `call` with the same arguments.
-
-        So the API works on the next page while the caller works on the present one. It is a request like any other: it
-        keeps the pace, and its answer is checked, and tried again, when it is asked for. Where it cannot be sent at
-        once, nothing happens, and `call` sends it.
-        """
-        with self._turn:
-            idle, self._idle = self._idle, None
-            if idle is None or self._under_way or idle[0] != endpoint or not self._pace.take():
-                return
-            body = build_body(self.settings.credentials, fields, raw_fields)
-            if idle[1].send_ahead(body, self._headers(endpoint, body)):
-                self.requests_made += 1
-                self._sent_ahead = endpoint, body, idle[1]
 
     def count(self, fields: Mapping[str, Any], *, max_retry_time: float | None = None) -> int:
         """Ask ``reportCount`` how many calls a filter matches.
@@ -217,7 +185,7 @@ class CallReportClient:
         self._pace.wait()
 
     def _save_once(self, endpoint: str, body: bytes, path: Path, max_bytes: int) -> SavedAnswer:
-        def read(response: Response) -> SavedBody:
+        def read(response: requests.Response) -> SavedBody:
             return save_body(response, path, max_bytes, endpoint)
 
         response, saved = self._exchange(endpoint, body, read)
@@ -234,11 +202,13 @@ class CallReportClient:
         response, raw = self._exchange(endpoint, body, lambda response: self._read(response, endpoint))
         return check_answer(endpoint, response, raw, page=page, secrets=self._secrets()), raw
 
-    def _exchange(self, endpoint: str, body: bytes, read: Callable[[Response], T]) -> tuple[Response, T]:
+    def _exchange(
+        self, endpoint: str, body: bytes, read: Callable[[requests.Response], T]
+    ) -> tuple[requests.Response, T]:
         """One request and what ``read`` makes of its answer's body, all inside the deadline."""
         settings = self.settings
         try:
-            with deadline(settings.deadline), self._answer(endpoint, body) as response:
+            with deadline(settings.deadline), self._send(endpoint, body) as response:
                 check_no_redirect(endpoint, response)
                 return response, read(response)
         except requests.exceptions.RequestException as error:
@@ -250,48 +220,19 @@ class CallReportClient:
         # prepared request, and with it the credentials.
         raise failure
 
-    @contextmanager
-    def _answer(self, endpoint: str, body: bytes) -> Iterator[Response]:
-        """The answer to a request: at once if it has been sent ahead, else when its turn has come."""
-        with self._turn:
-            self._under_way += 1
-            self._idle = None
-            sent, self._sent_ahead = self._sent_ahead, None
-        try:
-            connection: Any
-            if sent is not None and sent[:2] == (endpoint, body):
-                connection = sent[2]
-                with connection.answer() as early:
-                    if "Set-Cookie" in early.headers:
-                        extract_cookies_to_jar(self._session.cookies, self._template(endpoint), early.raw)  # type: ignore[no-untyped-call]
-                    yield early
-            else:
-                if sent is not None:
-                    sent[2].forget()
-                request = self._prepare(endpoint, body)
-                self._pace.wait()
-                self.requests_made += 1
-                timeout = (self.settings.connect_timeout, self.settings.timeout)
-                with self._session.send(request, timeout=timeout, allow_redirects=False, stream=True) as response:
-                    connection = response.raw.connection
-                    yield response
-            # Its answer has been read, so that it can carry the next request.
-            self._idle = (endpoint, connection) if isinstance(connection, (Connection, SecureConnection)) else None
-        finally:
-            with self._turn:
-                self._under_way -= 1
+    def _send(self, endpoint: str, body: bytes) -> requests.Response:
+        """Send a request when its turn has come, and return the head of its answer."""
+        request = self._prepare(endpoint, body)
+        self._pace.wait()
+        self.requests_made += 1
+        timeout = (self.settings.connect_timeout, self.settings.timeout)
+        return self._session.send(request, timeout=timeout, allow_redirects=False, stream=True)
 
     def _prepare(self, endpoint: str, body: bytes) -> requests.PreparedRequest:
         request = self._template(endpoint).copy()
         request.prepare_body(body, None)
         request.prepare_cookies(self._session.cookies)
         return request
-
-    def _headers(self, endpoint: str, body: bytes) -> Mapping[str, str]:
-        """The headers of `_prepare`."""
-        if self._session.cookies:
-            return self._prepare(endpoint, body).headers
-        return {**self._template(endpoint).headers, "Content-Length": str(len(body))}
 
     def _template(self, endpoint: str) -> requests.PreparedRequest:
         """An endpoint's request without body and cookies: preparing one takes ``requests`` as long as the rest."""
@@ -300,7 +241,7 @@ class CallReportClient:
             self._templates[endpoint] = self._session.prepare_request(request)
         return self._templates[endpoint]
 
-    def _read(self, response: Response, endpoint: str) -> bytes:
+    def _read(self, response: requests.Response, endpoint: str) -> bytes:
         limit = self.settings.max_response_bytes
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
         if encoding not in ENCODINGS:

@@ -28,20 +28,6 @@ class Pace:
             self._next = turn + self._gap
         return turn - now
 
-    def take(self) -> bool:
-        """Take the next turn if it is there already."""
-        # While another thread waits for its turn, this one's is not there.
-        if not self._lock.acquire(blocking=False):
-            return False
-        try:
-            now = time.monotonic()
-            if now < self._next:
-                return False
-            self._next = now + self._gap
-            return True
-        finally:
-            self._lock.release()
-
     def wait(self) -> None:
         """Take the next turn, when it is there.
 

@@ -211,11 +211,6 @@ class ReportReader:
             REPORTS[self.report], fields, parse_answer, raw_fields=_raw_fields(cursor), page=page, on_retry=on_retry
         )
 
-    def send_ahead(self, fields: Mapping[str, Any], cursor: str | None) -> None:
-        """Send what `fetch` is going to ask for."""
-        if self.requests < MAX_PAGES:
-            self.client.send_ahead(REPORTS[self.report], fields, _raw_fields(cursor))
-
     def receive(self, fetch: Callable[[], Answer], promised: int | None, *, deep: bool) -> Answer:
         """Take the next answer. An error on a later page says how far the report had come.
 
@@ -362,7 +357,7 @@ class _Scan:
         self._cursors: set[int] = set()
         self._digests: set[int] = set()
         self._tail: list[Record] = []
-        self._lookahead: Lookahead | None = None
+        self._lookahead: Lookahead[Answer] | None = None
 
     def ask_first(self) -> Answer:
         """Ask for the first page; with half the page size, again and again, while the API says that it is too large."""
@@ -385,7 +380,6 @@ class _Scan:
             ended, page = self._ended(answer), Page(reader.page, fresh, answer.column_arr)
             if not ended:
                 self._step(answer)
-                self._send_ahead()
             if fresh:
                 yield page
             if not ended:
@@ -459,11 +453,6 @@ class _Scan:
             lambda: reader.fetch(self._fields(self._page), self._cursor, reader.page), total, deep=deep
         )
 
-    def _send_ahead(self) -> None:
-        """Send what `_ask` asks for next, unless it asks for several pages at a time."""
-        if self._last_page() is None:
-            self._reader.send_ahead(self._fields(self._page), self._cursor)
-
     def _last_page(self) -> int | None:
         """The page that pages side by side go up to, or None where they are asked for in turn."""
         total = self._totals.usable()
@@ -473,13 +462,17 @@ class _Scan:
 
     def _ask_ahead(self, last: int) -> Answer:
         """The present page by number, with others up to the page ``last`` under way."""
+        reader = self._reader
         if self._lookahead is None:
-            reader, before = self._reader, self._reader.page - self._page
-            self._lookahead = Lookahead(
-                lambda page, on_retry: reader.fetch(self._fields(page), None, before + page, on_retry),
-                reader.concurrency,
-            )
-        return self._lookahead.answer(self._page, max(last, self._page))
+            self._lookahead = Lookahead(reader.concurrency)
+        last = max(last, self._page)
+        for page in range(self._page, min(self._page + reader.concurrency, last + 1)):
+            self._lookahead.ask(page, self._request(page, self._lookahead))
+        return self._lookahead.answer(self._page, self._request(self._page, self._lookahead))
+
+    def _request(self, page: int, lookahead: Lookahead[Answer]) -> Callable[[], Answer]:
+        reader, fields, number = self._reader, self._fields(page), self._reader.page - self._page + page
+        return lambda: reader.fetch(fields, None, number, lookahead.trouble)
 
     def _fields(self, page: int) -> dict[str, Any]:
         return {"filter": self._filter, "sz": self._reader.page_size, "page": page}
