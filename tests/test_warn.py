@@ -92,7 +92,7 @@ def test_a_report_says_what_was_proved(
         text = unescape(" ".join(body.get_content().split()))
         assert summary.outcome.note in text
     assert note in summary.outcome.note
-    assert summary.in_words().startswith(summary.outcome.note)
+    assert summary.log_line().startswith(summary.outcome.note)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from airflow_provider_callreport.api.filters import TITLES, Window, filters_in_w
 from airflow_provider_callreport.api.paging import ROUNDS_WAIT, AlikeRowsError, Proof, ReportReader
 from airflow_provider_callreport.api.table import ColumnChoice, Table
 from airflow_provider_callreport.api.window_check import WindowCheck
+from airflow_provider_callreport.export.column_names import named_columns
 from airflow_provider_callreport.export.figures import FiguresCollector
 from airflow_provider_callreport.export.groups import PLACEHOLDER, place
 from airflow_provider_callreport.export.redaction import Redactor
@@ -69,6 +70,7 @@ class ExportRequest:
         window: which calls.
         filters: API filter keys.
         columns: columns to keep, with new names, or None for all.
+        column_names: ``"as_is"`` or ``"snake_case"``; see `column_names.named_columns`.
         redact: label -> mode.
         file_format: key of `formats.FORMATS`.
         format_options: options of that format.
@@ -86,6 +88,7 @@ class ExportRequest:
     window: Window
     filters: Mapping[str, Any] = field(default_factory=dict)
     columns: ColumnChoice = None
+    column_names: str = "as_is"
     redact: Mapping[str, str] = field(default_factory=dict)
     file_format: str = "csv"
     format_options: Mapping[str, Any] = field(default_factory=dict)
@@ -269,9 +272,10 @@ def _read_once(
         table.start(first.records, first.column_arr)
         chosen = None if request.columns is None else len(request.columns)
         redactor = Redactor(request.redact, table.labels, table.columns, client.settings.hmac_secret, keep=chosen)
-        collector = FiguresCollector(redactor.columns) if wants_figures else None
+        columns = named_columns(redactor.columns, request.column_names)
+        collector = FiguresCollector(columns) if wants_figures else None
         window_check = WindowCheck(request.window, table.columns)
-        sink = _sink(request, info, directory, redactor.columns)
+        sink = _sink(request, info, directory, columns)
         try:
             for page in chain((first,), pages):
                 typed = table.rows(page.records, page.column_arr)
@@ -302,7 +306,7 @@ def _read_once(
         except BaseException:
             sink.abort()
             raise
-    return MadeFiles(files, outcome, proof, redactor.columns)
+    return MadeFiles(files, outcome, proof, columns)
 
 
 def _sink(request: ExportRequest, info: ReportInfo, directory: Path, columns: Sequence[Column]) -> FileSink:
@@ -356,7 +360,7 @@ def _deliver(
             made.files, info=summary.info, outcome=made.outcome, run=run, links=links, record=send_record
         )
         summary = replace(summary, emailed_to=receipt.emailed_to, message_id=receipt.message_id)
-    log.info("%s", summary.in_words())
+    log.info("%s", summary.log_line())
     return summary
 
 

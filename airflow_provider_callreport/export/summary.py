@@ -92,7 +92,7 @@ class ExportSummary:
         _shorten(value, ("columns", "redacted_columns", "files", "emailed_to"))
         return value
 
-    def in_words(self) -> str:
+    def log_line(self) -> str:
         """One sentence for the log."""
         files = ", ".join(
             f"{file.uri or file.file.filename} ({file.status or 'attached or linked'}, {file.file.bytes} bytes)"
