@@ -51,7 +51,7 @@ def test_any_label_becomes_one_name(labels: list[str], names: list[str]) -> None
 
 @given(st.lists(st.text(max_size=8), max_size=8))
 def test_names_are_unique_whatever_the_labels_are(labels: list[str]) -> None:
-    """No two columns get one name, also for readers that ignore case; a name is made of letters, digits and underscores."""
+    """No two columns get one name, also for readers that ignore case; a name has letters, digits and underscores."""
     names = snake_case_names(labels)
     assert len({name.casefold() for name in names}) == len(labels)
     assert all(name and len(name.encode()) < 255 and not re.search(r"[\s.,;{}()=\"'`-]", name) for name in names)
@@ -66,7 +66,7 @@ def test_another_value_is_refused_in_one_sentence() -> None:
 
 
 def test_the_file_the_summary_and_renamed_columns_have_the_same_names(tmp_path: Path) -> None:
-    """The header, `MadeFiles.columns` (which XCom's ``columns`` shows) and figures agree; ``group_by`` stays the API's label."""
+    """The header and `MadeFiles.columns` (XCom's ``columns``) agree; figures and ``group_by`` find the API's label."""
     chosen = {"Agents": "Agent Name", "Rec.": "Rec.", "Caller Number": "Caller Number"}
     names = ["agent_name", "rec", "caller_number"]
     with sandbox() as server, client_of(server) as client:

@@ -1,8 +1,8 @@
 """The names of columns in a file: the API's labels, or names that every database and query engine takes.
 
-``Caller Number`` and ``Rec.`` are no column names in BigQuery, Spark or Athena, or need quotes at each use. With
-``column_names="snake_case"`` the columns of every format, and ``columns`` in the summary, are made of lower-case letters,
-digits and underscores: ``caller_number``, ``rec``.
+BigQuery, Spark and Athena refuse column names such as ``Caller Number`` and ``Rec.``, or want quotes at each use. With
+``column_names="snake_case"`` the columns of every format, and ``columns`` in the summary, have names of lower-case
+letters, digits and underscores: ``caller_number``, ``rec``.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ def named_columns(columns: Sequence[Column], column_names: str) -> tuple[Column,
 def snake_case_names(labels: Sequence[str]) -> list[str]:
     """A unique name in lower case for each label.
 
-    ``Caller Number`` becomes ``caller_number``, ``Rec.`` becomes ``rec``, ``ivrSTime`` becomes ``ivr_s_time``. Accents are
-    dropped; letters of other scripts stay. A name that begins with a digit gets ``_`` in front. Of labels that give one
-    name, the first gets it and the next ones get ``_2``, ``_3`` and so on, less those that are other labels' names.
+    ``Caller Number`` becomes ``caller_number``, ``Rec.`` becomes ``rec``, ``ivrSTime`` becomes ``ivr_s_time``. Accents
+    are dropped; letters of other scripts stay. A name that begins with a digit gets ``_`` in front. When several labels
+    give one name, the first keeps it and the others get ``_2``, ``_3`` and so on, without those that are names of other
+    labels.
     """
     names = [_snake_case(label) for label in labels]
     taken = Counter(names)
