@@ -1,38 +1,6 @@
 """What can go wrong between us and the API, one class per kind.
 
-::
-
-    CallReportError
-    ├── SettingsError (ValueError)       a connection field or an argument is wrong; nothing was sent
-    ├── WindowError (ValueError)         the run has no window, or an empty one
-    ├── ApiError                         the vendor answered with an error: code, message, HTTP status
-    │   ├── AuthenticationError          1014, 1011, 1013, 1020, 1044, HTTP 401
-    │   ├── PermissionDeniedError        1015, 1027, 1039-1042, HTTP 403
-    │   ├── RequestRejectedError         1047, 1000-1002, 1022-1031, HTTP 400 and other 4xx
-    │   ├── RateLimitedError             HTTP 429                                              (retried)
-    │   └── ServiceError                 1009, 1010, 1032, 1033, 1046, HTTP 408, 425, 5xx      (retried)
-    ├── TransportError                   no whole answer arrived: refused, reset, cut          (retried)
-    │   └── TimeoutExceededError         connect, read or overall deadline passed              (retried)
-    ├── AnswerError                      HTTP 200 whose body is no answer: HTML, cut JSON,
-    │                                    no ``data``, ``data: null`` with calls promised       (retried)
-    ├── AnswerTooLargeError              more bytes than ``max_response_bytes``
-    ├── RedirectError                    3xx: not followed, the body carries credentials
-    ├── TableError                       rows or columns of a shape that cannot be read
-    ├── FileError                        a file that the API's server made or keeps could not be taken
-    │   ├── AddressRefusedError          its address is one that we do not go to; nothing was sent
-    │   └── WrongFileError               what came is no such file: HTML, cut, another type        (retried)
-    ├── NotReadyError                    1004, 1012: the file is not made yet                      (retried)
-    ├── MaybeAcceptedError               nobody can tell whether a request that changes something was accepted
-    ├── DriftError                       a delivered report no longer has the calls that the API counts
-    ├── RecordingsMissingError           recordings of the report's calls could not be copied      (retried)
-    └── IncompleteReportError            the report is provably not whole
-        ├── RepeatedPageError            a page or a cursor came a second time
-        └── ReportChangedError           the report moved while it was read; reading again may help (retried)
-
-``retryable`` says whether the same request may succeed later: the client retries it inside ``max_retry_time``, and
-after that Airflow may retry the task. Everything else is fatal: an operator fails the task at once.
-
-No exception holds a response body, a credential or a phone number; vendor messages pass through `scrub`.
+The tree of all errors is drawn in `airflow_provider_callreport.errors`. Vendor messages pass through `scrub`.
 
 Sources: the codes 1000, 1009, 1010, 1014, 1015 and 1047 are on the vendor's page; the others are on sister pages of
 the same API family, where codes 15xx mean different things per family and are therefore "any other".
@@ -47,15 +15,41 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
+from airflow_provider_callreport.errors import CallReportError
 
-class CallReportError(Exception):
-    """Base of every error of this package's API side.
-
-    Attributes:
-        retryable: whether the same request may succeed later.
-    """
-
-    retryable: bool = False
+__all__ = [
+    "CODE_TABLE",
+    "EMPTY_CODE",
+    "AddressRefusedError",
+    "AnswerChangedError",
+    "AnswerError",
+    "AnswerTooLargeError",
+    "ApiError",
+    "AuthenticationError",
+    "CallReportError",
+    "DriftError",
+    "FileError",
+    "IncompleteReportError",
+    "MaybeAcceptedError",
+    "NotReadyError",
+    "PermissionDeniedError",
+    "RateLimitedError",
+    "RecordingsMissingError",
+    "RedirectError",
+    "RepeatedPageError",
+    "ReportChangedError",
+    "RequestRejectedError",
+    "ServiceError",
+    "SettingsError",
+    "TableError",
+    "TimeoutExceededError",
+    "TransportError",
+    "WindowError",
+    "WrongFileError",
+    "error_class",
+    "one_line",
+    "scrub",
+]
 
 
 class SettingsError(CallReportError, ValueError):
@@ -149,12 +143,17 @@ class ServiceError(ApiError):
 class TransportError(CallReportError):
     """No whole answer arrived.
 
-    Attributes:
+    Args:
+        message: what happened and what to do.
+        retryable: whether another try may help; None for True.
         sent: False when it is certain that nothing of the request had left, so that the server cannot have acted on it.
     """
 
     retryable = True
-    sent: bool = True
+
+    def __init__(self, message: str = "", *, retryable: bool | None = None, sent: bool = True) -> None:
+        super().__init__(message, retryable=retryable)
+        self.sent = sent
 
 
 class TimeoutExceededError(TransportError):
@@ -238,8 +237,7 @@ class IncompleteReportError(CallReportError):
         self.rows = rows
         self.promised = promised
         self.code = code
-        self.retryable = retryable
-        super().__init__(str(self))
+        super().__init__(str(self), retryable=retryable)
 
     def __str__(self) -> str:
         promised = "an unknown number" if self.promised is None else str(self.promised)
@@ -256,6 +254,30 @@ class RepeatedPageError(IncompleteReportError):
 
 class ReportChangedError(IncompleteReportError):
     """The report moved while it was read; a second reading may be whole."""
+
+
+class AnswerChangedError(ReportChangedError):
+    """An answer is unlike what this account's answers are known to be. The report is read again.
+
+    Args:
+        expected: what was expected, such as ``"rows keyed by position from 1"``.
+        came: what came instead. A text from an answer is scrubbed first.
+        where: in which answer, such as ``"page 3, row 17"``.
+        page: 0-based number of the page, as far as it is known.
+        rows: unique rows received until then, as far as they are counted.
+        promised: rows the API promised, or None.
+    """
+
+    def __init__(
+        self, *, expected: str, came: str, where: str, page: int = 0, rows: int = 0, promised: int | None = None
+    ) -> None:
+        self.expected = expected
+        self.came = came
+        self.where = where
+        super().__init__(f"expected {expected}; came {came}", page=page, rows=rows, promised=promised, retryable=True)
+
+    def __str__(self) -> str:
+        return f"an answer is unlike those of this account ({self.where}): {self.reason}"
 
 
 def _rebuild(cls: type[CallReportError], args: tuple[Any, ...], state: dict[str, Any]) -> CallReportError:

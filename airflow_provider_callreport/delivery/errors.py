@@ -1,19 +1,6 @@
 """What can go wrong while a finished file is delivered.
 
-::
-
-    DeliveryError
-    ├── FileChangedError             the file on disk is not the one that was verified           retry
-    ├── DestinationRefusedError      the destination says no: login, permission, name, sender    give up
-    ├── DestinationUnavailableError  unreachable, overloaded, or busy with somebody else         retry
-    ├── ObjectExistsError            S3, if_exists="fail": another run's object is there         give up
-    ├── DamagedUploadError           S3 stored other bytes than were sent                        retry
-    ├── RecipientsRefusedError       mail: addresses that the server does not take               both
-    ├── MailTooLargeError            mail: larger than allowed, and no link to send instead      give up
-    └── MailMaybeSentError           mail: nobody can tell whether it went                       give up
-
-``retryable`` tells whether another try of the task may help. It is an attribute of the class, and an instance may
-differ: a recipient refused with 450 (try later) is retryable, one refused with 550 is not.
+The tree of all errors is drawn in `airflow_provider_callreport.errors`.
 """
 
 from __future__ import annotations
@@ -21,22 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_provider_callreport.delivery.receipts import Refusal
+from airflow_provider_callreport.errors import CallReportError
 
 
-class DeliveryError(Exception):
-    """A file could not be delivered; the message is one sentence for the person who reads the task's log.
+class DeliveryError(CallReportError):
+    """A file could not be delivered.
 
-    Args:
-        message: what happened and what to do, without credentials and phone numbers.
-        retryable: whether another try may help; None takes the class's own answer.
+    An instance may differ from its class in ``retryable``: a recipient refused with 450 (try later) is retryable, one
+    refused with 550 is not.
     """
-
-    retryable: bool = False
-
-    def __init__(self, message: str, *, retryable: bool | None = None) -> None:
-        super().__init__(message)
-        if retryable is not None:
-            self.retryable = retryable
 
 
 class FileChangedError(DeliveryError):

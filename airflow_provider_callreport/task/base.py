@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, mask_secret
 
-from airflow_provider_callreport.api.errors import CallReportError, WindowError
+from airflow_provider_callreport.api.errors import WindowError
 from airflow_provider_callreport.api.filters import Window, parse_time
-from airflow_provider_callreport.delivery.errors import DeliveryError
+from airflow_provider_callreport.errors import CallReportError
 from airflow_provider_callreport.task.arguments import (
     ArgumentError,
     check_connection_id,
@@ -123,7 +123,7 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
             self.check_all(rendered=True)
             with self.stoppable():
                 yield
-        except (CallReportError, DeliveryError) as error:
+        except CallReportError as error:
             if error.retryable or self.retry_policy is not None:
                 raise
             raise AirflowFailException(str(error)) from error

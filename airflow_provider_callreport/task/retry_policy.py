@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 
-from airflow_provider_callreport.api.errors import CallReportError
-from airflow_provider_callreport.delivery.errors import DeliveryError
+from airflow_provider_callreport.errors import CallReportError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -34,7 +33,7 @@ if TYPE_CHECKING or AIRFLOW_V_3_3_PLUS:
             self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
         ) -> RetryDecision:
             """Decide by ``retryable`` of the error, and by its ``retry_after``."""
-            if not isinstance(exception, (CallReportError, DeliveryError)):
+            if not isinstance(exception, CallReportError):
                 return RetryDecision.default()
             if not exception.retryable:
                 return RetryDecision.fail(reason=str(exception))

@@ -15,6 +15,7 @@ from typing import Any
 
 import uharfbuzz as hb
 
+from airflow_provider_callreport.errors import CallReportError
 from airflow_provider_callreport.formats.pdf.file import PdfFile, pdf_number
 
 _FOLDER = Path(__file__).parent / "typefaces"
@@ -50,7 +51,7 @@ _DROPPED_TABLES = (b"GSUB", b"GPOS", b"GDEF", b"kern", b"name", b"STAT", b"DSIG"
 WIN_ANSI = {code: c for code in range(256) if (c := bytes((code,)).decode("cp1252", "ignore")) and c.isprintable()}
 
 
-class FontError(ValueError):
+class FontError(CallReportError, ValueError):
     """A font named in ``font_paths`` cannot be used; the message names the file and the reason."""
 
 

@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_callreport.errors import CallReportError
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.formats.pdf.fonts import FontBook, FontError, font_files
 from airflow_provider_callreport.formats.pdf.page import Document
@@ -36,7 +37,7 @@ __all__ = ["FontError", "PdfTooManyRowsError", "PdfWriter"]
 _CREATOR = "airflow-provider-callreport"
 
 
-class PdfTooManyRowsError(ValueError):
+class PdfTooManyRowsError(CallReportError, ValueError):
     """The report has more rows than ``max_rows`` and ``over_max_rows`` is ``"fail"``."""
 
 
