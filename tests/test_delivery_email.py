@@ -112,7 +112,7 @@ def test_the_mail_holds_the_file_and_goes_to_everybody(server: MailServer, file:
     assert isinstance(content, bytes)
     assert hashlib.sha256(content).hexdigest() == file.sha256
     assert attachment.get_filename() == "calls.csv"
-    assert attachment["Content-Type"] == 'text/csv; charset="utf-8"'
+    assert attachment["Content-Type"] == 'text/csv; charset="utf-8"; name="calls.csv"'
     assert receipt == EmailReceipt(tuple(everybody), (), str(message["Message-ID"]), attached=True, sent=True)
     assert mail.raw.isascii()
     assert max(map(len, mail.raw.split(b"\r\n"))) <= 998
@@ -835,7 +835,7 @@ INJECTIONS = [
     "==?utf-8?q?x=0ABcc:evil@example.org?=",
 ]
 HEADERS = ["Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"]
-ATTACHMENT = ["Content-Disposition", "Content-Transfer-Encoding", "Content-Type", "MIME-Version"]
+ATTACHMENT = ["Content-Disposition", "Content-Transfer-Encoding", "Content-Type"]
 
 
 def headers_of(text: MailText, folder: Path, filename: str = "calls.csv") -> list[str]:

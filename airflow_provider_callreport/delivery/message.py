@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email import policy
 from email.headerregistry import Address
-from email.message import EmailMessage
+from email.utils import format_datetime
 
 from airflow_provider_callreport.delivery.errors import FileChangedError
+from airflow_provider_callreport.delivery.headers import (
+    address_header,
+    ascii_filenames,
+    file_parameters,
+    text_header,
+)
 from airflow_provider_callreport.delivery.recipients import needs_smtputf8
 from airflow_provider_callreport.report import ExportedFile, RunIdentity
 
-#: Headers, boundaries and the parts' own headers around one attachment, rounded up generously.
-_PART_OVERHEAD = 1024
+#: The boundaries around an attachment and the head of the mail's outer part, rounded up.
+_PART_OVERHEAD = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +84,15 @@ def message_id(key: str, sender: Address) -> str:
 def encoded_size(file: ExportedFile) -> int:
     """Bytes that a file takes in a mail: base64 in lines of 76 characters, each ended by CR LF, and its headers."""
     base64_bytes = -(-file.bytes // 3) * 4
-    return base64_bytes + -(-base64_bytes // 76) * 2 + _PART_OVERHEAD
+    return base64_bytes + -(-base64_bytes // 76) * 2 + len(_part_head(file, file.filename)) + _PART_OVERHEAD
 
 
 def compose(
     text: MailText, envelope: Envelope, files: Sequence[ExportedFile], *, identity: str, date: datetime
 ) -> bytes:
     """Build the whole mail.
+
+    The parts are put together here and not by ``email.message``: see `headers` for the reason.
 
     Args:
         text: what it says.
@@ -101,26 +110,44 @@ def compose(
     """
     if not text.subject.isprintable():
         raise ValueError(f"email_subject must be one line without control characters, got {text.subject!r}.")
-    # SMTPUTF8 headers only where an address needs them: every server takes the plain form. Bodies are always 7 bit.
-    rules = policy.SMTPUTF8 if envelope.utf8_addresses else policy.SMTP
-    message = EmailMessage(policy=rules.clone(cte_type="7bit"))
-    message["Subject"] = _without_encoded_words(text.subject)
-    message["From"] = envelope.sender
-    message["To"] = envelope.to
+    # "=_" stands in no base64 and in no quoted-printable text (RFC 2045, 6.7), so no part can hold a boundary.
+    boundary = f"=_{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
+    twins = [_text_part("plain", text.text), _text_part("html", text.html)]
+    body = _multipart("alternative", f"{boundary}_text", twins)
+    if files:
+        names = ascii_filenames([file.filename for file in files])
+        parts = [_attachment(file, fallback) for file, fallback in zip(files, names, strict=True)]
+        body = _multipart("mixed", boundary, [body, *parts])
+    return b"".join((*_headers(text.subject, envelope, identity, date), body))
+
+
+def _headers(subject: str, envelope: Envelope, identity: str, date: datetime) -> Iterator[bytes]:
+    yield text_header("Subject", subject)
+    yield address_header("From", [envelope.sender])
+    yield address_header("To", envelope.to)
     if envelope.cc:
-        message["Cc"] = envelope.cc
-    message["Date"] = date
-    message["Message-ID"] = identity
+        yield address_header("Cc", envelope.cc)
+    yield f"Date: {format_datetime(date)}\r\n".encode()
+    yield f"Message-ID: {identity}\r\n".encode()
     # RFC 3834: no vacation notes and read receipts to a machine.
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(text.text, cte="quoted-printable")
-    message.add_alternative(text.html, subtype="html", cte="quoted-printable")
-    for file in files:
-        _attach(message, file)
-    return message.as_bytes()
+    yield b"Auto-Submitted: auto-generated\r\n"
+    yield b"MIME-Version: 1.0\r\n"
 
 
-def _attach(message: EmailMessage, file: ExportedFile) -> None:
+def _multipart(kind: str, boundary: str, parts: Sequence[bytes]) -> bytes:
+    head = f'Content-Type: multipart/{kind};\r\n boundary="{boundary}"\r\n\r\n'.encode()
+    line = f"--{boundary}".encode()
+    return b"".join((head, *(line + b"\r\n" + part for part in parts), line, b"--\r\n"))
+
+
+def _text_part(subtype: str, text: str) -> bytes:
+    head = f'Content-Type: text/{subtype}; charset="utf-8"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n'
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace")
+    return head.encode() + binascii.b2a_qp(lines).replace(b"\n", b"\r\n") + b"\r\n"
+
+
+def _attachment(file: ExportedFile, fallback: str) -> bytes:
+    """The part of one file."""
     if not file.filename.isprintable():
         raise ValueError(f"A file's name must be without control characters, got {file.filename!r}.")
     try:
@@ -134,28 +161,15 @@ def _attach(message: EmailMessage, file: ExportedFile) -> None:
             f"{file.filename} on disk is not the file that was exported (its size or SHA-256 differs); no mail was "
             f"sent."
         )
-    main_type, sub_type, parameters = _content_type(file.content_type)
-    message.add_attachment(
-        content,
-        maintype=main_type,
-        subtype=sub_type,
-        filename=_without_encoded_words(file.filename),
-        params=parameters,
-    )
+    return _part_head(file, fallback) + base64.encodebytes(content).replace(b"\n", b"\r\n")
 
 
-def _without_encoded_words(text: str) -> str:
-    """The text with nothing in it that Python would decode (RFC 2047) before it writes the header.
-
-    An encoded word can hold a line break, and what follows it would be a header of its own; newer Pythons refuse the
-    whole mail. A title, or a name from the data, may hold one.
-    """
-    return text.replace("=?", "= ?")
-
-
-def _content_type(content_type: str) -> tuple[str, str, dict[str, str]]:
-    """``"text/csv; charset=utf-8"`` as ``("text", "csv", {"charset": "utf-8"})``."""
-    kind, *rest = (part.strip() for part in content_type.split(";"))
-    main_type, _, sub_type = kind.partition("/")
-    pairs = (parameter.partition("=") for parameter in rest if parameter)
-    return main_type, sub_type, {name: value for name, _, value in pairs}
+def _part_head(file: ExportedFile, fallback: str) -> bytes:
+    in_type, in_disposition = file_parameters(file.filename, fallback)
+    kind, *parameters = (part.strip() for part in file.content_type.split(";"))
+    quoted = "".join(f'; {name}="{value}"' for name, _, value in (one.partition("=") for one in parameters if one))
+    return (
+        f"Content-Type: {kind}{quoted}{in_type}\r\n"
+        f"Content-Transfer-Encoding: base64\r\n"
+        f"Content-Disposition: attachment{in_disposition}\r\n\r\n"
+    ).encode()
