@@ -16,7 +16,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import getaddresses
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import fast_mail_parser
 import pytest
@@ -51,7 +51,7 @@ def mail(subject: str = "Calls", to: list[Address] | None = None, files: list[Ex
 
 def by_stdlib(raw: bytes) -> EmailMessage:
     """The mail as Python's own parser reads it."""
-    return cast(EmailMessage, email.message_from_bytes(raw, policy=policy.default))
+    return email.message_from_bytes(raw, policy=policy.default)
 
 
 def addresses_by_stdlib(raw: bytes) -> list[tuple[str, str]]:
@@ -203,7 +203,7 @@ def test_every_python_makes_the_same_header() -> None:
         for step in (1, 7, 11)
     ]
     cases = json.dumps([[" ".join(text.split()) or "x", [text, "Rao, Äsha"], text] for text in texts]).encode()
-    folder = str(Path(cast(str, room.__file__)).parent)
+    folder = str(Path(room.__file__).parent)
     written = {
         python: subprocess.run([python, "-c", _SCRIPT, folder], input=cases, capture_output=True, check=True).stdout
         for python in {*pythons(), sys.executable}
