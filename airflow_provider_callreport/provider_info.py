@@ -17,25 +17,6 @@ from airflow_provider_callreport.connection import (
 #: Scheme of the assets that stand for a report of the API: ``callreport://host/report``.
 ASSET_SCHEME = "callreport"
 
-#: Section of Airflow's configuration, with the options that say where links lead: name -> (description, example).
-CONFIG_SECTION = "callreport"
-LINK_OPTIONS: dict[str, tuple[str, str]] = {
-    "file_url": (
-        "Where a person finds a delivered file, instead of the AWS console: for MinIO and others. {bucket} and {key} "
-        "are filled in, and {store}, such as s3://bucket; of several files, {key} is their folder.",
-        "https://minio.example.com/browser/{bucket}/{key}",
-    ),
-    "mail_url": (
-        "Where a person finds a sent mail, by its Message-ID: {message_id} is filled in.",
-        "https://mail.google.com/mail/#search/rfc822msgid:{message_id}",
-    ),
-    "portal_url": (
-        "Where a person finds a report in the vendor's portal. {host} (of the API), {report} (calls or masked_calls), "
-        "{start} and {end} (of the window, in the account's zone, ISO 8601) are filled in.",
-        "https://panel.example.com/reports?from={start}&to={end}",
-    ),
-}
-
 
 def _field_schema(field: ConnectionField) -> dict[str, Any]:
     # The types are nullable because the form sends null for a field that is left empty.
@@ -47,16 +28,6 @@ def _field_schema(field: ConnectionField) -> dict[str, Any]:
     if field.minimum is not None:
         schema["minimum"] = field.minimum
     return schema
-
-
-def _link_option(description: str, example: str) -> dict[str, Any]:
-    return {
-        "description": f"{description}\nAn https:// address; empty for no link.\n",
-        "version_added": "0.1.0",
-        "type": "string",
-        "example": example,
-        "default": "",
-    }
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -87,8 +58,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": integration,
                 "python-modules": [
-                    f"{package}.operators.{module}"
-                    for module in ("callreport", "recordings", "exports", "check", "manifest")
+                    f"{package}.operators.{module}" for module in ("callreport", "recordings", "check", "manifest")
                 ],
             }
         ],
@@ -119,16 +89,10 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         ],
-        "extra-links": [f"{package}.task.links.{link}" for link in ("DeliveredFileLink", "SentMailLink", "PortalLink")],
+        "extra-links": [f"{package}.task.links.DeliveredFileLink"],
         "asset-uris": asset_uris,
         # The name of the same in Airflow 2.
         "dataset-uris": asset_uris,
-        "config": {
-            CONFIG_SECTION: {
-                "description": "Links of the DeepCall Call Report provider in Airflow's UI.",
-                "options": {name: _link_option(*option) for name, option in LINK_OPTIONS.items()},
-            }
-        },
         # The commands `airflow callreport ...`; Airflow before 3.2 does not look at this key.
         "cli": [f"{package}.cli.definition.get_callreport_cli_commands"],
     }

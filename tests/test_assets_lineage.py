@@ -59,19 +59,14 @@ def test_the_run_went_as_intended(run: Evidence) -> None:
 def test_events_are_of_what_was_delivered_and_of_nothing_else(run: Evidence) -> None:
     """A4: none for an object that was left as it was or was there already, for a failed task, or for a skipped one."""
     assert sorted((event.task_id, event.uri) for event in run.asset_events("assets")) == [
-        ("answered", "s3://reports/assets/answered.csv"),
-        ("answered", "server_files"),
         ("by_address", "s3://reports/assets/a b.csv"),
         ("by_name", "delivered_calls"),
-        ("downloaded", "s3://reports/assets/a%23b%3Fc d.pdf"),
-        ("downloaded", "server_files"),
         ("filtered", "s3://reports/assets/filtered.csv"),
         ("first", "same"),
         ("grouped", "grouped_calls"),
         *(("grouped", f"{ASCII_FOLDER}/{name}.csv") for name in GROUPS),
         ("joined", "joined"),
         ("joined", "s3://reports/assets/%23manifest%3F.json"),
-        ("joined", "s3://reports/assets/joined.csv"),
         ("mailed", "mailed_calls"),
         ("recorded", "s3://reports/assets/recordings.jsonl"),
         *([("referring", "mailed_calls")] if AIRFLOW >= (3, 0) else []),
@@ -144,30 +139,19 @@ def test_mail_is_an_event_without_an_object(run: Evidence) -> None:
     ("task_id", "uri", "key", "told"),
     [
         ("joined", "joined", "assets/#manifest?.json", {"rows": 6, "slices": 1, "reported_total": 6, "window": WINDOW}),
-        ("joined", "s3://reports/assets/joined.csv", "assets/joined.csv", {"rows": 6, "window": WINDOW}),
         ("recorded", "s3://reports/assets/recordings.jsonl", "assets/recordings.jsonl", {"rows": 2, "calls": 2}),
-        ("answered", "server_files", "assets/answered.csv", {"file_type": "csv", "complete": None, "window": WINDOW}),
-        ("downloaded", "server_files", "assets/a#b?c d.pdf", {"file_type": "pdf", "complete": None}),
     ],
 )
 def test_what_is_no_export_says_what_it_delivered(
     run: Evidence, task_id: str, uri: str, key: str, told: Mapping[str, Any]
 ) -> None:
-    """A4: manifest and joined file, list of recordings, files of the server: address, size, SHA-256, rows if known."""
+    """A4: manifest and list of recordings: address, size, SHA-256, rows."""
     (extra,) = [event.extra for event in events_of(run, task_id) if event.uri == uri]
     body = run.objects[key].body
     # The bytes of the list of recordings are those of the recordings.
     size = {} if task_id == "recorded" else {"bytes": len(body)}
     own = {"uri": f"s3://reports/{key}", "sha256": hashlib.sha256(body).hexdigest(), **size, **told}
     assert {name: extra[name] for name in own} == own
-
-
-def test_request_that_was_only_accepted_has_no_event(run: Evidence) -> None:
-    """A4: it has delivered nothing. When the answer is the file, it has."""
-    xcom = run.task("assets", "accepted").xcom
-    assert (xcom["file"], bool(xcom["url"] or xcom["id"])) == (None, True)
-    assert "has no event" in run.task("assets", "accepted").log
-    assert run.task("assets", "answered").xcom["file"]["status"] == "written"
 
 
 def test_address_that_is_too_long_for_an_asset_is_said(run: Evidence) -> None:
@@ -247,18 +231,15 @@ def test_lineage_of_what_is_no_export(lineage: Mapping[str, Any]) -> None:
         return [(one.get("rowCount"), one.get("size")) for one in found]
 
     assert told("joined", "inputs") == [("s3://reports", "assets/same.csv")]
-    assert told("joined", "outputs") == [("s3://reports", f"assets/{key}") for key in ("#manifest?.json", "joined.csv")]
-    assert [rows for rows, _ in statistics("joined")] == [6, 6]
+    assert told("joined", "outputs") == [("s3://reports", "assets/#manifest?.json")]
+    assert [rows for rows, _ in statistics("joined")] == [6]
     assert [name for _, name in told("recorded", "inputs")] == ["calls"]
     assert told("recorded", "outputs") == [
         *(("s3://reports", f"assets/{key}") for key in ("recordings.jsonl", "#recordings"))
     ]
     assert [rows for rows, _ in statistics("recorded")] == [2, None]
-    assert [name for task_id in ("answered", "downloaded") for _, name in told(task_id, "inputs")] == ["exports"] * 2
-    assert told("answered", "outputs") == [("s3://reports", "assets/answered.csv")]
-    assert told("downloaded", "outputs") == [("s3://reports", "assets/a#b?c d.pdf")]
-    assert all(size > 0 for task_id in ("joined", "answered", "downloaded") for _, size in statistics(task_id))
-    assert lineage["recorded_again"]["outputs"] == lineage["downloaded_again"]["outputs"] == []
+    assert all(size > 0 for _, size in statistics("joined"))
+    assert lineage["recorded_again"]["outputs"] == []
 
 
 def test_without_openlineage_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:

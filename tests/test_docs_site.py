@@ -23,7 +23,6 @@ from airflow_provider_callreport.api.errors import CODE_TABLE
 from airflow_provider_callreport.cli.exit_codes import ExitCode
 from airflow_provider_callreport.cli.main import main, parser
 from airflow_provider_callreport.operators.check import CallReportCheckOperator
-from airflow_provider_callreport.operators.exports import CallReportDownloadOperator, CallReportRequestExportOperator
 from airflow_provider_callreport.operators.manifest import CallReportManifestOperator
 from airflow_provider_callreport.operators.recordings import CallRecordingsToS3Operator
 from airflow_provider_callreport.sandbox.servers import SandboxServer
@@ -154,8 +153,6 @@ ARGUMENTS: list[tuple[str, str, Callable[..., Any]]] = [
     ("recordings.md", "`s3_bucket`, `s3_key`", CallReportCheckOperator),
     ("scale_out.md", "`start`, `end`", windows),
     ("scale_out.md", "`exports`", CallReportManifestOperator),
-    ("server_side_exports.md", "`bulk`", CallReportRequestExportOperator),
-    ("server_side_exports.md", "`url`", CallReportDownloadOperator),
     ("how_to.md", "`report`, `filters`, `window_start`, `window_end`, `callreport_conn_id`", CallReportSensor),
     ("how_to.md", "`report`", CallReportEventTrigger),
 ]

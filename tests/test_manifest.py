@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import copy
-import gzip
 import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from hypothesis import given
-from hypothesis import strategies as st
 from support.api import KOLKATA, ScriptedServer, behave, client_of, client_settings, json_answer, listed, sandbox
 
 from airflow_provider_callreport.api.client import CallReportClient
@@ -23,13 +19,12 @@ from airflow_provider_callreport.api.errors import DriftError, SettingsError
 from airflow_provider_callreport.api.filters import Window
 from airflow_provider_callreport.audit.delivered import compare, count_calls, delivered_in_s3
 from airflow_provider_callreport.audit.manifest import ManifestRequest, ManifestSummary, read_slices, write_manifest
-from airflow_provider_callreport.delivery.errors import FileChangedError, ObjectExistsError
-from airflow_provider_callreport.delivery.joined_object import JoinedObject, Source, Span, plan_parts
+from airflow_provider_callreport.delivery.errors import ObjectExistsError
 from airflow_provider_callreport.delivery.receipts import DeliveryStatus
 from airflow_provider_callreport.delivery.s3 import S3Destination
 from airflow_provider_callreport.export.road import ExportRequest, export_report
 from airflow_provider_callreport.operators.manifest import CallReportManifestOperator
-from airflow_provider_callreport.report import ReportOutcome, RunIdentity
+from airflow_provider_callreport.report import RunIdentity
 from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer
 
@@ -313,132 +308,6 @@ def test_a_count_that_stops_at_ten_thousand_is_none(
                 with pytest.raises(DriftError, match=drift):
                     write_manifest(client, asked, run=JOIN)
         assert len(api.seen) == len(counts)
-
-
-class SmallParts(JoinedObject):
-    """An object that is joined in small parts."""
-
-    part_bytes: ClassVar[int] = 100
-    least_part: ClassVar[int] = 100
-    most_part: ClassVar[int] = 150
-
-
-JOINED = SmallParts("reports", "calls/all.csv")
-
-
-@pytest.mark.parametrize("kind", [SmallParts, JoinedObject], ids=["copied in parts", "one request"])
-def test_the_slices_are_joined_to_one_file(
-    server: SandboxServer, s3: SandboxS3, exported: Values, monkeypatch: pytest.MonkeyPatch, kind: type[JoinedObject]
-) -> None:
-    """T2, D3: the header once, then all rows in order; rows, size and SHA-256 are in the manifest; twice is once."""
-    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
-    place = kind("reports", "calls/all.csv")
-    s3.client().delete_object(Bucket="reports", Key=place.key)
-    summary = join(server, exported, joined=place)
-    content = s3.read(place.key)
-    files = [s3.read(key(number)) for number in range(3)]
-    header = files[0].split(b"\r\n")[0] + b"\r\n"
-    assert content == header + b"".join(file.removeprefix(header) for file in files)
-    told = {"uri": place.uri, "rows": 6, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    assert json.loads(s3.read(MANIFEST.key))["joined"] == summary.to_xcom()["joined"] == told
-    (delivered,) = delivered_in_s3("reports", [place.key], "aws_default", check_bytes=True)
-    assert (delivered.calls, delivered.start, delivered.end) == (6, WHOLE.start, WHOLE.end)
-    assert summary.joined is not None
-    assert summary.joined.status is DeliveryStatus.WRITTEN
-    if kind is SmallParts:
-        head = s3.client().head_object(Bucket="reports", Key=place.key)
-        again = join(server, exported, joined=place, run=replace(JOIN, run_id="run-2"))
-        assert again.joined is not None
-        assert again.joined.status is DeliveryStatus.UNCHANGED
-        assert head["ETag"].strip('"').endswith(f"-{len(parts_of(files, len(header)))}")
-        assert s3.client().list_multipart_uploads(Bucket="reports").get("Uploads", []) == []
-
-
-def parts_of(files: list[bytes], header: int) -> list[list[Span]]:
-    """How the files are cut."""
-    sources = [Source("reports", key(number), len(file), "", 0) for number, file in enumerate(files)]
-    spans = [Span(source, header if number else 0, source.size) for number, source in enumerate(sources)]
-    return plan_parts(spans, SmallParts.least_part, SmallParts.most_part)
-
-
-def test_s3_copies_what_is_large_enough(
-    server: SandboxServer, s3: SandboxS3, exported: Values, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """D3: such parts do not pass through the task, and each is tied to the bytes that were read by their ETag."""
-    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
-    client, copied = s3.client(), list[dict[str, str]]()
-    client.meta.events.register(
-        "before-call.s3.UploadPartCopy", lambda params, **_: copied.append(dict(params["headers"]))
-    )
-    contents = [s3.read(key(number)) for number in range(3)]
-    sources = [
-        Source("reports", key(number), len(content), hashlib.sha256(content).hexdigest(), number + 1)
-        for number, content in enumerate(contents)
-    ]
-    asked = ManifestRequest("calls", WHOLE, read_slices(exported, WHOLE), MANIFEST)
-    outcome = ReportOutcome(6, 6, True, "")
-    place = replace(JOINED, key="calls/copied.csv")
-    place.deliver_joined(client, sources, "text/csv", tmp_path, info=asked.info(), outcome=outcome, run=JOIN)
-    assert s3.read(place.key) == b"".join(contents)
-    large = [part for part in parts_of(contents, 0) if len(part) == 1 and part[0].end - part[0].start > 100]
-    assert [headers["x-amz-copy-source-range"] for headers in copied] == [part[0].range for part in large]
-    etags = {one.key: s3.client().head_object(Bucket="reports", Key=one.key)["ETag"] for one in sources}
-    assert [headers["x-amz-copy-source-if-match"] for headers in copied] == [
-        etags[part[0].source.key] for part in large
-    ]
-
-
-@given(st.lists(st.integers(0, 60), max_size=12), st.integers(1, 20), st.integers(0, 30))
-def test_parts_are_what_s3_takes(sizes: list[int], least: int, more: int) -> None:
-    """D3: all bytes in order; every part but the last has enough of them; what is not copied is small."""
-    spans = [Span(Source("b", str(number), size, "", 0), 0, size) for number, size in enumerate(sizes)]
-    parts = plan_parts(spans, least, least + more)
-    lengths = [sum(span.end - span.start for span in part) for part in parts]
-    assert all(least <= length for length in lengths[:-1])
-    assert all(0 < length <= least + more for length in lengths)
-    assert all(length <= least or len(part) == 1 for length, part in zip(lengths, parts, strict=True))
-    places = [(span.source.key, at) for part in parts for span in part for at in range(span.start, span.end)]
-    assert places == [(str(number), at) for number, size in enumerate(sizes) for at in range(size)]
-
-
-def test_compressed_lines_are_joined_and_compressed_tables_are_not(
-    server: SandboxServer, s3: SandboxS3, exported: Values
-) -> None:
-    """T2: gzip members follow one another (RFC 1952); a compressed CSV has a header that cannot be left out."""
-    options: dict[str, Any] = {"format_options": {"gzip": True}, "prefix": "gz/"}
-    try:
-        lines = [export(server, number, file_format="jsonl", **options) for number in range(3)]
-        summary = join(server, lines, joined=JoinedObject("reports", "calls/all.jsonl.gz"))
-        assert summary.joined is not None
-        assert len(gzip.decompress(s3.read("calls/all.jsonl.gz")).splitlines()) == 6
-        assert s3.client().head_object(Bucket="reports", Key="calls/all.jsonl.gz")["ContentType"] == "application/gzip"
-        # A table is told by its first bytes.
-        with pytest.raises(SettingsError, match="compressed CSV files cannot be joined"):
-            join(server, [{**one, "file_format": "csv"} for one in lines], joined=JOINED)
-    finally:
-        s3.client().delete_object(Bucket="reports", Key="calls/all.jsonl.gz")
-    with pytest.raises(SettingsError, match="which is the manifest or a slice; choose another key"):
-        join(server, exported, joined=replace(JOINED, key=key(1)))
-    with pytest.raises(SettingsError, match="join_key is set and the slices are pdf; allowed are csv, jsonl"):
-        join(server, [{**one, "file_format": "pdf"} for one in exported], joined=JOINED)
-
-
-@pytest.mark.parametrize("edited", [b"x" * 700, b""], ids=["other header", "nothing"])
-def test_an_edited_slice_is_not_joined(
-    server: SandboxServer, s3: SandboxS3, exported: Values, monkeypatch: pytest.MonkeyPatch, edited: bytes
-) -> None:
-    """D3: what is joined is read and compared with its SHA-256; no object, no part and no manifest is left."""
-    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
-    place = replace(JOINED, key="calls/edited.csv")
-    content, head = s3.read(key(2)), s3.client().head_object(Bucket="reports", Key=key(2))
-    body = (edited + content)[: len(content)] if edited else content[:-8] + b"99999999"
-    try:
-        s3.client().put_object(Bucket="reports", Key=key(2), Body=body, Metadata=head["Metadata"])
-        with pytest.raises(FileChangedError, match=r"2026-03-15/calls\.csv (begins otherwise|has other bytes)"):
-            join(server, exported, joined=place)
-    finally:
-        assert export(server, 2) == exported[2]
-    assert not {place.key, MANIFEST.key} & set(s3.keys())
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,6 @@ from airflow_provider_callreport.connection import CONNECTION_FIELDS, FURTHER_EX
 from airflow_provider_callreport.hooks.callreport import CallReportHook
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator, MaskListToS3Operator
 from airflow_provider_callreport.operators.check import CallReportCheckOperator
-from airflow_provider_callreport.operators.exports import CallReportDownloadOperator, CallReportRequestExportOperator
 from airflow_provider_callreport.operators.recordings import CallRecordingsToS3Operator
 from airflow_provider_callreport.sensors.callreport import CallReportSensor
 
@@ -497,8 +496,6 @@ def test_unknown_client_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         CallReportExportOperator,
         MaskListToS3Operator,
         CallReportCheckOperator,
-        CallReportRequestExportOperator,
-        CallReportDownloadOperator,
         CallRecordingsToS3Operator,
         CallReportSensor,
     ],

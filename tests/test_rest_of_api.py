@@ -1,4 +1,4 @@
-"""Recordings, server-made files and the audit in real Airflow: what each task did, and what it left where (P1, A4)."""
+"""Recordings and the audit in real Airflow: what each task did, and what it left where (P1, A4)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
-from support.runs import AIRFLOW, KOLKATA, Api, Evidence, once_a_session, run_dags
+from support.runs import KOLKATA, Api, Evidence, once_a_session, run_dags
 from test_import_cost import heavy, timed_import
 
 from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.calls import ListedCalls, SyntheticCalls
-from airflow_provider_callreport.sandbox.faults import Fault
 from airflow_provider_callreport.sandbox.recordings import recording_bytes
-from airflow_provider_callreport.sandbox.servers import SmtpSettings
 from airflow_provider_callreport.sandbox.settings import SandboxSettings
 
 NUMBER = "919876501234"
@@ -26,22 +23,16 @@ CANARIES = {
     "number": b"9876501234",
     "token": b"canarytoken7f3a",
     "recording": b"canaryrecording",
-    "signature": b"canarysignature",
 }
 DAGS = ("rest", "rest_unmasked")
 GREEN = {
-    *("copied", "copied_again", "copied_elsewhere", "request", "download", "request_is_file", "pdf_deferred"),
-    *("request_echoed", "linked", "export", "check_s3", "check_xcom", "check_asset"),
+    *("copied", "copied_again", "copied_elsewhere", "export", "check_s3", "check_xcom", "check_asset"),
 }
 #: Task -> how often it ran, and a part of the sentence that it failed with.
 RED = {
     "being_made": (2, "3 missing and 0 failed ones"),
     "no_account": (1, "code 1014"),
     "echoing_stream": (1, "0 missing and 3 failed ones"),
-    "foreign": (1, "the address leads to 169.254.169.254, which is in no public network"),
-    "request_unsure": (1, "exportCsv may or may not have been accepted, so it is not sent again"),
-    "request_cleared": (1, "exportCsv may or may not have been accepted, so it is not sent again"),
-    "never_ready": (2, "the PDF is not ready"),
     "check_drift": (1, "the API counts 3 calls from 2026-03-13T00:00:00+05:30"),
 }
 START = datetime(2026, 3, 13, 9)
@@ -63,31 +54,21 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
 
 def _run(tmp_path_factory: pytest.TempPathFactory, directory: Path) -> Evidence:
     day = datetime(2026, 3, 14, tzinfo=KOLKATA)
-    unsure = Fault("vendor_error", code=1009, endpoint="exportCsv")
     return run_dags(
         tmp_path_factory,
         directory,
         ["rest_of_api.py"],
         [*((dag_id, day) for dag_id in DAGS), ("rest_by_hand", None)],
-        clears=[("rest", "request_cleared"), ("rest", "linked")] if AIRFLOW >= (3, 3) else [],
         unmasked="rest_unmasked",
         apis={
-            "callreport_default": _api(export_answer="object"),
+            "callreport_default": _api(),
             "callreport_being_made": _api(detail_answer="being_made"),
             "callreport_refused": Api(_settings(token="another"), fields={"password": TOKEN}),
             "callreport_echoing": _api(recording_answer="error"),
-            "callreport_bytes": _api(export_answer="bytes"),
-            "callreport_echoed": _api(export_answer="object", link_base=f"https://files.example.com/{quote(TOKEN)}"),
-            "callreport_unsure": _api(faults=[unsure]),
-            "callreport_cleared": _api(faults=[unsure]),
-            "callreport_slow": _api(pdf_answer="base64", not_ready_answers=2, not_ready_code=1004),
-            "callreport_never": _api(pdf_answer="not_ready"),
         },
-        smtp={"smtp_default": SmtpSettings()},
         environment={
             "AIRFLOW_VAR_CANARY_NUMBER": NUMBER,
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
-            "AIRFLOW__CALLREPORT__FILE_URL": "https://files.example.com/{bucket}/{key}",
         },
         debug_log=True,
     )
@@ -109,8 +90,7 @@ def test_green_is_green_and_red_is_red(run: Evidence, dag_id: str) -> None:
     assert {task for task, state in states.items() if state == "failed"} == set(RED)
     for task, (tries, words) in RED.items():
         evidence = run.task(dag_id, task)
-        cleared = AIRFLOW >= (3, 3) and (dag_id, task) == ("rest", "request_cleared")
-        assert evidence.tries == tries + cleared, task
+        assert evidence.tries == tries, task
         assert words in evidence.log, task
 
 
@@ -130,104 +110,18 @@ def test_recordings_are_in_s3_once(run: Evidence) -> None:
         assert [key for key in run.objects if key.startswith(f"rest/{task}/")] == []
 
 
-def test_a_requested_export_is_downloaded(run: Evidence) -> None:
-    """The two operators together: asked once, the URL through XCom, the file in S3 with what is known of it."""
-    request, download = run.task("rest", "request").xcom, run.task("rest", "download").xcom
-    assert request["endpoint"] == "exportCsv"
-    assert request["id"] == "export000001"
-    assert request["url"] == "/sandbox/exports/export000001"
-    assert request["answer"]["data"]["id"] == "export000001"
-    stored = run.objects["rest/download"]
-    assert stored.body.count(b"\n") == 4
-    assert stored.content_type == "text/csv"
-    assert {name: stored.metadata[name] for name in ("complete", "sha256")} == {
-        "complete": "unproved",
-        "sha256": download["sha256"],
-    }
-    assert "rows" not in stored.metadata
-    assert download["complete"] is None
-    assert (download["uri"], download["status"]) == ("s3://reports/rest/download", "written")
-    assert run.task("rest", "request_is_file").xcom["file"]["uri"] == "s3://reports/rest/request_is_file.csv"
-    assert run.objects["rest/request_is_file.csv"].body == stored.body
-
-
 def test_deliveries_are_events_of_assets(run: Evidence) -> None:
-    """A4: of the manifest and of the server's file; none of a manifest that another task had written already."""
+    """A4: of the manifest; none of a manifest that another task had written already."""
     events = {(event.task_id, event.uri): event.extra for event in run.asset_events("rest")}
     assert set(events) == {
         ("copied", "rest_recordings"),
         ("copied_elsewhere", "s3://reports/rest/copied_elsewhere/manifest.jsonl"),
-        ("download", "rest_file"),
-        ("download", "s3://reports/rest/download"),
         ("export", "rest_calls"),
     }
     copied = run.task("rest", "copied").xcom
     extra = events["copied", "rest_recordings"]
     assert extra == {**copied["manifest"], **{name: copied[name] for name in copied if name != "manifest"}}
     assert (extra["calls"], extra["rows"], extra["sha256"]) == (3, 3, copied["manifest"]["sha256"])
-    download = run.task("rest", "download").xcom
-    for uri in ("rest_file", "s3://reports/rest/download"):
-        assert events["download", uri] == {
-            name: download[name] for name in ("file_type", "bytes", "sha256", "uri", "complete")
-        }
-    found = {task: url for task, url in run.xcoms("rest", "_link_DeliveredFileLink").items() if url}
-    assert found["copied"] == found["copied_again"] == "https://files.example.com/reports/rest/copied/manifest.jsonl"
-    assert found["pdf_deferred"] == "https://files.example.com/reports/rest/pdf_deferred"
-    assert "foreign" not in found
-
-
-def test_a_state_change_is_asked_once_a_task(run: Evidence) -> None:
-    """E3: default_args said two retries; the server got one request from each of the two Dags."""
-    asked = [one for one in run.requests["callreport_unsure"] if one.endpoint == "exportCsv"]
-    assert len(asked) == len(DAGS)
-
-
-@pytest.mark.skipif(AIRFLOW < (3, 3), reason="what remembers over the tries of a task came with Airflow 3.3")
-def test_a_doubt_is_remembered_over_a_clear(run: Evidence) -> None:
-    """E3: the task was cleared and ran again, and the server heard nothing of it."""
-    asked = [one for one in run.requests["callreport_cleared"] if one.endpoint == "exportCsv"]
-    assert len(asked) == len(DAGS)
-    assert "an earlier try of this task may have asked for the export already" in run.log
-
-
-def test_a_url_with_the_accounts_secret_is_not_passed_on(run: Evidence) -> None:
-    """P1: a link into which the server has written the token, as URLs write it, comes into no XCom value."""
-    for dag_id in DAGS:
-        echoed = run.task(dag_id, "request_echoed")
-        assert echoed.xcom["url"] is None
-        assert echoed.xcom["id"].startswith("export")
-        assert "the URL in the answer holds the account's own secret; it is not passed on" in echoed.log
-
-
-def test_a_file_too_large_for_the_mail_is_linked(run: Evidence) -> None:
-    """D4: the mail says where it is instead, and has no file; one mail a run, though a task was cleared (3.3)."""
-    if AIRFLOW >= (3, 3):
-        assert run.task("rest", "linked").tries == 2
-        assert "was sent by an earlier try of this run; it is not sent again" in run.log
-    mails = [mail.message for mail in run.mails["smtp_default"] if "linked@example.com" in str(mail.message["To"])]
-    assert len(mails) == len(DAGS)
-    assert list(mails[0].iter_attachments()) == []
-    body = mails[0].get_body(("plain",))
-    assert body is not None
-    assert "It is at s3://reports/rest/linked" in body.get_content()
-
-
-def test_a_pdf_is_waited_for_in_the_triggerer(run: Evidence) -> None:
-    """A3: not ready twice, deferred in between, then in S3 and in a mail that claims no number of calls."""
-    polls = [one for one in run.requests["callreport_slow"] if one.endpoint == "downloadPdf"]
-    assert len(polls) == 3 + 1
-    result = run.task("rest", "pdf_deferred")
-    assert result.log.count("running trigger in line") == 2, result.log
-    assert result.xcom["emailed_to"] == ["reader@example.com"]
-    assert run.objects["rest/pdf_deferred"].body.startswith(b"%PDF")
-    mail = next(one.message for one in run.mails["smtp_default"] if "reader@example.com" in str(one.message["To"]))
-    (attachment,) = mail.iter_attachments()
-    assert attachment.get_payload(decode=True) == run.objects["rest/pdf_deferred"].body
-    body = mail.get_body(("plain",))
-    assert body is not None
-    text = body.get_content()
-    assert "were not compared with the API's total" in text
-    assert result.xcom["sha256"] in text
 
 
 def test_the_audit_compares(run: Evidence) -> None:
@@ -249,34 +143,25 @@ def test_xcom_values_are_small(run: Evidence) -> None:
     assert all(one.xcom_bytes < 4096 for one in run.tasks.values())
 
 
-def test_rendered_templates_hide_numbers_and_addresses(run: Evidence) -> None:
-    """P1: what the UI shows of filters and URLs."""
+def test_rendered_templates_hide_numbers(run: Evidence) -> None:
+    """P1: what the UI shows of filters."""
     for dag_id in DAGS:
         assert str(run.task(dag_id, "copied").rendered["filters"]) == "{'cNum': '***'}"
-        assert str(run.task(dag_id, "request").rendered["filters"]) == "{'cNum': '***'}"
-        assert run.task(dag_id, "foreign").rendered["url"] in ("https://169.254.169.254/***", "***")
 
 
 def test_nothing_secret_is_left_anywhere(run: Evidence) -> None:
-    """P1: logs at DEBUG (also with Airflow's masker blind), database, S3, mail, temporary directory."""
+    """P1: logs at DEBUG (also with Airflow's masker blind), database, S3, temporary directory."""
     log = "\n".join(line for line in run.log.splitlines() if "Sending request" not in line or "MaskSecret(" not in line)
     debug = (run.home.parent / "debug.log").read_text()
     assert "DEBUG urllib3.connectionpool" in debug
     assert leaks(log.encode()) == []
     assert leaks(debug.encode()) == []
-    # The Dag file itself holds the canary of a signature, and Airflow stores Dag files.
     for path in (path for place in (run.home, run.temp) for path in place.rglob("*") if path.is_file()):
-        found = [name for name in leaks(path.read_bytes()) if name != "signature"]
-        assert found == [], path
+        assert leaks(path.read_bytes()) == [], path
     for key, stored in run.objects.items():
         assert leaks(key.encode() + json.dumps(dict(stored.metadata)).encode()) == [], key
-        if not key.endswith(("/download", "/linked", "request_is_file.csv")):
-            # What the server made is delivered as it is, numbers included.
-            # A report's Rec. column holds tokens unless it is redacted.
-            expected = ["recording"] if key.endswith("/e.csv") else []
-            assert leaks(stored.body) == expected, key
-    for mail in run.mails["smtp_default"]:
-        assert leaks(mail.content) == []
+        # A report's Rec. column holds tokens unless it is redacted.
+        assert leaks(stored.body) == (["recording"] if key.endswith("/e.csv") else []), key
     assert [path for path in run.temp.rglob("*") if "callreport" in path.name] == []
 
 
@@ -312,7 +197,7 @@ def leaks(content: bytes) -> list[str]:
     return [name for name, canary in CANARIES.items() if canary in content]
 
 
-@pytest.mark.parametrize("module", ["recordings", "exports", "check"])
+@pytest.mark.parametrize("module", ["recordings", "check", "manifest"])
 def test_importing_an_operator_brings_no_heavy_library(module: str) -> None:
     """K4: a Dag file pays for none of the libraries that do the work."""
     _, loaded = timed_import(f"import airflow_provider_callreport.operators.{module}")

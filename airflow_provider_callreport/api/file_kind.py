@@ -28,17 +28,11 @@ class FileKind:
     """One kind of file.
 
     Attributes:
-        name: what users type.
-        extension: suffix of a file name, with the dot.
-        content_type: MIME type that it is delivered with.
         content_types: MIME types that a server may call it; one that ends with a slash stands for all below it.
         begins: whether the first bytes are such a file's.
         ends: whether the last bytes are such a file's; kinds without an end of their own always say yes.
     """
 
-    name: str
-    extension: str
-    content_type: str
     content_types: tuple[str, ...]
     begins: Callable[[bytes], bool]
     ends: Callable[[bytes], bool] = lambda tail: True
@@ -55,61 +49,15 @@ def _is_mp3(head: bytes) -> bool:
     return version != 1 and layer != 0 and bit_rate not in (0, 15) and sample_rate != 3
 
 
-def _is_text(head: bytes) -> bool:
-    """Text with none of the bytes that only other files have; UTF-16 with its mark is text as well."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return True
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    return bool(start) and not start.startswith((b"<", b"{", b"%PDF", b"PK\x03\x04")) and not _CONTROLS & set(head)
-
-
-_CONTROLS = frozenset(range(32)) - set(b"\t\r\n\f\x1a\x1b\x1c\x1d\x1e\x1f")
-
-#: Every kind, by the name users type.
+#: Every kind, by its name.
 FILE_KINDS: dict[str, FileKind] = {
-    kind.name: kind
-    for kind in (
-        FileKind(
-            "csv",
-            ".csv",
-            "text/csv",
-            ("text/csv", "text/plain", "application/csv", "application/vnd.ms-excel", "text/comma-separated-values"),
-            _is_text,
-        ),
-        FileKind(
-            "pdf",
-            ".pdf",
-            "application/pdf",
-            ("application/pdf", "application/x-pdf"),
-            # Readers accept the mark within the first kilobyte (PDF 1.7, Annex H, 3.4.1), and the end likewise.
-            lambda head: b"%PDF-" in head[:1024],
-            lambda tail: b"%%EOF" in tail[-1024:],
-        ),
-        FileKind(
-            "xlsx",
-            ".xlsx",
-            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-            ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "application/zip"),
-            lambda head: head.startswith(b"PK\x03\x04"),
-            lambda tail: b"PK\x05\x06" in tail,
-        ),
-        FileKind(
-            "zip",
-            ".zip",
-            "application/zip",
-            ("application/zip", "application/x-zip-compressed"),
-            lambda head: head.startswith(b"PK\x03\x04"),
-            lambda tail: b"PK\x05\x06" in tail,
-        ),
-        FileKind(
-            "gzip",
-            ".gz",
-            "application/gzip",
-            ("application/gzip", "application/x-gzip"),
-            lambda head: head.startswith(b"\x1f\x8b\x08"),
-        ),
-        FileKind("mp3", ".mp3", "audio/mpeg", ("audio/",), _is_mp3),
-    )
+    "pdf": FileKind(
+        ("application/pdf", "application/x-pdf"),
+        # Readers accept the mark within the first kilobyte (PDF 1.7, Annex H, 3.4.1), and the end likewise.
+        lambda head: b"%PDF-" in head[:1024],
+        lambda tail: b"%%EOF" in tail[-1024:],
+    ),
+    "mp3": FileKind(("audio/",), _is_mp3),
 }
 
 

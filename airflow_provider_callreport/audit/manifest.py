@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from airflow_provider_callreport import __version__
@@ -26,7 +24,6 @@ from airflow_provider_callreport.api.errors import DriftError, SettingsError, sc
 from airflow_provider_callreport.api.filters import TITLES, Window
 from airflow_provider_callreport.api.paging import TOTAL_CAP
 from airflow_provider_callreport.audit.delivered import Delivered, compare, count_calls, delivered_in_s3
-from airflow_provider_callreport.delivery.joined_object import JoinedObject, Source
 from airflow_provider_callreport.delivery.receipts import DeliveredFile
 from airflow_provider_callreport.delivery.s3 import S3Destination, run_stamp
 from airflow_provider_callreport.delivery.s3_errors import error_status, s3_errors
@@ -40,13 +37,7 @@ log = logging.getLogger(__name__)
 #: Version of the manifest's own layout.
 LAYOUT = 1
 
-#: Formats of which files can be put one behind the other.
-JOINABLE = ("csv", "jsonl")
-
 _CONTENT_TYPE = "application/json"
-_GZIP = b"\x1f\x8b"
-#: Bytes in which a CSV header must end: 16,384 columns of 64 bytes.
-_MAX_HEADER = 1024 * 1024
 #: What an export's XCom value has, and of which type.
 _PARTS: Mapping[str, Any] = {
     "report": str,
@@ -93,7 +84,6 @@ class ManifestRequest:
         s3: where the manifest goes.
         filters: the filters that the slices were exported with.
         check_bytes: whether each object is read and its SHA-256 compared, or only its size and metadata.
-        joined: where one file of all slices goes, or None.
     """
 
     report: str
@@ -102,7 +92,6 @@ class ManifestRequest:
     s3: S3Destination
     filters: Mapping[str, Any] = field(default_factory=dict)
     check_bytes: bool = False
-    joined: JoinedObject | None = None
 
     def info(self) -> ReportInfo:
         """The report's description."""
@@ -122,7 +111,6 @@ class ManifestSummary:
         changed: the slices that the manifest that was at the key before does not have as they are now, and those that
             this run wrote. The second, because a try that died after its manifest was written leaves the next one
             nothing to compare with.
-        joined: the one file of all slices and where it is, or None.
     """
 
     request: ManifestRequest
@@ -130,7 +118,6 @@ class ManifestSummary:
     bytes: int
     manifest: DeliveredFile
     changed: Sequence[Slice]
-    joined: DeliveredFile | None = None
 
     @property
     def datasets(self) -> list[tuple[str, str]]:
@@ -140,7 +127,6 @@ class ManifestSummary:
 
     def to_xcom(self) -> dict[str, Any]:
         """The small dict that the operator returns."""
-        joined = {} if self.joined is None else {"joined": _entry(self.joined)}
         return {
             "report": self.request.report,
             "window": counting.window_json(self.request.window),
@@ -148,7 +134,6 @@ class ManifestSummary:
             "reported_total": self.rows,
             "slices": len(self.request.slices),
             "bytes": self.bytes,
-            **joined,
             "manifest": _entry(self.manifest),
         }
 
@@ -198,7 +183,6 @@ def write_manifest(
     """
     _check_alike(request)
     _check_tiles(request)
-    _check_joinable(request)
     s3 = _s3_client(request)
     written_by = _check_objects(request, s3)
     rows = sum(one.rows for one in request.slices)
@@ -212,13 +196,12 @@ def write_manifest(
         if any(before.get(file["uri"]) != file["sha256"] or written_by[file["uri"]] in own for file in one.files)
     ]
     with spool_directory() as directory:
-        joined = None if request.joined is None else _join(request, request.joined, s3, directory, run)
         path = private_file(directory / "manifest.json")
-        path.write_bytes(_manifest(request, rows, joined))
+        path.write_bytes(_manifest(request, rows))
         file = exported_file(path, request.s3.key.rpartition("/")[2], _CONTENT_TYPE, rows)
         delivered = request.s3.deliver(file, info=request.info(), outcome=_outcome(request), run=run)
     log.info("%s %s: %s", _outcome(request).note, delivered.status, delivered.uri)
-    return ManifestSummary(request, rows, sum(file["bytes"] for file in _files(request)), delivered, changed, joined)
+    return ManifestSummary(request, rows, sum(file["bytes"] for file in _files(request)), delivered, changed)
 
 
 def _read_slice(value: Any, where: str, window: Window) -> Slice:
@@ -297,20 +280,6 @@ def _check_tiles(request: ManifestRequest) -> None:
             )
         if gap < 0:
             raise DriftError(f"two slices of {whole} have the calls from {start.isoformat()} to {end.isoformat()}")
-
-
-def _check_joinable(request: ManifestRequest) -> None:
-    if request.joined is None:
-        return
-    file_format = request.slices[0].value["file_format"]
-    if file_format not in JOINABLE:
-        raise SettingsError(f"join_key is set and the slices are {file_format}; allowed are {', '.join(JOINABLE)}")
-    if not _files(request):
-        raise SettingsError("join_key is set and the slices have no files")
-    if request.joined.uri in {request.s3.uri, *(file["uri"] for file in _files(request))}:
-        raise SettingsError(
-            f"join_key names {request.joined.uri}, which is the manifest or a slice; choose another key"
-        )
 
 
 def _s3_client(request: ManifestRequest) -> Any:
@@ -394,38 +363,6 @@ def _counted(client: CallReportClient, request: ManifestRequest, window: Window)
     return count.calls if count.exact and count.calls != TOTAL_CAP else None
 
 
-def _join(request: ManifestRequest, place: JoinedObject, s3: Any, directory: Path, run: RunIdentity) -> DeliveredFile:
-    """One file of all slices: the first as it is, of the others what follows the header."""
-    sources = []
-    header, content_type = b"", ""
-    with s3_errors(place.uri, place.aws_conn_id):
-        for file in _files(request):
-            bucket, _, key = file["uri"].removeprefix("s3://").partition("/")
-            sources.append(Source(bucket, key, file["bytes"], file["sha256"], file["rows"], header))
-            if len(sources) == 1:
-                content_type = s3.head_object(Bucket=bucket, Key=key)["ContentType"]
-                if request.slices[0].value["file_format"] == "csv":
-                    header = _csv_header(s3, sources[0])
-    delivered = place.deliver_joined(
-        s3, sources, content_type, directory, info=request.info(), outcome=_outcome(request), run=run
-    )
-    log.info("%s: %s (%d files in one)", delivered.status, delivered.uri, len(sources))
-    return delivered
-
-
-def _csv_header(s3: Any, first: Source) -> bytes:
-    answer = s3.get_object(Bucket=first.bucket, Key=first.key, Range=f"bytes=0-{_MAX_HEADER - 1}")
-    with closing(answer["Body"]) as body:
-        begin: bytes = body.read()
-    if begin.startswith(_GZIP):
-        raise SettingsError("compressed CSV files cannot be joined, because each has a header; export without gzip")
-    # A label may have a line break in it, between quotes.
-    end = next((match.end() for match in re.finditer(rb"\r\n", begin) if not begin[: match.start()].count(b'"') % 2), 0)
-    if not end:
-        raise SettingsError(f"{first.uri} has no header within its first {_MAX_HEADER} bytes")
-    return begin[:end]
-
-
 def _outcome(request: ManifestRequest) -> ReportOutcome:
     rows = sum(one.rows for one in request.slices)
     note = f"All {rows:,} calls that the API counts are in the {len(request.slices)} slices."
@@ -437,7 +374,7 @@ def _entry(delivered: DeliveredFile) -> dict[str, Any]:
     return {"uri": delivered.uri, "rows": file.rows, "bytes": file.bytes, "sha256": file.sha256}
 
 
-def _manifest(request: ManifestRequest, rows: int, joined: DeliveredFile | None) -> bytes:
+def _manifest(request: ManifestRequest, rows: int) -> bytes:
     first = request.slices[0].value
     schema: dict[str, Any] = {}
     for name in ("columns", "redacted_columns"):
@@ -455,7 +392,6 @@ def _manifest(request: ManifestRequest, rows: int, joined: DeliveredFile | None)
         "rows": rows,
         "reported_total": rows,
         "bytes": sum(file["bytes"] for file in _files(request)),
-        **({} if joined is None else {"joined": _entry(joined)}),
         "files": [
             {
                 **{name: file[name] for name in ("uri", "rows", "bytes", "sha256")},

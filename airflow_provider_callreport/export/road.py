@@ -359,7 +359,7 @@ def _deliver(
         receipt = email.deliver(
             made.files, info=summary.info, outcome=made.outcome, run=run, links=links, record=send_record
         )
-        summary = replace(summary, emailed_to=receipt.emailed_to, message_id=receipt.message_id)
+        summary = replace(summary, emailed_to=receipt.emailed_to)
     log.info("%s", summary.log_line())
     return summary
 

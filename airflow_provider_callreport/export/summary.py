@@ -51,7 +51,6 @@ class ExportSummary:
         duplicates_dropped: rows that the API sent a second time.
         files: each file and where it went; empty when an empty report was skipped.
         emailed_to: addresses that got the mail.
-        message_id: the mail's Message-ID, or None.
         skipped: True when the report was empty and ``empty="skip"``.
         schema: the columns that `columns` names, with their types and the API's own labels.
     """
@@ -64,7 +63,6 @@ class ExportSummary:
     duplicates_dropped: int
     files: Sequence[FileSummary] = ()
     emailed_to: Sequence[str] = ()
-    message_id: str | None = None
     skipped: bool = field(default=False)
     schema: Sequence[Column] = ()
 

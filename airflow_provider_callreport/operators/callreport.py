@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,15 +13,6 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow_provider_callreport.task.announcing import AnnouncesDelivery
 from airflow_provider_callreport.task.arguments import ArgumentError, check_arguments
 from airflow_provider_callreport.task.base import CallReportBaseOperator, run_identity
-from airflow_provider_callreport.task.links import (
-    CallReportLink,
-    DeliveredFileLink,
-    PortalLink,
-    SentMailLink,
-    file_url,
-    mail_url,
-    portal_url,
-)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -134,7 +125,6 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         "s3_extra_args": "json",
         "email_html": "html",
     }
-    operator_extra_links: Collection[CallReportLink] = (DeliveredFileLink(), SentMailLink(), PortalLink())
 
     def __init__(
         self,
@@ -243,19 +233,14 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         return summary.to_xcom()
 
     def _announce(self, context: Context, settings: ClientSettings, summary: ExportSummary) -> None:
-        """Tell Airflow what was delivered: events of the outlets, lineage, links."""
+        """Tell Airflow what was delivered: events of the outlets, lineage, the link."""
         from airflow_provider_callreport.assets import delivery_of
         from airflow_provider_callreport.task.lineage import export_lineage
 
         delivery = delivery_of(summary, bucket=self.s3_bucket, try_number=context["ti"].try_number)
         host = urlsplit(settings.base_url).netloc
-        links = {
-            DeliveredFileLink: file_url(delivery, self.destination_conn_id or self.aws_conn_id),
-            SentMailLink: mail_url(summary.message_id),
-            PortalLink: portal_url(host, summary.info),
-        }
         lineage = partial(export_lineage, host, summary.info, summary.schema, delivery)
-        self.announce(context, delivery, lineage=lineage, links=links)
+        self.announce(context, delivery, conn_id=self.destination_conn_id or self.aws_conn_id, lineage=lineage)
 
     def _request(self, settings: ClientSettings) -> ExportRequest:
         from airflow_provider_callreport.export.road import ExportRequest
@@ -352,8 +337,6 @@ class MaskListToS3Operator(CallReportExportOperator):
         file_format: a key of `airflow_provider_callreport.formats.FORMATS`.
         kwargs: the other arguments of `CallReportExportOperator`, but those of report and mail.
     """
-
-    operator_extra_links: Collection[CallReportLink] = (DeliveredFileLink(), PortalLink())
 
     def __init__(self, *, s3_bucket: str, s3_key: str, file_format: str = "csv", **kwargs: Any) -> None:
         refused = sorted(_NOT_FOR_MASK_LIST.intersection(kwargs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,7 +11,6 @@ from airflow_provider_callreport.delivery.s3 import S3Destination
 from airflow_provider_callreport.task.announcing import AnnouncesDelivery
 from airflow_provider_callreport.task.arguments import CHOICES, check_choice
 from airflow_provider_callreport.task.base import CallReportBaseOperator, run_identity
-from airflow_provider_callreport.task.links import CallReportLink, DeliveredFileLink, file_url
 from airflow_provider_callreport.windows import check_text, fill_text
 
 if TYPE_CHECKING:
@@ -38,8 +37,8 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
     and `CallReportCheckOperator` can check it like an export.
 
     An asset among the ``outlets`` gets an event when this run wrote a slice, or when the manifest that was at the key
-    before did not have a slice as it is now; and none otherwise. An asset alias gets one at the manifest's address, and
-    with ``join_key`` one at that of the joined file.
+    before did not have a slice as it is now; and none otherwise. An asset alias gets one at the manifest's
+    address.
 
     Args:
         exports: XCom values of the exports: ``exports=mapped_task.output``.
@@ -49,8 +48,6 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
         filters: the filters that the slices were exported with, for the API's count.
         window_start: first instant of the whole window, ISO 8601; default the start of the run's data interval.
         window_end: first instant after it; default the end of the run's data interval.
-        join_key: key of one file of all slices, in ``s3_bucket``, or None. For CSV (not compressed) and JSON Lines. S3
-            copies the bytes; the task reads them once, for their SHA-256.
         check_bytes: read each object and compare its SHA-256, instead of believing the metadata.
         if_exists: ``"replace"`` or ``"fail"`` when another run's manifest is at the key.
         partition_key: key of the asset partition that a slice belongs to, with fields in braces as in `windows`, such
@@ -62,14 +59,13 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
 
     Returns:
         A dict: ``report``, ``window``, ``rows``, ``reported_total``, ``slices``, ``bytes`` (of all files), ``manifest``
-        {``uri``, ``rows``, ``bytes``, ``sha256``}, and with ``join_key`` the same of the file as ``joined``.
+        {``uri``, ``rows``, ``bytes``, ``sha256``}.
     """
 
     template_fields: Sequence[str] = (
         "exports",
         "s3_bucket",
         "s3_key",
-        "join_key",
         "report",
         "filters",
         "window_start",
@@ -80,7 +76,6 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
         "callreport_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json", "s3_extra_args": "json"}
-    operator_extra_links: Collection[CallReportLink] = (DeliveredFileLink(),)
 
     def __init__(
         self,
@@ -88,7 +83,6 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
         exports: Any,
         s3_bucket: str,
         s3_key: str,
-        join_key: str | None = None,
         report: str = "calls",
         filters: Mapping[str, Any] | None = None,
         window_start: datetime | str = "{{ data_interval_start }}",
@@ -105,7 +99,6 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
         self.exports = exports
         self.s3_bucket = s3_bucket
         self.s3_key = s3_key
-        self.join_key = join_key
         self.report = report
         self.filters = filters
         self.window_start = window_start
@@ -130,32 +123,27 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
         extra_args = settled.get("s3_extra_args") or {}
         if not isinstance(extra_args, Mapping):
             raise ValueError(f"s3_extra_args is {extra_args!r}; allowed is an object of S3 arguments")
-        for name in ("s3_key", "join_key"):
-            key = settled.get(name)
-            if key is not None:
-                try:
-                    S3Destination(settled.get("s3_bucket", "bucket"), key, extra_args=extra_args)
-                except ValueError as error:
-                    raise ValueError(str(error).replace("s3_key", name)) from None
+        S3Destination(settled.get("s3_bucket", "bucket"), settled.get("s3_key", "key"), extra_args=extra_args)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Check the slices, write the manifest."""
         from airflow_provider_callreport.audit.manifest import ManifestRequest, read_slices, write_manifest
-        from airflow_provider_callreport.delivery.joined_object import JoinedObject
         from airflow_provider_callreport.hooks.callreport import CallReportHook
 
         with self.errors_for_airflow():
             hook = CallReportHook(self.callreport_conn_id)
             window = self.window(hook.settings.timezone)
-            options: Any = {"if_exists": self.if_exists, "extra_args": self.s3_extra_args or {}}
             request = ManifestRequest(
                 report=self.report,
                 window=window,
                 slices=read_slices(self.exports, window),
-                s3=S3Destination(self.s3_bucket, self.s3_key, self.aws_conn_id, **options),
-                joined=None
-                if self.join_key is None
-                else JoinedObject(self.s3_bucket, self.join_key, self.aws_conn_id, **options),
+                s3=S3Destination(
+                    self.s3_bucket,
+                    self.s3_key,
+                    self.aws_conn_id,
+                    if_exists=self.if_exists,
+                    extra_args=self.s3_extra_args or {},
+                ),
                 filters=self.filters or {},
                 check_bytes=self.check_bytes,
             )
@@ -172,15 +160,12 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
         value, store = summary.to_xcom(), f"s3://{self.s3_bucket}"
         extra = {**value, **value["manifest"]}
         manifest = DeliveredObject(store, self.s3_key, new=bool(summary.changed), ours=True, extra=extra)
-        objects = [manifest]
-        if self.join_key is not None and summary.joined is not None:
-            new = bool(summary.changed) or summary.joined.status.value != "unchanged"
-            objects.append(DeliveredObject(store, self.join_key, new, ours=True, extra={**value, **value["joined"]}))
+        delivery = Delivery([manifest], extra)
         self.announce(
             context,
-            Delivery(objects, extra),
-            lineage=partial(delivery_lineage, objects, inputs=summary.datasets),
-            links={DeliveredFileLink: file_url(Delivery([manifest], extra), self.aws_conn_id)},
+            delivery,
+            conn_id=self.aws_conn_id,
+            lineage=partial(delivery_lineage, [manifest], inputs=summary.datasets),
         )
         if self.partition_key is not None:
             self._add_partitions(context, summary)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -14,7 +14,6 @@ from airflow_provider_callreport.recordings.keys import IF_EXISTS, MANIFEST_FORM
 from airflow_provider_callreport.task.announcing import AnnouncesDelivery
 from airflow_provider_callreport.task.arguments import CHOICES, check_choice
 from airflow_provider_callreport.task.base import CallReportBaseOperator, check_whole_number, run_identity
-from airflow_provider_callreport.task.links import CallReportLink, DeliveredFileLink, file_url
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -85,7 +84,6 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
         "callreport_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json", "s3_extra_args": "json"}
-    operator_extra_links: Collection[CallReportLink] = (DeliveredFileLink(),)
 
     def __init__(
         self,
@@ -187,10 +185,10 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
         self.announce(
             context,
             delivery,
+            conn_id=self.aws_conn_id,
             lineage=partial(
                 delivery_lineage,
                 [replace(manifest, extra=told), folder],
                 inputs=[api_dataset(host, self.report)],
             ),
-            links={DeliveredFileLink: file_url(delivery, self.aws_conn_id)},
         )

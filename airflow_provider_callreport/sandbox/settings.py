@@ -43,7 +43,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pdf_answer": ("bytes", "link", "base64", "not_ready"),
     "detail_answer": ("recordings", "being_made", "data_list", "data_null", "odd_shape", "odd_token"),
     "recording_answer": ("mp3", "missing", "html", "error", "empty", "cut", "text"),
-    "download_answer": ("file", "missing", "html", "redirect", "wrong_type"),
 }
 
 
@@ -90,10 +89,6 @@ class SandboxSettings:
             written; ``"mixed"`` differs from call to call. The choices are in `CHOICES`.
         export_answer: what ``exportCsv`` and ``exportCsvBulk`` answer.
         pdf_answer: what ``downloadPdf`` answers.
-        link_base: what the links in answers begin with, such as ``"https://files.example.com"``; empty for paths.
-        not_ready_answers: how many times ``downloadPdf`` and the links answer `not_ready_code` before there is a file.
-        not_ready_code: 1004 or 1012.
-        download_answer: what is behind a link.
         detail_answer: what ``detail`` answers for a call that has a recording: the ``"recordings"``, an empty list
             (``"being_made"``), ``data`` as an empty list or null, or shapes that nobody has seen.
         recording_answer: what a recording's stream is.
@@ -140,10 +135,6 @@ class SandboxSettings:
     dtmf_shape: str = "text"
     export_answer: str = "accepted"
     pdf_answer: str = "bytes"
-    link_base: str = ""
-    not_ready_answers: int = 0
-    not_ready_code: int = 1012
-    download_answer: str = "file"
     detail_answer: str = "recordings"
     recording_answer: str = "mp3"
     recording_bytes: int = 24_000

@@ -1,11 +1,11 @@
-"""What an operator tells Airflow of a delivery: events of its outlets, OpenLineage's datasets, links in the UI."""
+"""What an operator tells Airflow of a delivery: events of its outlets, OpenLineage's datasets, the link in the UI."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_callreport.task.links import CallReportLink, remember_links
+from airflow_provider_callreport.task.links import DeliveredFileLink, file_url, remember_link
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -16,29 +16,25 @@ if TYPE_CHECKING:
 class AnnouncesDelivery:
     """A part of the operators that deliver something."""
 
+    operator_extra_links: Collection[Any] = (DeliveredFileLink(),)
     _lineage: Callable[[], Any] | None = None
 
     def announce(
-        self,
-        context: Context,
-        delivery: Delivery,
-        *,
-        lineage: Callable[[], Any],
-        links: Mapping[type[CallReportLink], str],
+        self, context: Context, delivery: Delivery, *, conn_id: str | None, lineage: Callable[[], Any]
     ) -> None:
         """Tell Airflow what was delivered.
 
         Args:
             context: the task's context.
-            delivery: what was delivered, for the events of the outlets.
+            delivery: what was delivered, for the events of the outlets and the link.
+            conn_id: the connection that it went by, which says whether an S3 server is AWS.
             lineage: makes what OpenLineage is told, once it asks.
-            links: addresses by class of the link; empty ones are left out.
         """
         from airflow_provider_callreport.assets import emit_events
 
         operator: Any = self
         emit_events(operator, context, delivery)
-        remember_links(operator, context, links)
+        remember_link(operator, context, file_url(delivery, conn_id))
         self._lineage = lineage
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:

@@ -28,9 +28,6 @@ _T = TypeVar("_T")
 #: One event names at most so many inputs, and as many outputs, as Airflow's own collector does.
 MAX_DATASETS = 100
 
-#: The files that the API's server makes: which report they are of is not documented.
-SERVER_FILES = "exports"
-
 _TYPES: Mapping[ColumnKind, str] = {
     ColumnKind.TEXT: "string",
     ColumnKind.NUMBER: "number",
@@ -90,7 +87,7 @@ def api_dataset(host: str, name: str) -> tuple[str, str]:
 
     Args:
         host: the API's host.
-        name: a report, ``"calls"`` or ``"masked_calls"``; or `SERVER_FILES`.
+        name: a report, ``"calls"`` or ``"masked_calls"``.
     """
     return f"{ASSET_SCHEME}://{host}", name
 

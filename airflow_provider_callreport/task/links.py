@@ -1,35 +1,30 @@
-"""Links beside a task in Airflow's UI: the file that it delivered, the mail that it sent, the report in the portal.
+"""The link beside a task in Airflow's UI: to the file that it delivered, in the AWS console.
 
 A link is an address that anybody may see: no presigned one, no filter, no credential. It is made on the worker when the
 delivery is done. Airflow 3 asks `get_link` right then and keeps the answer as an XCom; Airflow 2.11 asks when somebody
-looks, so there the worker puts it into the XCom itself, under the same key.
-
-The AWS console is known. Where a MinIO server, a mail archive or a brand's portal is, only the deployment knows; it
-says so in Airflow's configuration, section ``[callreport]``: see `provider_info.LINK_OPTIONS`.
+looks, so there the worker puts it into the XCom itself, under the same key. Other stores have no console that is known,
+so an object there has no link.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
-from airflow_provider_callreport.provider_info import CONFIG_SECTION
-
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context, TaskInstanceKey
 
     from airflow_provider_callreport.assets import DeliveredObject, Delivery
-    from airflow_provider_callreport.report import ReportInfo
 
 log = logging.getLogger(__name__)
 
-#: Attribute of an operator with the addresses of this run's links, by class of the link.
-_ATTRIBUTE = "callreport_links"
+#: Attribute of an operator with the address of this run's link.
+_ATTRIBUTE = "callreport_file_url"
 
 #: The AWS console of each partition (https://docs.aws.amazon.com/general/latest/gr/aws-service-information.html).
 _CONSOLES = {
@@ -38,14 +33,19 @@ _CONSOLES = {
     "aws-us-gov": "https://console.amazonaws-us-gov.com",
 }
 
+#: Hosts of AWS's S3 end in one of these.
+AWS_HOSTS: tuple[str, ...] = (".amazonaws.com", ".amazonaws.com.cn")
 
-class CallReportLink(BaseOperatorLink):
-    """One of the links; without an address the UI does not show it."""
+
+class DeliveredFileLink(BaseOperatorLink):
+    """The object in S3, or the folder of all of them; without an address the UI does not show the link."""
+
+    name = "Delivered file"
 
     @property
     def xcom_key(self) -> str:
         """Where the address is kept: what Airflow 3 does by default, and 2.11 does not know."""
-        return f"_link_{type(self).__name__}"
+        return "_link_DeliveredFileLink"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The address, or an empty text.
@@ -54,9 +54,9 @@ class CallReportLink(BaseOperatorLink):
             operator: the operator that ran; in Airflow 2.11's webserver one that only looks like it.
             ti_key: the task instance.
         """
-        links: Mapping[str, str] | None = getattr(operator, _ATTRIBUTE, None)
-        if links is not None:
-            return links.get(type(self).__name__, "")
+        url: str | None = getattr(operator, _ATTRIBUTE, None)
+        if url is not None:
+            return url
         if _keeps_links_itself():
             return ""
         from airflow.providers.common.compat.sdk import XCom
@@ -64,38 +64,17 @@ class CallReportLink(BaseOperatorLink):
         return str(XCom.get_value(ti_key=ti_key, key=self.xcom_key) or "")
 
 
-class DeliveredFileLink(CallReportLink):
-    """The object in S3, or the folder of all of them."""
-
-    name = "Delivered file"
-
-
-class SentMailLink(CallReportLink):
-    """The mail, found by its Message-ID in the mail archive that the deployment names."""
-
-    name = "Sent mail"
-
-
-class PortalLink(CallReportLink):
-    """The report in the vendor's portal, at the address that the deployment names."""
-
-    name = "Report in the portal"
-
-
-def remember_links(operator: BaseOperator, context: Context, links: Mapping[type[CallReportLink], str]) -> None:
-    """Keep the addresses where the links look for them.
+def remember_link(operator: BaseOperator, context: Context, url: str) -> None:
+    """Keep the address where the link looks for it.
 
     Args:
         operator: the operator that runs.
         context: its context.
-        links: the addresses; empty ones are left out.
+        url: the address, or an empty text.
     """
-    found = {link.__name__: url for link, url in links.items() if url}
-    setattr(operator, _ATTRIBUTE, found)
-    if not _keeps_links_itself() and getattr(operator, "do_xcom_push", True):
-        for link, url in links.items():
-            if url:
-                context["ti"].xcom_push(key=link().xcom_key, value=url)
+    setattr(operator, _ATTRIBUTE, url)
+    if url and not _keeps_links_itself() and getattr(operator, "do_xcom_push", True):
+        context["ti"].xcom_push(key=DeliveredFileLink().xcom_key, value=url)
 
 
 def file_url(delivery: Delivery, aws_conn_id: str | None) -> str:
@@ -110,9 +89,6 @@ def file_url(delivery: Delivery, aws_conn_id: str | None) -> str:
         return ""
     store, single = objects[0].store, len(objects) == 1
     key = objects[0].key if single else _folder(objects)
-    template = _option("file_url")
-    if template:
-        return _filled("file_url", template, {"store": store, "bucket": store.partition("://")[2], "key": key})
     if not store.startswith("s3://"):
         return ""
     try:
@@ -121,32 +97,6 @@ def file_url(delivery: Delivery, aws_conn_id: str | None) -> str:
         # The file is delivered. Not the error's text: it may come from a connection.
         log.warning("no link to the delivered file: %s", type(error).__name__)
         return ""
-
-
-def mail_url(message_id: str | None) -> str:
-    """Where a person finds the mail, or an empty text.
-
-    Args:
-        message_id: its Message-ID, with its angle brackets; None when there is no mail.
-    """
-    template = _option("mail_url")
-    if not template or not message_id:
-        return ""
-    return _filled("mail_url", template, {"message_id": message_id.strip("<>")})
-
-
-def portal_url(host: str, info: ReportInfo) -> str:
-    """Where a person finds the report in the vendor's portal, or an empty text.
-
-    Args:
-        host: the API's host.
-        info: the report's description.
-    """
-    template = _option("portal_url")
-    if not template:
-        return ""
-    start, end = (moment.replace(tzinfo=None).isoformat() for moment in (info.window_start, info.window_end))
-    return _filled("portal_url", template, {"host": host, "report": info.report, "start": start, "end": end})
 
 
 def _console_url(bucket: str, key: str, aws_conn_id: str | None, *, single: bool) -> str:
@@ -158,7 +108,7 @@ def _console_url(bucket: str, key: str, aws_conn_id: str | None, *, single: bool
     meta = S3Hook(aws_conn_id=aws_conn_id).get_conn().meta
     host = urlsplit(meta.endpoint_url).hostname or ""
     console = _CONSOLES.get(meta.partition)
-    if console is None or not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+    if console is None or not host.endswith(AWS_HOSTS):
         return ""
     region = "" if meta.region_name in (None, "aws-global") else f"region={quote(meta.region_name)}&"
     return f"{console}/s3/{'object' if single else 'buckets'}/{quote(bucket)}?{region}prefix={quote(key, safe='/')}"
@@ -169,32 +119,6 @@ def _folder(objects: Sequence[DeliveredObject]) -> str:
     folders = [one.key.split("/")[:-1] for one in objects]
     common = takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False))
     return "".join(f"{names[0]}/" for names in common)
-
-
-def _option(name: str) -> str:
-    from airflow.providers.common.compat.sdk import conf
-
-    return str(conf.get(CONFIG_SECTION, name, fallback="") or "").strip()
-
-
-def _filled(name: str, template: str, values: Mapping[str, str]) -> str:
-    """The address that a template of the configuration makes, or an empty text and a warning."""
-    from airflow_provider_callreport.api.settings import is_loopback
-
-    try:
-        url = template.format_map({key: quote(value, safe="/:") for key, value in values.items()})
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except (ValueError, LookupError, AttributeError):
-        allowed = ", ".join(f"{{{key}}}" for key in values)
-        log.warning("[%s] %s in Airflow's configuration is no address with %s", CONFIG_SECTION, name, allowed)
-        return ""
-    # The UI makes a link of it, whatever it is: "javascript:" would be run in the browser of who clicks.
-    safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-    if not host or not safe or not url.isprintable():
-        log.warning("[%s] %s in Airflow's configuration is no https:// address", CONFIG_SECTION, name)
-        return ""
-    return url
 
 
 def _keeps_links_itself() -> bool:

@@ -46,13 +46,6 @@ RECORDING = "token1*mp3*acme*2026*03*13*a.mp3"
 #: More columns than the XCom value has room for.
 WIDE_LABELS = tuple(f"Question {number}: what did the customer say?" for number in range(300))
 
-#: Where links lead, by option of Airflow's configuration.
-LINKS = {
-    "file_url": "https://files.example.com/{bucket}/{key}",
-    "mail_url": "https://mail.example.com/#search/{message_id}",
-    "portal_url": "https://portal.example.com/{host}/{report}?from={start}&to={end}",
-}
-
 #: Events of OpenLineage, one a line, in the run's directory.
 LINEAGE_FILE = "openlineage.jsonl"
 
@@ -97,14 +90,12 @@ def operators_run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
                         calls=ListedCalls(
                             [Call(DAY, call_id="call1", recording=RECORDING), Call(DAY, call_id="call2")]
                         ),
-                        export_answer="bytes",
                     )
                 ),
                 "callreport_both_secrets": Api(_settings(), {"ssid": "some-session"}),
             },
             environment={
                 "AIRFLOW_VAR_DELIVERED": str(directory / "home" / "delivered"),
-                **{f"AIRFLOW__CALLREPORT__{name.upper()}": url for name, url in LINKS.items()},
                 "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
                     {"type": "file", "log_file_path": str(directory / LINEAGE_FILE), "append": True}
                 ),

@@ -1,4 +1,4 @@
-"""Dags that `test_rest_of_api` runs: recordings, server-made files and the audit, green and red.
+"""Dags that `test_rest_of_api` runs: recordings and the audit, green and red.
 
 The second Dag is the first one again, for a run without Airflow's secrets masker.
 """
@@ -14,7 +14,6 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator
 from airflow_provider_callreport.operators.check import CallReportCheckOperator
-from airflow_provider_callreport.operators.exports import CallReportDownloadOperator, CallReportRequestExportOperator
 from airflow_provider_callreport.operators.recordings import CallRecordingsToS3Operator
 
 NUMBER = {"cNum": "{{ var.value.canary_number }}"}
@@ -29,13 +28,6 @@ def recordings(task_id: str, **arguments: Any) -> CallRecordingsToS3Operator:
         s3_key=f"{prefix}/[[ call ]]_[[ part ]].mp3",
         manifest_key=f"{prefix}/manifest.jsonl",
         **arguments,
-    )
-
-
-def download(task_id: str, **arguments: Any) -> CallReportDownloadOperator:
-    """Take a file to S3."""
-    return CallReportDownloadOperator(
-        task_id=task_id, s3_bucket="reports", s3_key=f"{{{{ dag.dag_id }}}}/{task_id}", **arguments
     )
 
 
@@ -55,35 +47,6 @@ def rest_dag(dag_id: str) -> DAG:
         recordings("being_made", callreport_conn_id="callreport_being_made", retries=1)
         recordings("no_account", callreport_conn_id="callreport_refused")
         recordings("echoing_stream", callreport_conn_id="callreport_echoing", retries=0)
-        # Files that the server makes.
-        request = CallReportRequestExportOperator(task_id="request", filters=NUMBER, fields={"title": "{{ ds }}"})
-        request >> download(
-            "download",
-            url="{{ ti.xcom_pull('request')['url'] }}",
-            outlets=[Asset(f"{dag_id}_file"), AssetAlias("files")],
-        )
-        request >> download("foreign", url="https://169.254.169.254/a.csv?signature=canarysignature")
-        CallReportRequestExportOperator(
-            task_id="request_is_file",
-            s3_bucket="reports",
-            s3_key="{{ dag.dag_id }}/request_is_file.csv",
-            callreport_conn_id="callreport_bytes",
-        )
-        CallReportRequestExportOperator(task_id="request_echoed", callreport_conn_id="callreport_echoed")
-        CallReportRequestExportOperator(task_id="request_unsure", callreport_conn_id="callreport_unsure")
-        CallReportRequestExportOperator(task_id="request_cleared", callreport_conn_id="callreport_cleared")
-        request >> download(
-            "linked", url="/sandbox/exports/export000001", email_to="linked@example.com", max_attachment_bytes=100
-        )
-        download(
-            "pdf_deferred",
-            pdf_fields={"id": "{{ ds }}"},
-            email_to="reader@example.com",
-            poll_interval=1,
-            deferrable=True,
-            callreport_conn_id="callreport_slow",
-        )
-        download("never_ready", pdf_fields={}, wait_timeout=0, callreport_conn_id="callreport_never", retries=1)
         # The audit.
         delivered = Asset(f"{dag_id}_calls")
         export = CallReportExportOperator(
