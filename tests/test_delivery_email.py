@@ -19,7 +19,6 @@ import pytest
 from support.delivery import (
     FIGURES,
     INFO,
-    KOLKATA,
     OTHER_RUN,
     OUTCOME,
     RUN,
@@ -41,11 +40,12 @@ from airflow_provider_callreport.delivery.errors import (
     MailTooLargeError,
     RecipientsRefusedError,
 )
-from airflow_provider_callreport.delivery.mail_body import duration, mail_context, render_mail, size, window_words
+from airflow_provider_callreport.delivery.mail_body import mail_context, render_mail
 from airflow_provider_callreport.delivery.message import Envelope, MailText, compose, encoded_size
 from airflow_provider_callreport.delivery.receipts import EmailReceipt, Link
 from airflow_provider_callreport.delivery.recipients import parse_recipients
 from airflow_provider_callreport.report import ExportedFile, RunIdentity, Tally
+from airflow_provider_callreport.report.wording import size
 
 CONTENT = b"Caller Number,Time\r\n.+919876543210,2026-03-13 09:00:00\r\n" * 200
 LINK = Link(
@@ -137,7 +137,7 @@ def test_both_twins_state_the_facts(server: MailServer, file: ExportedFile, kind
         "14 Mar 2026 00:00:00 (UTC+05:30), not included",
         "Asia/Kolkata",
         "1,234",
-        "API total",
+        "Total by the API",
         "All 1,234 calls that the API reports are in the file.",
         "duration at least 10 s",
         "Caller Number: only the last 4 digits are left",
@@ -200,8 +200,8 @@ def test_the_html_is_well_formed_and_loads_nothing(server: MailServer, file: Exp
     ("complete", "total", "rows", "subject", "statement"),
     [
         (True, 1234, 1234, "Masked calls 13 Mar 2026: 1,234 calls", "Complete"),
-        (None, None, 1, "Masked calls 13 Mar 2026: 1 call", "Total not proved"),
-        (None, None, 0, "Masked calls 13 Mar 2026: no calls", "There were no calls in this window."),
+        (None, None, 1, "Masked calls 13 Mar 2026: 1 call", "Not proved"),
+        (None, None, 0, "Masked calls 13 Mar 2026: no calls", "No calls in this window."),
         (False, 3000, 1234, "INCOMPLETE: Masked calls 13 Mar 2026: 1,234 of 3,000 calls", "Incomplete"),
     ],
 )
@@ -232,7 +232,7 @@ def test_a_report_without_figures_redactions_and_filters_is_a_mail_too(server: M
     for kind in ("html", "plain"):
         body = server.mails[0].body(kind)
         assert "Calls by" not in body
-        assert "Redacted" not in body
+        assert "Redacted." not in body
         assert file.sha256 in body
 
 
@@ -784,46 +784,6 @@ def test_a_wrong_argument_is_one_sentence(arguments: dict[str, Any], sentence: s
     """Bad input: names the argument, what it was and what is allowed."""
     with pytest.raises(ValueError, match=re.escape(sentence)):
         EmailDestination(**arguments)
-
-
-# --- words
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "words"),
-    [
-        ((2026, 3, 1), (2026, 4, 1), "March 2026"),
-        ((2025, 12, 1), (2026, 1, 1), "December 2025"),
-        ((2026, 3, 13), (2026, 3, 14), "13 Mar 2026"),
-        ((2026, 3, 9), (2026, 3, 16), "9 Mar 2026 to 15 Mar 2026"),
-        ((2026, 3, 13, 9), (2026, 3, 13, 10), "13 Mar 2026 09:00 to 10:00"),
-        ((2026, 3, 13, 23), (2026, 3, 14), "13 Mar 2026 23:00 to 14 Mar 2026 00:00"),
-        ((2026, 3, 13, 9, 0, 30), (2026, 3, 14, 6, 15), "13 Mar 2026 09:00:30 to 14 Mar 2026 06:15"),
-    ],
-)
-def test_a_window_is_told_in_few_exact_words(start: tuple[int, ...], end: tuple[int, ...], words: str) -> None:
-    """D4: the subject's window: a month, a day, days, hours, or both ends."""
-
-    def moment(parts: tuple[int, ...]) -> datetime:
-        year, month, day, hour, minute, second = (*parts, 0, 0, 0)[:6]
-        return datetime(year, month, day, hour, minute, second, tzinfo=KOLKATA)
-
-    assert window_words(moment(start), moment(end)) == words
-
-
-def test_sizes_and_durations_are_told_in_words() -> None:
-    """D4: human figures, without rounding up into the next unit's 1000."""
-    sizes = (1, 999, 1000, 1234, 999_499, 999_500, 15_000_000, 1_234_567_890)
-    words = ["1 byte", "999 bytes", "1 kB", "1.2 kB", "999 kB", "1 MB", "15 MB", "1.2 GB"]
-    assert [size(n) for n in sizes] == words
-    assert [duration(s) for s in (0, 42.4, 60, 185, 3600, 148_020)] == [
-        "0 s",
-        "42 s",
-        "1 min 00 s",
-        "3 min 05 s",
-        "1 h 00 min",
-        "41 h 07 min",
-    ]
 
 
 #: Encoded words (RFC 2047) are printable until the mail is written.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.format import SIXTEEN, call
 
 from airflow_provider_callreport.export.figures import MAX_NAMES, NONE, OTHER, FiguresCollector
-from airflow_provider_callreport.report import Column, ColumnKind, Figures, Row, Tally
+from airflow_provider_callreport.report import Column, ColumnKind, Figures, Row, Tally, TallyKind
 
 COLUMNS = [
     Column("Outcome", source="Status"),
@@ -38,11 +38,11 @@ def figures(rows: list[Row], columns: list[Column] = COLUMNS, page_size: int = 2
 
 
 def test_calls_are_counted_by_status_campaign_agent_and_hour() -> None:
-    """Most calls first, then by name; empty values under (none); unreadable ones count as no time, no talk."""
+    """Most calls first, then by name; empty values last, under (none); unreadable ones count as no time, no talk."""
     assert figures(ROWS) == Figures(
         by_status=(Tally("Answered", 2, 90), Tally("Busy", 2, 0), Tally("Missed", 1, 0)),
-        by_campaign=(Tally("Sales", 3, 90), Tally(NONE, 2, 0)),
-        by_agent=(Tally("Asha", 3, 60), Tally(NONE, 1, 0), Tally("Ravi", 1, 30)),
+        by_campaign=(Tally("Sales", 3, 90), Tally(NONE, 2, 0, TallyKind.NO_NAME)),
+        by_agent=(Tally("Asha", 3, 60), Tally("Ravi", 1, 30), Tally(NONE, 1, 0, TallyKind.NO_NAME)),
         by_hour=(*[0] * 9, 1, 2, *[0] * 13),
         talk_seconds=90,
         talk_calls=2,
@@ -59,7 +59,9 @@ def test_a_column_that_is_not_in_the_file_gives_no_figure() -> None:
 
 def test_call_duration_stands_in_for_a_missing_talk_duration() -> None:
     """`Figures.talk_seconds` is of "Total Talk Duration", else of "Call Duration"."""
-    assert figures([row[:5] for row in ROWS], COLUMNS[:5]).talk_seconds == 225
+    made = figures([row[:5] for row in ROWS], COLUMNS[:5])
+    assert (made.talk_seconds, made.talk_is_call_time) == (225, True)
+    assert not figures(ROWS).talk_is_call_time
 
 
 def test_the_keys_of_webhook_records_are_known() -> None:
@@ -85,9 +87,20 @@ def test_names_beyond_the_limit_are_added_up_and_no_call_is_lost() -> None:
     rows = names * 2
     by_agent = figures(rows, [Column("Agents")], page_size=100).by_agent
     assert by_agent is not None
-    assert by_agent[0] == Tally(OTHER, 1_000)
+    assert by_agent[-1] == Tally(OTHER, 1_000, 0, TallyKind.OTHER)
     assert len(by_agent) == MAX_NAMES + 1
     assert sum(tally.calls for tally in by_agent) == len(rows)
+
+
+def test_one_name_beyond_the_limit_keeps_its_name() -> None:
+    """A single name is never told as "(other)", and a name that reads like that is a name."""
+    names: list[Row] = [[OTHER], [NONE], [" "], [None], *([f"agent {index}"] for index in range(MAX_NAMES - 2))]
+    by_agent = figures([*names, ["late"], ["late"]], [Column("Agents")], page_size=100).by_agent
+    assert by_agent is not None
+    assert by_agent[0] == Tally("late", 2)
+    assert {tally.kind for tally in by_agent[:-1]} == {TallyKind.NAME}
+    assert {Tally(OTHER, 1), Tally(NONE, 1)} < set(by_agent)
+    assert by_agent[-1] == Tally(NONE, 2, 0, TallyKind.NO_NAME)
 
 
 @given(

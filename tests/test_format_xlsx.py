@@ -23,7 +23,7 @@ from support.format import INFO, SIXTEEN, call, outcome, read_xlsx, write
 
 from airflow_provider_callreport.formats.xlsx.rows import CUT_MARK, MAX_TEXT
 from airflow_provider_callreport.formats.xlsx.writer import XlsxWriter
-from airflow_provider_callreport.report import Column, ColumnKind, Figures, ReportOutcome, Row, Tally
+from airflow_provider_callreport.report import Column, ColumnKind, Figures, ReportOutcome, Row, Tally, TallyKind
 
 TYPED = [
     Column("Number"),
@@ -199,7 +199,7 @@ def test_long_texts_end_in_a_mark_and_are_counted(tmp_path: Path, text: str, kep
 
 
 def test_the_summary_comes_first_and_says_what_the_report_is(tmp_path: Path) -> None:
-    """F2: title, window with zone, filters, rows, total, proof, redactions, file time; then figures and charts."""
+    """F2: title, window with zone, filters, rows, total, proof, redactions; then figures and charts."""
     rows = [call(index) for index in range(300)]
     path = write("xlsx", tmp_path / "f.xlsx", rows)
     book = load_workbook(path)
@@ -208,28 +208,28 @@ def test_the_summary_comes_first_and_says_what_the_report_is(tmp_path: Path) -> 
     assert book.active.title == "Summary"
     found = facts(path)
     assert next(iter(found)) == "Masked calls"
-    assert found["Window start"] == "2026-10-01 00:00:00+05:30"
-    assert found["Window end (not included)"] == "2026-10-02 00:00:00+05:30"
+    assert found["From"] == "1 Oct 2026 00:00:00 (UTC+05:30)"
+    assert found["Until"] == "2 Oct 2026 00:00:00 (UTC+05:30), not included"
     assert found["Time zone"] == "Asia/Kolkata"
     assert found["Filters"] == "agent is Asha or Ravi"
-    assert found["Calls in this file"] == found["Total by the API"] == "300"
-    assert found["Completeness"] == "All 300 calls that the API reported."
+    assert found["Calls"] == found["Total by the API"] == "300"
+    assert found["Completeness"] == "Complete. All 300 calls that the API reported."
     assert found["Redacted columns"] == "Caller Number (last4)"
-    assert found["File time"].startswith("2026-10-02 00:00:00+05:30")
     assert (found["Answered"], found["Asha"], found["Sales"]) == (100, 75, 100)
     figures = outcome(rows).figures
     assert figures is not None
     assert figures.by_hour is not None
     assert [found[hour] for hour in range(24)] == list(figures.by_hour)
-    tiles = {book["Summary"][f"{column}4"].value: book["Summary"][f"{column}5"].value for column in "ABFI"}
-    assert tiles["Calls"] == 300
-    assert tiles["Total talk time"] == timedelta(seconds=figures.talk_seconds or 0)
-    assert tiles["Completeness"] == "Complete"
+    tiles = {book["Summary"][f"{column}4"].value: book["Summary"][f"{column}5"] for column in "ABFI"}
+    assert tiles["Calls"].value == 300
+    assert tiles["Talk time"].value == pytest.approx((figures.talk_seconds or 0) / 86_400), "a number to compute with"
+    assert tiles["Talk time"].number_format == '"10 h 00 min"'
+    assert tiles["Completeness"].value == "Complete"
 
 
 @pytest.mark.parametrize(
     ("total", "complete", "verdict", "shown"),
-    [(None, None, "Not provable", "no usable total"), (400, False, "INCOMPLETE", "400")],
+    [(None, None, "Not proved", "no usable total"), (400, False, "Incomplete", "400")],
 )
 def test_the_summary_never_says_complete_when_that_is_not_proved(
     tmp_path: Path, total: int | None, complete: bool | None, verdict: str, shown: str
@@ -243,7 +243,7 @@ def test_the_summary_never_says_complete_when_that_is_not_proved(
         load_workbook(path)["Summary"]["I5"].value == verdict or load_workbook(path)["Summary"]["B5"].value == verdict
     )
     assert facts(path)["Total by the API"] == shown
-    assert facts(path)["Completeness"] == "What is known."
+    assert facts(path)["Completeness"] == f"{verdict}. What is known."
 
 
 def test_charts_stand_beside_their_tables_and_never_on_each_other(tmp_path: Path) -> None:
@@ -266,7 +266,23 @@ def test_charts_stand_beside_their_tables_and_never_on_each_other(tmp_path: Path
     assert len(spans) == 4
     assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
     others = [row[1].value for row in sheet.iter_rows() if row[0].value == "(other)"]
-    assert others == [sum(tally.calls for tally in names[20:25]), sum(tally.calls for tally in names[20:])]
+    assert others == [sum(tally.calls for tally in names[10:25]), sum(tally.calls for tally in names[10:])]
+
+
+def test_the_summary_prints_on_one_page(tmp_path: Path) -> None:
+    """One page of A4 whatever the figures are, the text not smaller than half its size."""
+    names = (*(Tally(f"name {index}", 100 - index, 60) for index in range(45)), Tally("", 9, 0, TallyKind.NO_NAME))
+    figures = Figures(names, names, names, (*range(23), 0), 2_700, 45)
+    path = tmp_path / "f.xlsx"
+    writer = XlsxWriter(path, SIXTEEN, INFO, {})
+    writer.close(ReportOutcome(10_000, 10_000, True, "All.", figures))
+    sheet = load_workbook(path)["Summary"]
+    assert sheet.sheet_properties.pageSetUpPr is not None
+    assert sheet.sheet_properties.pageSetUpPr.fitToPage
+    assert (sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight) == (1, 1)
+    assert not sheet.row_breaks.brk
+    height = sum(sheet.row_dimensions[row].height or 15 for row in range(1, sheet.max_row + 1))
+    assert height < 2 * 760, "points of A4 between the margins"
 
 
 def test_an_empty_report_says_so_and_has_a_header(tmp_path: Path) -> None:
@@ -277,7 +293,7 @@ def test_an_empty_report_says_so_and_has_a_header(tmp_path: Path) -> None:
     assert [cell.value for cell in book["Calls"][1]] == [column.label for column in SIXTEEN]
     assert book["Calls"].max_row == 1
     assert book["Calls"].auto_filter.ref == "A1:P1"
-    assert facts(write("xlsx", tmp_path / "g.xlsx", [], []))["Calls in this file"] == "0"
+    assert facts(write("xlsx", tmp_path / "g.xlsx", [], []))["Calls"] == "0"
 
 
 def test_too_many_columns_are_refused_in_one_sentence(tmp_path: Path) -> None:

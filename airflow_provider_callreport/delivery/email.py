@@ -42,12 +42,13 @@ from airflow_provider_callreport.delivery.errors import (
     MailMaybeSentError,
     MailTooLargeError,
 )
-from airflow_provider_callreport.delivery.mail_body import check_templates, count, render_mail, size
+from airflow_provider_callreport.delivery.mail_body import check_templates, render_mail
 from airflow_provider_callreport.delivery.message import Envelope, compose, encoded_size, mail_key, message_id
 from airflow_provider_callreport.delivery.receipts import EmailReceipt, Link, Refusal
 from airflow_provider_callreport.delivery.recipients import check_recipients, parse_recipients
 from airflow_provider_callreport.delivery.smtp import ANSWER_TIMEOUT, Session, open_session, send_once
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome, RunIdentity
+from airflow_provider_callreport.report.wording import count, size
 
 log = logging.getLogger(__name__)
 

@@ -24,8 +24,10 @@ Variables:
 ``rows``            calls in the report
 ``reported_total``  the API's own total, or None
 ``proof``           ``"complete"``, ``"unproved"`` (the API gave no usable total) or ``"incomplete"``
+``verdict``         the same in a word or two: ``"Complete"``, ``"Not proved"``, ``"Incomplete"``
 ``note``            the same as one sentence
-``facts``           the facts of the head as (name, text) pairs: window, zone, rows, total, ...
+``still_open``      one sentence when the window had not ended when the report was read, else ``""``
+``facts``           the facts as (label, text) pairs: from, until, zone, calls, total, ...
 ``filters``         the filters in words
 ``redactions``      one sentence per redacted column
 ``statements``      one sentence per thing a reader must know: incompleteness, redaction, no attachment
@@ -33,8 +35,9 @@ Variables:
 ``links``           each with ``uri``, ``url``, ``expires_at``, ``expiry`` (in words), ``filename``
 ``attached``        whether the files are in the mail
 ``figures``         `Figures`, or None; names in it have no phone numbers
-``bars``            the figures as (heading, rows) pairs; each row has ``name``, ``calls``, ``share`` (0 to 100)
-``hours``           24 rows with ``hour``, ``calls``, ``share``, or empty
+``bars``            the figures as (heading, rows) pairs; each row has ``name``, ``calls``, ``share`` (0 to 100, the
+                    length of its bar)
+``hours``           24 rows with ``name`` ("00" to "23"), ``calls``, ``share``, or empty
 ``talk``            total and average talk time in words as (name, text) pairs, or empty
 ``info, outcome``   the whole `ReportInfo` and `ReportOutcome`
 =================== ====================================================================================
@@ -47,25 +50,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_callreport.delivery.message import MailText
 from airflow_provider_callreport.delivery.receipts import Link
-from airflow_provider_callreport.report import ExportedFile, Figures, ReportInfo, ReportOutcome, Tally
+from airflow_provider_callreport.report import (
+    ExportedFile,
+    Figures,
+    ReportInfo,
+    ReportOutcome,
+    Tally,
+    TallyKind,
+    wording,
+)
+from airflow_provider_callreport.report.facts import report_facts
 
 if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-#: Rows of a bar chart; the rest is added up.
-_MAX_BARS = 8
 _MAX_NAME = 60
-
-_MONTHS = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-)
 
 _REDACTIONS = {
     "last4": "{column}: only the last 4 digits are left",
@@ -78,6 +83,7 @@ _DEFAULT_SUBJECT = (
     "[% if proof == 'incomplete' and reported_total not in (none, rows) %]"
     "[[ rows|count ]] of [[ reported_total|count ]] calls"
     "[% elif rows == 0 %]no calls[% elif rows == 1 %]1 call[% else %][[ rows|count ]] calls[% endif %]"
+    "[% if still_open %] so far[% endif %]"
 )
 
 #: Nine digits and more, however they are grouped: the shortest numbers with an area code, and longer than any date.
@@ -167,156 +173,58 @@ def mail_context(
     not_attached: str = "",
 ) -> dict[str, Any]:
     """The variables that the module's docstring lists."""
-    figures = _without_phone_numbers(outcome.figures)
+    outcome = replace(outcome, figures=_without_phone_numbers(outcome.figures))
+    told = report_facts(info, outcome)
     proof = {True: "complete", False: "incomplete", None: "unproved"}[outcome.complete]
     redactions = [
         _REDACTIONS.get(how, "{column}: redacted ({how})").format(column=column, how=how)
         for column, how in info.redacted.items()
     ]
     statements = [outcome.note] if proof != "complete" else []
+    statements += [told.still_open] if told.still_open else []
     statements += [f"Redacted. {sentence}." for sentence in redactions]
     statements += [not_attached] if not_attached else []
     return {
         "info": info,
-        "outcome": replace(outcome, figures=figures),
+        "outcome": outcome,
         "title": info.title,
         "report": info.report,
-        "window": window_words(info.window_start, info.window_end),
+        "window": told.window,
         "window_start": info.window_start,
         "window_end": info.window_end,
         "timezone": info.timezone,
         "rows": outcome.rows,
         "reported_total": outcome.reported_total,
         "proof": proof,
+        "verdict": told.verdict,
         "note": outcome.note,
-        "facts": _facts(info, outcome),
+        "still_open": told.still_open,
+        "facts": told.lines,
         "filters": list(info.filters),
         "redactions": redactions,
         "statements": statements,
         "files": [_FileLine(f.filename, f.rows, f.bytes, f.sha256, f.content_type) for f in files],
         "links": [_link_line(link, several=len(links) > 1) for link in links],
         "attached": not not_attached,
-        "figures": figures,
-        "bars": _charts(figures),
-        "hours": _hours(figures),
-        "talk": _talk(figures),
+        "figures": outcome.figures,
+        "bars": [(ranking.title, _bars(ranking.lines)) for ranking in told.rankings],
+        "hours": _bars(told.by_hour) if any(hour.calls for hour in told.by_hour) else [],
+        "talk": list(told.tiles[1:]),
     }
-
-
-def window_words(start: datetime, end: datetime) -> str:
-    """A half-open window in as few words as are exact: a month, a day, hours of a day, or both ends in full."""
-    whole_days = _is_midnight(start) and _is_midnight(end)
-    last_day = (end - timedelta(days=1)).date()
-    if whole_days and start.day == 1 and end.day == 1 and (last_day.year, last_day.month) == (start.year, start.month):
-        return f"{_MONTHS[start.month - 1]} {start.year}"
-    if whole_days and last_day == start.date():
-        return _day(start)
-    if whole_days:
-        return f"{_day(start)} to {_day(end - timedelta(days=1))}"
-    if start.date() == end.date():
-        return f"{_moment(start)} to {_clock(end)}"
-    return f"{_moment(start)} to {_moment(end)}"
-
-
-def count(number: int) -> str:
-    """1234567 as ``1,234,567``."""
-    return f"{number:,}"
-
-
-def size(number: int) -> str:
-    """Bytes in the largest fitting decimal unit: ``999 bytes``, ``1.2 kB``, ``15 MB``."""
-    if number < 1000:
-        return f"{number} byte{'' if number == 1 else 's'}"
-    value, unit = number / 1000, "kB"
-    for larger in ("MB", "GB", "TB"):
-        if value < 999.5:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:.1f} {unit}".replace(".0 ", " ") if value < 99.95 else f"{value:.0f} {unit}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: ``41 h 02 min``, ``3 min 05 s``, ``42 s``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes_of_hour = divmod(minutes, 60)
-    if hours:
-        return f"{hours:,} h {minutes_of_hour:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
-
-
-def _facts(info: ReportInfo, outcome: ReportOutcome) -> list[tuple[str, str]]:
-    total = "not given" if outcome.reported_total is None else count(outcome.reported_total)
-    facts = [
-        ("From", _exact(info.window_start)),
-        ("Until", f"{_exact(info.window_end)}, not included"),
-        ("Time zone", info.timezone),
-        ("Rows", count(outcome.rows)),
-        ("API total", total),
-        ("Proof", outcome.note),
-        ("Filters", "; ".join(info.filters) or "none"),
-    ]
-    if info.redacted:
-        facts.append(("Redacted", ", ".join(f"{column} ({how})" for column, how in info.redacted.items())))
-    return facts
-
-
-def _exact(moment: datetime) -> str:
-    offset = moment.strftime("%z")
-    return f"{_day(moment)} {moment:%H:%M:%S}" + (f" (UTC{offset[:3]}:{offset[3:5]})" if offset else "")
-
-
-def _is_midnight(moment: datetime) -> bool:
-    return (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0)
-
-
-def _day(moment: datetime) -> str:
-    # Not strftime: its month names follow the worker's locale.
-    return f"{moment.day} {_MONTHS[moment.month - 1][:3]} {moment.year}"
-
-
-def _clock(moment: datetime) -> str:
-    return f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
-
-
-def _moment(moment: datetime) -> str:
-    return f"{_day(moment)} {_clock(moment)}"
 
 
 def _link_line(link: Link, *, several: bool) -> _LinkLine:
     expiry = ""
     if link.expires_at is not None:
         at_most = "at most until" if link.may_expire_earlier else "until"
-        expiry = f"works {at_most} {_moment(link.expires_at.astimezone(UTC).replace(second=0))} UTC"
+        expiry = f"works {at_most} {wording.day_and_time(link.expires_at.astimezone(UTC).replace(second=0))} UTC"
     return _LinkLine(link.uri, link.url, link.expires_at, expiry, link.filename if several else "")
 
 
-def _charts(figures: Figures | None) -> list[tuple[str, list[Bar]]]:
-    if figures is None:
-        return []
-    charts = (
-        ("Calls by status", figures.by_status),
-        ("Calls by campaign", figures.by_campaign),
-        ("Top agents", figures.by_agent),
-    )
-    return [(heading, _bars(tallies)) for heading, tallies in charts if tallies]
-
-
-def _bars(tallies: Sequence[Tally]) -> list[Bar]:
-    """The longest bars first; the rest, with what was added up before, in one row at the end."""
-    named = [tally for tally in tallies if tally.name != "(other)"]
-    shown = named[:_MAX_BARS]
-    rest = [*named[_MAX_BARS:], *(tally for tally in tallies if tally.name == "(other)")]
-    if rest:
-        shown.append(Tally("(other)", sum(t.calls for t in rest), sum(t.talk_seconds for t in rest)))
-    shares = _shares(tally.calls for tally in shown)
-    return [Bar(t.name, t.calls, share, t.talk_seconds) for t, share in zip(shown, shares, strict=True)]
-
-
-def _hours(figures: Figures | None) -> list[Bar]:
-    if figures is None or not figures.by_hour or not any(figures.by_hour):
-        return []
-    shares = _shares(figures.by_hour)
-    return [Bar(f"{hour:02}", n, share) for hour, (n, share) in enumerate(zip(figures.by_hour, shares, strict=True))]
+def _bars(lines: Sequence[Tally]) -> list[Bar]:
+    """Lines of a ranking with the lengths of their bars. Only names get one: "(other)" would dwarf them."""
+    shares = _shares(line.calls if line.kind is TallyKind.NAME else 0 for line in lines)
+    return [Bar(line.name, line.calls, share, line.talk_seconds) for line, share in zip(lines, shares, strict=True)]
 
 
 def _shares(counts: Iterable[int]) -> list[int]:
@@ -324,15 +232,6 @@ def _shares(counts: Iterable[int]) -> list[int]:
     numbers = list(counts)
     longest = max(numbers, default=0) or 1
     return [max(round(100 * number / longest), 1) if number else 0 for number in numbers]
-
-
-def _talk(figures: Figures | None) -> list[tuple[str, str]]:
-    if figures is None or figures.talk_seconds is None:
-        return []
-    talk = [("Talk time", duration(figures.talk_seconds))]
-    if figures.talk_average is not None:
-        talk.append(("Average talk", duration(figures.talk_average)))
-    return talk
 
 
 def _without_phone_numbers(figures: Figures | None) -> Figures | None:
@@ -404,7 +303,7 @@ def _environment(escape: bool) -> ImmutableSandboxedEnvironment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(count=count, size=size, duration=duration)
+    environment.filters.update(count=wording.count, size=wording.size, duration=wording.duration)
     return environment
 
 

@@ -17,6 +17,7 @@ from airflow_provider_callreport.export.figures import FiguresCollector
 from airflow_provider_callreport.export.groups import NO_CALLS, GroupSpool, place, safe_names
 from airflow_provider_callreport.formats import Format, ReportWriter
 from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, Row
+from airflow_provider_callreport.report.wording import calls, count
 from airflow_provider_callreport.spool import private_file
 
 
@@ -235,7 +236,7 @@ def _outcome_of_part(
     outcome: ReportOutcome, words: str, rows: int, collector: FiguresCollector | None
 ) -> ReportOutcome:
     """What the cover of a part says. The total is the whole report's, so a part does not show it as its own."""
-    note = f"{words}: {rows} of the report's {outcome.rows} calls. Of the whole report: {outcome.note}"
+    note = f"{words}: {count(rows)} of the report's {calls(outcome.rows)}. Of the whole report: {outcome.note}"
     figures = collector.figures() if collector is not None else None
     return replace(outcome, rows=rows, reported_total=None, note=note, figures=figures)
 

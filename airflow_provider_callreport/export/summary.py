@@ -1,4 +1,4 @@
-"""What an export says of itself when it is done: the XCom value, the log line."""
+"""What an export says when it is done: the XCom value and the log line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome
+from airflow_provider_callreport.report.facts import report_facts
 
 #: Bytes of JSON that the summary may have, whatever the report (it is a row in Airflow's database): 4 KB, less what the
 #: counts of omitted entries take.
@@ -69,9 +70,10 @@ class ExportSummary:
     def to_xcom(self) -> dict[str, Any]:
         """The small dict that the operators return: under `MAX_XCOM_BYTES` of JSON, without a row's content.
 
-        The report is proved whole when, and only when, ``rows`` equals ``reported_total``. When many columns, files or
-        recipients would make the dict larger, their lists are cut, the longest first, and ``columns_omitted``,
-        ``files_omitted`` or ``emailed_to_omitted`` says by how many entries.
+        The report is proved whole when, and only when, ``rows`` equals ``reported_total``. When the window had not ended
+        when it was read, and only then, ``window_open`` is True. When many columns, files or recipients would make the
+        dict larger, their lists are cut, the longest first, and ``columns_omitted``, ``files_omitted`` or
+        ``emailed_to_omitted`` says by how many entries.
         """
         info, outcome = self.info, self.outcome
         value: dict[str, Any] = {
@@ -87,17 +89,21 @@ class ExportSummary:
             "files": [file.to_xcom() for file in self.files],
             "emailed_to": list(self.emailed_to),
         }
+        if outcome.window_open:
+            value["window_open"] = True
         _shorten(value, ("columns", "redacted_columns", "files", "emailed_to"))
         return value
 
     def log_line(self) -> str:
-        """One sentence for the log."""
+        """The result in one line for the log."""
+        sentences = [self.outcome.note, report_facts(self.info, self.outcome).still_open]
         files = ", ".join(
             f"{file.uri or file.file.filename} ({file.status or 'attached or linked'}, {file.file.bytes} bytes)"
             for file in self.files
         )
         mail = f"; mailed to {len(self.emailed_to)} recipients" if self.emailed_to else ""
-        return f"{self.outcome.note} {self.pages} pages, {self.duplicates_dropped} repeated rows dropped; {files}{mail}"
+        what = f"{self.pages} pages, {self.duplicates_dropped} repeated rows dropped; {files}{mail}"
+        return " ".join([*filter(None, sentences), what])
 
 
 def _shorten(value: dict[str, Any], names: Sequence[str]) -> None:

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from airflow_provider_callreport.formats.pdf.fonts import FontBook
 from airflow_provider_callreport.formats.pdf.page import ACCENT, INK, MUTED, RULE, Page
 from airflow_provider_callreport.formats.pdf.text import TextStyle
+from airflow_provider_callreport.report import Tally, TallyKind, wording
+from airflow_provider_callreport.report.facts import Ranking, top_names
 
-_BAR_PITCH = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One bar: its name, its count, and a remark that is printed behind the count."""
-
-    name: str
-    count: int
-    remark: str = ""
+#: Distance of two bars' lines in points: the first where there is room, the second at least.
+_BAR_PITCH, _LEAST_PITCH = 15.0, 12.0
 
 
 def nice_step(top: int, steps: int) -> int:
@@ -59,26 +52,42 @@ def draw_columns(
 
 
 def draw_bars(
-    page: Page, book: FontBook, bars: Sequence[Bar], x: float, top: float, width: float, height: float
+    page: Page, book: FontBook, ranking: Ranking, calls: int, x: float, top: float, width: float, height: float
 ) -> None:
-    """Draw a bar below another, as many as fit; what does not fit is stated in a last line."""
+    """Draw a line below another, as many as fit: name, bar, calls, share and talk time.
+
+    Args:
+        page: where to draw.
+        book: the document's fonts.
+        ranking: the lines. Only names get a bar: that of several names, or of none, would dwarf them.
+        calls: calls of the whole report, of which shares are told.
+        x: left edge of the lines.
+        top: their upper edge.
+        width: room for them from left to right.
+        height: room for them from top to bottom.
+    """
     style, small = TextStyle(book, 8), TextStyle(book, 7.5)
-    rows = int(height // _BAR_PITCH)
-    shown = bars if len(bars) <= rows else bars[: max(rows - 1, 0)]
-    rest = bars[len(shown) :]
-    whole = sum(bar.count for bar in bars)
-    most = max((bar.count for bar in bars), default=1) or 1
-    name_width = min(max((style.width(bar.name) for bar in shown), default=0.0) + 6, width * 0.42)
-    labels = [
-        f"{bar.count:,}  {bar.count / (whole or 1):.0%}" + (f"  {bar.remark}" if bar.remark else "") for bar in shown
-    ]
-    room = width - name_width - max(map(small.width, labels), default=0.0) - 6
-    for i, (bar, label) in enumerate(zip(shown, labels, strict=True)):
-        y = top - _BAR_PITCH * (i + 1)
-        page.text(style, x, y + 4, style.fit(bar.name, name_width - 6, 1)[0][0], INK)
-        length = max(room * bar.count / most, 0.7)
-        page.rect(x + name_width, y + 2, length, 9, ACCENT)
-        page.text(small, x + name_width + length + 4, y + 4, label, MUTED)
-    if rest:
-        text = f"and {len(rest):,} more with {sum(bar.count for bar in rest):,} calls"
-        page.text(small, x, top - _BAR_PITCH * (len(shown) + 1) + 4, text, MUTED)
+    lines = ranking.lines
+    excess = len(lines) - int(height // _LEAST_PITCH)
+    if excess > 0:
+        names = sum(line.kind is TallyKind.NAME for line in lines)
+        has_others = any(line.kind is TallyKind.OTHER for line in lines)
+        lines = top_names(lines, max(names - excess - (not has_others), 0))
+    pitch = min(_BAR_PITCH, height / len(lines))
+    most = max((line.calls for line in lines if line.kind is TallyKind.NAME), default=0) or 1
+    name_width = min(max(style.width(line.name) for line in lines) + 6, width * 0.42)
+    labels = [_label(line, calls, ranking.talk) for line in lines]
+    room = width - name_width - max(map(small.width, labels)) - 6
+    for i, (line, label) in enumerate(zip(lines, labels, strict=True)):
+        y = top - pitch * (i + 1)
+        page.text(style, x, y + 4, style.fit(line.name, name_width - 6, 1)[0][0], INK)
+        length = 0.0
+        if line.kind is TallyKind.NAME:
+            length = max(room * line.calls / most, 0.7)
+            page.rect(x + name_width, y + 2, length, pitch * 0.6, ACCENT)
+        page.text(small, x + name_width + (length + 4 if length else 0), y + 4, label, MUTED)
+
+
+def _label(line: Tally, calls: int, talk: str) -> str:
+    parts = [wording.count(line.calls), f"{line.calls / (calls or 1):.0%}"]
+    return "  ".join([*parts, wording.duration(line.talk_seconds)] if talk else parts)

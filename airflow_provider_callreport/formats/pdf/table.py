@@ -24,6 +24,7 @@ from airflow_provider_callreport.formats.pdf.page import (
 from airflow_provider_callreport.formats.pdf.text import Line, TextStyle
 from airflow_provider_callreport.formats.pdf.values import is_right_aligned, printer
 from airflow_provider_callreport.report import Column, Row, Value
+from airflow_provider_callreport.report.facts import NO_CALLS
 
 #: Rows whose cells decide the column widths.
 SAMPLE_ROWS = 200
@@ -200,7 +201,7 @@ class _Body:
         """Write the last page; a table without rows says so."""
         if not self._rows:
             x, y = MARGIN + self._padding, self._top - self._space - self._leading
-            line = self._style.line("No calls in this window.")
+            line = self._style.line(NO_CALLS)
             self._texts[0].append(f"1 0 0 1 {pdf_number(x)} {pdf_number(y)} Tm{line.operators}")
             self._y = y - self._leading
         self._finish_page()

@@ -7,8 +7,8 @@ from functools import lru_cache, partial
 
 from airflow_provider_callreport.report import ColumnKind, Value
 
-#: A column of numbers gets no more decimals than this to align them.
-_MOST_DECIMALS = 4
+#: Decimals that a column of numbers shows, as the sheet does: at least two; more, up to four, where a value has them.
+_LEAST_DECIMALS, _MOST_DECIMALS = 2, 4
 
 
 @lru_cache(maxsize=4096)
@@ -20,9 +20,9 @@ def duration_text(seconds: float) -> str:
 
 
 def number_text(value: float, decimals: int = 0) -> str:
-    """A number with up to 15 significant digits, and zeros behind it up to ``decimals``, so that points align."""
-    text = format(value, ".15g")
-    if not decimals or not text.lstrip("-").replace(".", "", 1).isdigit():
+    """A number of up to 15 significant digits with commas, and zeros up to ``decimals``, so that points align."""
+    text = format(value, ",.15g")
+    if not decimals or not text.lstrip("-").replace(".", "").replace(",", "").isdigit():
         return text
     whole, _, fraction = text.partition(".")
     return f"{whole}.{fraction.ljust(decimals, '0')}"
@@ -31,13 +31,14 @@ def number_text(value: float, decimals: int = 0) -> str:
 def printer(kind: ColumnKind, sample: Iterable[Value] = ()) -> Callable[[Value], str]:
     """The function that prints the values of a column.
 
-    Times come out as ``YYYY-MM-DD HH:MM:SS``, durations as ``h:mm:ss``, numbers with the decimals of the longest one
-    in ``sample``, None as nothing, and text that stands in a column of another kind as it is.
+    Times come out as ``YYYY-MM-DD HH:MM:SS``, durations as ``h:mm:ss``, numbers with commas and the decimals of the
+    longest one in ``sample``, None as nothing, and text that stands in a column of another kind as it is.
     """
     if kind is ColumnKind.DURATION:
         return partial(_text, number=duration_text)
     decimals = max((len(number_text(v).partition(".")[2]) for v in sample if isinstance(v, float)), default=0)
-    return partial(_text, number=partial(number_text, decimals=min(decimals, _MOST_DECIMALS)))
+    decimals = min(max(decimals, _LEAST_DECIMALS), _MOST_DECIMALS)
+    return partial(_text, number=partial(number_text, decimals=decimals))
 
 
 def _text(value: Value, number: Callable[[float], str]) -> str:

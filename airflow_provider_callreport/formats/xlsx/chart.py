@@ -27,10 +27,13 @@ from airflow_provider_callreport.report import Tally
 
 _COLOUR = "2F5C9E"
 _LINES = "E3E7EE"
-_WIDTH, _HEIGHT = 12.4, 7.6  # centimetres: columns F to L, and 14 rows
+_WIDTH = 12.4  # centimetres: columns F to L
+_ROW_HEIGHT = 0.53  # centimetres: 15 points
 
 
-def bar_chart(sheet: Worksheet, title: str, first_row: int, tallies: Sequence[Tally], *, upright: bool) -> BarChart:
+def bar_chart(
+    sheet: Worksheet, title: str, first_row: int, tallies: Sequence[Tally], *, upright: bool, rows: int
+) -> BarChart:
     """Make a chart of names in column A and calls in column B.
 
     Args:
@@ -39,6 +42,7 @@ def bar_chart(sheet: Worksheet, title: str, first_row: int, tallies: Sequence[Ta
         first_row: row of the first name.
         tallies: what stands there. Kept in the chart as well, for viewers that do not follow references.
         upright: columns over the hours of a day, whose names are numbers; else lying bars.
+        rows: rows of the sheet that the chart is high.
     """
     last_row = first_row + len(tallies) - 1
     area = quote_sheetname(sheet.title) + "!$%s$" + str(first_row) + ":$%s$" + str(last_row)
@@ -52,7 +56,7 @@ def bar_chart(sheet: Worksheet, title: str, first_row: int, tallies: Sequence[Ta
         invertIfNegative=False,
     )
     chart = BarChart(barDir="col" if upright else "bar", gapWidth=45, ser=[series])
-    chart.width, chart.height = _WIDTH, _HEIGHT  # type: ignore[assignment]  # the stubs say int
+    chart.width, chart.height = _WIDTH, rows * _ROW_HEIGHT  # type: ignore[assignment]  # the stubs say int
     chart.title = _title(title)
     chart.legend = None
     chart.graphical_properties = GraphicalProperties(ln=LineProperties(solidFill=_LINES))

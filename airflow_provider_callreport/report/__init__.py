@@ -1,8 +1,10 @@
 """What travels along the road: a report's columns, rows, description, figures and finished files.
 
-This module is the vocabulary that the rooms share. ``api`` turns the vendor's answers into `Column` and `Row`,
+This package is the vocabulary that the rooms share. ``api`` turns the vendor's answers into `Column` and `Row`,
 ``formats`` turns those into an `ExportedFile`, ``delivery`` carries that file to its place; none of the three knows
-another. Nothing here imports Airflow, ``requests`` or a file library, so importing it costs nothing in a Dag file.
+another. `facts` says what is known of a report in the words of mail, sheet and PDF, and `wording` how numbers and times
+are written in them. Nothing here imports Airflow, ``requests`` or a file library, so importing it costs nothing in a
+Dag file.
 """
 
 from __future__ import annotations
@@ -58,8 +60,8 @@ class Column:
 class ReportInfo:
     """What is known of a report before its first row: the words on its cover.
 
-    Everything in it follows from the run's window and arguments, never from the clock or a run id, so that a retry,
-    a clear and a backfill describe the same report in the same bytes.
+    All of it follows from the run's window and arguments, never from the clock or a run id: a retry, a clear and a
+    backfill describe the same report in the same bytes.
 
     Attributes:
         report: ``"calls"`` or ``"masked_calls"``.
@@ -100,13 +102,32 @@ def span_json(start: datetime, end: datetime, timezone: str) -> dict[str, str]:
     return {"start": start.isoformat(), "end": end.isoformat(), "timezone": timezone}
 
 
+class TallyKind(StrEnum):
+    """What a `Tally` counts."""
+
+    NAME = "name"
+    """The calls of one name."""
+    OTHER = "other"
+    """The calls of two or more names, which are not counted one by one."""
+    NO_NAME = "no_name"
+    """The calls whose cell is empty."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many calls, and how much talk time, one value of a column has."""
+    """How many calls, and how much talk time, one value of a column has.
+
+    Attributes:
+        name: the value, ``"(other)"`` or ``"(none)"``.
+        calls: number of calls.
+        talk_seconds: their talk time in seconds, 0 without a column of it.
+        kind: whether it is one name, several, or none. A name may read ``"(other)"`` and still be one name.
+    """
 
     name: str
     calls: int
     talk_seconds: float = 0
+    kind: TallyKind = TallyKind.NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +138,12 @@ class Figures:
     dropped by redaction): a figure never shows more than the file does.
 
     Attributes:
-        by_status, by_campaign, by_agent: calls per value, most calls first, then by name; bounded in length, the rest
-            is added up under ``"(other)"``. Empty values are counted as ``"(none)"``.
+        by_status, by_campaign, by_agent: calls per value, most calls first, then by name. Behind the names comes
+            ``"(other)"``, which adds up the values beyond the first 1,000, and then ``"(none)"``, the empty values.
         by_hour: 24 counts of calls by hour of day in the account's zone.
         talk_seconds: sum of the "Total Talk Duration" column, else of "Call Duration", in seconds.
-        talk_calls: number of calls with a duration above 0, the divisor of the average.
+        talk_calls: number of calls with a duration above 0; the divisor of the average.
+        talk_is_call_time: True when the report has no talk time, and ``talk_seconds`` is of "Call Duration".
     """
 
     by_status: tuple[Tally, ...] | None = None
@@ -130,6 +152,7 @@ class Figures:
     by_hour: tuple[int, ...] | None = None
     talk_seconds: float | None = None
     talk_calls: int = 0
+    talk_is_call_time: bool = False
 
     @property
     def talk_average(self) -> float | None:
@@ -150,6 +173,8 @@ class ReportOutcome:
             could not be proved; False only under ``on_incomplete="warn"``.
         note: one sentence that says the same, for a cover, a mail or a log line.
         figures: the summary figures, or None when nobody asked for them.
+        window_open: whether the window had not ended when the report was read, so that later calls are missing.
+        read_at: when the report was read, aware; files and mails say it when ``window_open``, and only then.
     """
 
     rows: int
@@ -157,6 +182,8 @@ class ReportOutcome:
     complete: bool | None
     note: str
     figures: Figures | None = None
+    window_open: bool = False
+    read_at: datetime | None = None
 
     @property
     def total_to_compare(self) -> int | None:
