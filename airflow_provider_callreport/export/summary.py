@@ -70,7 +70,7 @@ class ExportSummary:
     def to_xcom(self) -> dict[str, Any]:
         """The small dict that the operators return: under `MAX_XCOM_BYTES` of JSON, without a row's content.
 
-        The report is proved whole when, and only when, ``rows`` equals ``reported_total``. When the window had not ended
+        The report is proved whole when, and only when, ``rows`` equals ``reported_total``. If the window had not ended
         when it was read, and only then, ``window_open`` is True. When many columns, files or recipients would make the
         dict larger, their lists are cut, the longest first, and ``columns_omitted``, ``files_omitted`` or
         ``emailed_to_omitted`` says by how many entries.
