@@ -7,10 +7,10 @@ written in square brackets, which Airflow leaves alone, and both kinds can stand
     email_subject="{{ dag.dag_id }}: [[ title ]], [[ window ]], [[ rows|count ]] calls"
     email_html="<p>Run {{ ds }} has [[ rows|count ]] calls.</p>[% if proof != 'complete' %]<b>[[ note ]]</b>[% endif %]"
 
-It is Jinja otherwise (``[[ value ]]``, ``[% statement %]``, ``[# comment #]``), with HTML escaped, in Jinja's sandbox:
-a text that came in through ``{{ dag_run.conf }}`` can show our variables and do nothing else. An unknown variable is
-an error, not an empty place. The text twin is always ours. The shipped ``templates/report.html`` is written in the
-same way and is a good start for one's own.
+It is Jinja otherwise (``[[ value ]]``, ``[% statement %]``, ``[# comment #]``), with HTML escaped, in Jinja's sandbox.
+Only what the Dag's author wrote counts: brackets that come in through ``{{ dag_run.conf }}`` or from another task are
+text (see `placeholders`). An unknown variable is an error, not an empty place. The text twin is always ours. The
+shipped ``templates/report.html`` is written in the same way and is a good start for one's own.
 
 Variables:
 
@@ -52,7 +52,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_callreport.delivery.message import MailText
 from airflow_provider_callreport.delivery.receipts import Link
@@ -290,13 +290,10 @@ def _environment(escape: bool) -> ImmutableSandboxedEnvironment:
     from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+    from airflow_provider_callreport.delivery.placeholders import DELIMITERS
+
     environment = ImmutableSandboxedEnvironment(
-        variable_start_string="[[",
-        variable_end_string="]]",
-        block_start_string="[%",
-        block_end_string="%]",
-        comment_start_string="[#",
-        comment_end_string="#]",
+        **cast(Any, DELIMITERS),
         autoescape=escape,
         undefined=StrictUndefined,
         trim_blocks=True,

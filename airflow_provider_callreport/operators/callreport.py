@@ -117,6 +117,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         "callreport_conn_id",
     )
     template_ext: Sequence[str] = (".html",)
+    mail_texts: ClassVar[Sequence[str]] = ("email_subject", "email_html")
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "filters": "json",
         "columns": "json",

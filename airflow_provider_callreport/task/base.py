@@ -50,6 +50,8 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
     template_fields: Sequence[str] = ("callreport_conn_id",)
     #: Objects that are shown without phone numbers.
     private_fields: ClassVar[Sequence[str]] = ("filters",)
+    #: Texts with the mail's own placeholders ``[[ ]]``; see `delivery.placeholders`.
+    mail_texts: ClassVar[Sequence[str]] = ()
     ui_color = "#e8f1fb"
     callreport_conn_id: str
     filters: Mapping[str, Any] | None
@@ -158,8 +160,12 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
         """
         from jinja2 import UndefinedError
 
+        mail_texts = [name for name in template_fields if parent is self and name in self.mail_texts]
+        others = [name for name in template_fields if name not in mail_texts]
         try:
-            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+            super()._do_render_template_fields(parent, others, context, jinja_env, seen_oids)
+            for name in mail_texts:
+                self._render_mail_text(name, context, jinja_env, seen_oids)
         except UndefinedError as error:
             if "data_interval" not in str(error):
                 raise
@@ -173,6 +179,25 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
             for name in SECRET_ARGS.intersection(arguments):
                 mask_secret(arguments[name])
             setattr(self, "s3_extra_args", PrivateS3Arguments(arguments))  # noqa: B010 - not every operator has it
+
+    def _render_mail_text(
+        self, name: str, context: Context, jinja_env: jinja2.Environment, seen_oids: set[int]
+    ) -> None:
+        """Render one text of the mail, in which only the author's own placeholders ``[[ ]]`` count.
+
+        Raises:
+            AirflowFailException: a placeholder cannot be read.
+        """
+        from airflow_provider_callreport.delivery.placeholders import AuthorsPlaceholders, PlaceholderError
+
+        placeholders = AuthorsPlaceholders(jinja_env)
+        try:
+            super()._do_render_template_fields(self, [name], context, placeholders.environment, seen_oids)
+            text = getattr(self, name)
+            if isinstance(text, str):
+                setattr(self, name, placeholders.put_back(text))
+        except PlaceholderError as error:
+            raise AirflowFailException(f"{name}: {error}") from error
 
 
 def run_identity(context: Mapping[str, Any] | Context) -> RunIdentity:
