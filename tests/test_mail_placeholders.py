@@ -31,7 +31,7 @@ def rendered(field: str, source: str, *, native: bool = False, folder: Path | No
         operator = CallReportExportOperator(
             task_id="mail", window_start="2026-03-13T00:00:00", window_end="2026-03-14T00:00:00", **arguments
         )
-    operator.render_template_fields({"params": params, "ds": "2026-03-13"})  # type: ignore[typeddict-item]
+    operator.render_template_fields({"params": params, "ds": "2026-03-13"})
     return getattr(operator, field)
 
 
@@ -83,7 +83,7 @@ def test_a_text_that_another_task_made_is_text() -> None:
         operator = CallReportExportOperator(task_id="mail", email_to="a@example.com", email_subject="[[ rows ]]")
     data = "".join(["[[ links", "[0].url ]]"])
     operator.email_subject = data
-    operator._do_render_template_fields(operator, ["email_subject"], {}, Environment(), {id(data)})  # type: ignore[typeddict-item]
+    operator._do_render_template_fields(operator, ["email_subject"], {}, Environment(), {id(data)})
     assert render_mail(INFO, OUTCOME, [], LINKS, subject=operator.email_subject).subject == "[[ links[0].url ]]"
 
 
