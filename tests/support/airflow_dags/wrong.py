@@ -136,7 +136,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "email_bcc must hold addresses",
     ),
     "email_html": (
-        {"email_to": "a@example.com", "email_html": "{{ '[% if %]' }}"},
+        {"email_to": "a@example.com", "email_html": "{{ ds }} [% if %]"},
         "email_html",
     ),
     "on_oversize": (
