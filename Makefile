@@ -3,16 +3,16 @@
 PYTHON ?= python3
 VENV ?= .venv
 # What `make test` runs, and how: make test TESTS=tests/test_table.py PYTEST=-x. By default three processes share the
-# files, slow ones first: with two, a core idles whenever a test waits.
+# tests, and one without work takes some of another's: with two, a core idles whenever a test waits.
 TESTS ?= tests
-PYTEST ?= -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST ?= -n 3 --dist worksteal
 
 BIN := $(VENV)/bin
 SOURCES := airflow_provider_callreport example_dags tests tools benchmarks
 UV := $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check format matrix browser bench docs lock clean
+.PHONY: help demo test quick soak check format matrix browser bench docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ demo: $(VENV)/.demo ## run the example Dags in Airflow against stand-in servers;
 
 test: $(VENV)/.dev ## run the tests (TESTS=path, PYTEST=options)
 	@$(BIN)/python -m pytest $(PYTEST) $(TESTS)
+
+quick: $(VENV)/.dev ## the tests that neither run Airflow nor take long, in less than a minute: while you write
+	@$(BIN)/python -m pytest -q $(PYTEST) -m "not airflow and not slow" $(TESTS)
 
 soak: $(VENV)/.dev ## the long versions of the tests that draw lots: histories, kill points, faults, large days
 	@CALLREPORT_SOAK=1 $(BIN)/python -m pytest $(PYTEST) --timeout 3000 tests/test_paging_machine.py tests/test_crash.py \

@@ -8,9 +8,13 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from support.aws import make_clients_quick
+
+if TYPE_CHECKING:
+    from support.runs import AirflowRuns
 
 _HOME = tempfile.mkdtemp(prefix="airflow-home-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
@@ -37,37 +41,19 @@ for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
 
 make_clients_quick()
 
-#: Files that take longest, the longest first: what begins last should be short, or one process ends long before the
-#: other. Those that ask for the same run of Airflow are apart, as the second one would only wait for it.
-_SLOW = (
-    "test_crash",
-    "test_operators_bad_input",
-    "test_example_dags",
-    "test_rest_of_api",
-    "test_privacy",
-    "test_same_bytes",
-    "test_soak",
-    "test_windows_mapped",
-    "test_recordings",
-    "test_fuzz_answers",
-    "test_completeness",
-    "test_docs_site",
-    "test_sensor",
-    "test_delivery_s3",
-    "test_security_page",
-    "test_import_cost",
-    "test_openapi",
-    "test_format_agreement",
-    "test_paging_machine",
-    "test_manifest",
-    "test_cli",
-    "test_readme",
-    "test_benchmarks",
-    "test_errors_and_pace",
-)
+
+@pytest.fixture(scope="session")
+def airflow_runs(tmp_path_factory: pytest.TempPathFactory) -> AirflowRuns:
+    """What a test needs to run Airflow. Every test that asks for it, itself or by another fixture, is ``airflow``."""
+    from support.runs import AirflowRuns
+
+    root = tmp_path_factory.getbasetemp()
+    return AirflowRuns(root.parent if "PYTEST_XDIST_WORKER" in os.environ else root)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow files; with ``--no-loadscope-reorder``, pytest-xdist keeps to this order."""
-    place = {name: number for number, name in enumerate(_SLOW)}
-    items.sort(key=lambda item: place.get(item.path.stem, len(_SLOW)))
+    """Mark the tests that run Airflow, and begin with them: they take longest, and wait most of the time."""
+    for item in items:
+        if "airflow_runs" in getattr(item, "fixturenames", ()):
+            item.add_marker("airflow")
+    items.sort(key=lambda item: item.get_closest_marker("airflow") is None)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import Asset
 from support.operators import LINEAGE_FILE, operators_run, summary_of
-from support.runs import AIRFLOW, AssetEvent, Evidence
+from support.runs import AIRFLOW, AirflowRuns, AssetEvent, Evidence
 
 from airflow_provider_callreport.assets import Delivery, convert_to_openlineage, delivery_of, report_asset
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator
@@ -33,8 +33,8 @@ GROUPS = {"Answered": 3, "Busy": 1, "Missed": 2}
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
-    return operators_run(tmp_path_factory)
+def run(airflow_runs: AirflowRuns) -> Evidence:
+    return operators_run(airflow_runs)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from benchmarks import page, scale
 from benchmarks.harness import ROOT, Result, delivered_bytes, rows_wrong, run, servers, set_faults, truth
 from benchmarks.others import BAD_SERVERS, outcome
 
+pytestmark = pytest.mark.slow
+
 CALLS = 300
 
 

@@ -32,6 +32,7 @@ KEY = "masked_calls/dt=2026-10-15/masked_calls.csv"
 HMAC_SECRET = "canary-key-of-the-pseudonyms"
 
 pytestmark = [
+    pytest.mark.airflow,
     pytest.mark.skipif(os.environ.get("CALLREPORT_BROWSER") != "1", reason="only with CALLREPORT_BROWSER=1"),
     pytest.mark.skipif(bool(missing()), reason=f"not installed: {missing()}"),
     pytest.mark.skipif(AIRFLOW < (3, 3), reason="the clicks are those of the UI of Airflow 3.3"),

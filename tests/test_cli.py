@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 from support.api import behave, client_of, listed
-from support.runs import AIRFLOW, KOLKATA, airflow_environment, empty_home
+from support.runs import AIRFLOW, KOLKATA, AirflowRuns, airflow_environment, empty_home
 
 from airflow_provider_callreport import get_provider_info
 from airflow_provider_callreport.api.filters import Window
@@ -388,6 +388,7 @@ def test_nothing_secret_is_logged_at_debug(
     assert not re.search(r"\b91\d{10}\b", said)
 
 
+@pytest.mark.slow
 def test_sigterm_leaves_nothing_behind(api: SandboxServer, tmp_path: Path) -> None:
     """D1: a command that is told to stop while it waits for page 3 removes what it has made, and has status 130."""
     behave(api, [Fault("delay", page=2, seconds=60)])
@@ -435,14 +436,12 @@ def test_sandbox_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str
 # --- in Airflow ------------------------------------------------------------------------------------------------------
 
 
-def test_airflow_has_the_commands_too(
-    api: SandboxServer, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
-) -> None:
+def test_airflow_has_the_commands_too(api: SandboxServer, airflow_runs: AirflowRuns, tmp_path: Path) -> None:
     """A1: `airflow callreport` where Airflow looks for it, with a connection that is only in Airflow's database."""
     if AIRFLOW < (3, 2):
         pytest.skip("Airflow before 3.2 has no commands of providers")
     home = tmp_path / "home"
-    shutil.copytree(empty_home(tmp_path_factory), home)
+    shutil.copytree(empty_home(airflow_runs), home)
     fields = json.loads(api.connection_json())
     row = (
         "stored",

@@ -401,6 +401,7 @@ def many_calls() -> list[tuple[str, ...]]:
     return truth(MANY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -586,6 +587,7 @@ def test_a_server_that_does_not_page_is_believed_when_reportcount_agrees(
 TIES = [Call(NOON, number=f"9198{number:08}", call_id=f"tie-{number:05}") for number in range(5_000)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

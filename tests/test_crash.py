@@ -30,7 +30,9 @@ from support.crash import (
     start_export,
 )
 from support.crash_airflow import Deployment, start_first_try, start_next_tries
-from support.runs import airflow_environment, empty_home
+from support.runs import AirflowRuns, airflow_environment, empty_home
+
+pytestmark = pytest.mark.slow
 
 AIRFLOW_VERSION = tuple(map(int, version("apache-airflow").split(".")[:2]))
 
@@ -138,13 +140,11 @@ def test_a_spool_directory_that_is_terminated_at_any_moment_is_gone(site: Site, 
 
 
 @pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="before Airflow 3.3 a task's tries are run in another way")
-def test_a_task_that_is_killed_is_right_at_its_next_try(
-    site: Site, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_task_that_is_killed_is_right_at_its_next_try(site: Site, tmp_path: Path, airflow_runs: AirflowRuns) -> None:
     """D1: the same in task processes of Airflow, whose handlers the signals meet; the next try is in the same run."""
     shuffle = random.Random(SEED)
     truth = undisturbed(site, tmp_path, "csv", False, name="undisturbed-airflow")
-    deployment = deploy(tmp_path, tmp_path_factory)
+    deployment = deploy(tmp_path, airflow_runs)
     names: dict[datetime, str] = {}
     for number in (signal.SIGKILL, signal.SIGTERM):
         for stage in (Stage.READING, Stage.S3):
@@ -241,10 +241,10 @@ def age(directories: Sequence[Path]) -> None:
         os.utime(directory, (time.time() - LATER,) * 2)
 
 
-def deploy(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+def deploy(folder: Path, airflow_runs: AirflowRuns) -> Deployment:
     """Airflow with the one Dag."""
     home, dags = folder / "home", folder / "dags"
-    shutil.copytree(empty_home(tmp_path_factory), home)
+    shutil.copytree(empty_home(airflow_runs), home)
     dags.mkdir()
     (folder / "tmp").mkdir()
     dag_file = shutil.copy(Path(__file__).parent / "support" / "airflow_dags" / "crash.py", dags)

@@ -381,6 +381,7 @@ def test_a_file_beyond_the_limit_is_never_read(server: MailServer, tmp_path: Pat
     assert send(EmailDestination(to="a@example.com"), [huge], links=[LINK]).attached is False
 
 
+@pytest.mark.slow
 def test_the_expected_size_is_never_below_the_true_one(server: MailServer, tmp_path: Path) -> None:
     """D4: what is computed from the file's size covers what the attachment really takes."""
     for length in (0, 1, 2, 3, 56, 57, 58, 75, 76, 1000, 99_999):

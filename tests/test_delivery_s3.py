@@ -371,6 +371,7 @@ def test_a_conditional_request_conflict_is_tried_again(
     assert stored(client, bucket) == SMALL
 
 
+@pytest.mark.slow
 def test_endless_conflicts_end_as_a_retryable_error(bucket: str, gate: S3Gate, tmp_path: Path) -> None:
     """D2: six conflicts in a row are left to Airflow's own retries."""
     gate.before = lambda e: (

@@ -17,7 +17,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from airflow.providers.common.compat.sdk import DAG
 from support.readme import README, code_blocks, codes, is_literal, table
-from support.runs import KOLKATA, Api, Evidence, once_a_session, run_dags
+from support.runs import KOLKATA, AirflowRuns, Api, Evidence, once_a_session, run_dags
 
 from airflow_provider_callreport.api.errors import CODE_TABLE
 from airflow_provider_callreport.cli.exit_codes import ExitCode
@@ -281,7 +281,7 @@ def test_the_tutorial_fails_with_the_sentence_that_it_shows(
 
 
 @pytest.fixture(scope="module")
-def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+def tutorial(airflow_runs: AirflowRuns) -> Evidence:
     """What the tutorial's Dag left behind, run in real Airflow."""
     (block,) = code_blocks("python", TUTORIAL)
 
@@ -292,11 +292,9 @@ def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
         moment = datetime(2026, 10, 16, 7, tzinfo=KOLKATA)
         place = directory / "run"
         place.mkdir()
-        return run_dags(
-            tmp_path_factory, place, [str(dag)], [("daily_sheet", moment)], apis={"callreport_default": Api()}
-        )
+        return run_dags(airflow_runs, place, [str(dag)], [("daily_sheet", moment)], apis={"callreport_default": Api()})
 
-    return once_a_session(tmp_path_factory, "tutorial", run)
+    return once_a_session(airflow_runs, "tutorial", run)
 
 
 def test_the_tutorial_ends_with_a_mailed_sheet(tutorial: Evidence) -> None:

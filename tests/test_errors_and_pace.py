@@ -382,6 +382,7 @@ WIRE_FAULTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", WIRE_FAULTS, ids=lambda fault: f"{fault.name} {fault.options or ''}")
 def test_an_export_survives_a_fault_of_the_wire(
     wire: SandboxServer, fault: Fault, monkeypatch: pytest.MonkeyPatch
@@ -558,6 +559,7 @@ def _measured_call(url: str) -> tuple[str, float, float]:
     return error, seconds, megabytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [

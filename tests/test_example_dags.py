@@ -112,6 +112,7 @@ def demo(output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=280)
 
 
+@pytest.mark.airflow
 def test_the_demo_delivers_what_it_says(tmp_path: Path) -> None:
     """A1, main job: all example Dags run in real Airflow against real servers; every file is the one that was told."""
     done = demo(tmp_path)
@@ -142,6 +143,7 @@ def test_the_demo_delivers_what_it_says(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.airflow
 def test_the_demo_is_red_when_a_dag_is(tmp_path: Path) -> None:
     """C1: with a hole in the report the demo says why, ends with 1, and nothing was delivered."""
     done = demo(tmp_path, "--dag", "daily_masked_calls_to_s3", "--fault", "short_page")
@@ -151,6 +153,7 @@ def test_the_demo_is_red_when_a_dag_is(tmp_path: Path) -> None:
     assert not (tmp_path / "s3").exists()
 
 
+@pytest.mark.airflow
 def test_the_demo_refuses_a_fault_that_it_does_not_know(tmp_path: Path) -> None:
     """Bad input: one sentence with what is allowed."""
     done = demo(tmp_path, "--fault", "earthquake")
@@ -158,6 +161,7 @@ def test_the_demo_refuses_a_fault_that_it_does_not_know(tmp_path: Path) -> None:
     assert "unknown fault 'earthquake'; known are http_status, " in done.stderr
 
 
+@pytest.mark.airflow
 def test_the_demo_notices_another_file(tmp_path: Path) -> None:
     """The demo compares bytes: a task that names another SHA-256, or a mail that never came, is red."""
     with SandboxS3() as s3, SandboxSmtp() as smtp:

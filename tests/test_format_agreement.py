@@ -16,6 +16,8 @@ from airflow_provider_callreport.formats.text import clean
 from airflow_provider_callreport.formats.xlsx.rows import fit_text
 from airflow_provider_callreport.report import Column, ColumnKind, Row, Value
 
+pytestmark = pytest.mark.slow
+
 READERS = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet, "xlsx": read_xlsx}
 
 COLUMNS = [

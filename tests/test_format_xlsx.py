@@ -340,6 +340,7 @@ def test_nothing_is_written_but_the_file_itself(tmp_path: Path, monkeypatch: pyt
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_the_file_is_right_without_lxml_too(tmp_path: Path) -> None:
     """F1: openpyxl writes with lxml if it is there, else with the standard library."""
     code = (
@@ -356,6 +357,7 @@ def test_the_file_is_right_without_lxml_too(tmp_path: Path) -> None:
     assert len(load_workbook(io.BytesIO(path.read_bytes()))["Summary"]._charts) == 4  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
 def test_libreoffice_opens_it_and_saves_the_same_values(tmp_path: Path) -> None:
     """F2: another program reads every cell as we meant it."""

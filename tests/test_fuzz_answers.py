@@ -35,6 +35,8 @@ from airflow_provider_callreport.api.paging import Proof, ReportReader
 from airflow_provider_callreport.export.road import ExportRequest, make_files
 from airflow_provider_callreport.sandbox.call import LABELS
 
+pytestmark = pytest.mark.slow
+
 #: How often each fuzz test draws; enough to find each of the bugs that this file has found.
 DRAWS = 5000 if SOAK else 600
 FUZZ = settings(

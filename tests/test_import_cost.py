@@ -34,6 +34,8 @@ HEAVY = (
 
 _TIMED = """
 import json, sys, time
+
+pytestmark = pytest.mark.slow
 {before}
 known, start = set(sys.modules), time.process_time()
 {module}

@@ -14,6 +14,7 @@ from airflow_provider_callreport.api.ledger import Ledger
 PAGES = st.lists(st.lists(st.integers(0, 25), max_size=6, unique=True), max_size=12)
 
 
+@pytest.mark.slow
 @given(pages=PAGES)
 def test_a_call_is_let_through_once(pages: list[list[int]]) -> None:
     """C6: by id, against a plain set."""

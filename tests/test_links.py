@@ -6,7 +6,7 @@ import json
 
 import pytest
 from support.operators import operators_run, summary_of
-from support.runs import Evidence
+from support.runs import AirflowRuns, Evidence
 
 from airflow_provider_callreport import get_provider_info
 from airflow_provider_callreport.assets import Delivery, delivery_of
@@ -17,8 +17,8 @@ from airflow_provider_callreport.task.links import DeliveredFileLink, file_url
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
-    return operators_run(tmp_path_factory)
+def run(airflow_runs: AirflowRuns) -> Evidence:
+    return operators_run(airflow_runs)
 
 
 def links(run: Evidence) -> dict[str, str]:

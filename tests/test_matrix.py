@@ -9,8 +9,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-import pytest
-from support.runs import airflow_environment, empty_home
+from support.runs import AirflowRuns, airflow_environment, empty_home
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,7 +31,7 @@ DEPRECATED = (
 )
 
 
-def test_what_is_wrong_in_a_dag_file_is_found(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_what_is_wrong_in_a_dag_file_is_found(tmp_path: Path, airflow_runs: AirflowRuns) -> None:
     """A1: a deprecated import, a warning of Python, a file that cannot be read; each is named, and nothing else is."""
     for name, text in {
         "good": GOOD,
@@ -41,7 +40,7 @@ def test_what_is_wrong_in_a_dag_file_is_found(tmp_path: Path, tmp_path_factory: 
         "broken": f"{GOOD}from airflow_provider_callreport import nothing_of_that_name\n",
     }.items():
         (tmp_path / f"{name}.py").write_text(text.replace('"good"', f'"{name}"'))
-    home = shutil.copytree(empty_home(tmp_path_factory), tmp_path / "home")
+    home = shutil.copytree(empty_home(airflow_runs), tmp_path / "home")
     done = subprocess.run(
         [sys.executable, "-m", "tools.parse_dags", str(tmp_path)],
         cwd=ROOT,

@@ -29,7 +29,7 @@ from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[impor
 from support.delivery import INFO, OTHER_RUN, OUTCOME, RUN, aws_connection, exported, new_bucket, s3_server
 from support.delivery_kill import OLD, deliver, names, write_and_die
 from support.operators import CALLS, operators_run
-from support.runs import AIRFLOW, Evidence
+from support.runs import AIRFLOW, AirflowRuns, Evidence
 
 from airflow_provider_callreport.delivery.errors import (
     DamagedUploadError,
@@ -402,6 +402,7 @@ def test_a_writer_does_not_remove_the_file_of_another_who_is_at_work(folder: Pat
     assert (folder / "slow.csv").read_bytes() == LARGE
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_leaves_nothing_half_visible(target: Path, tmp_path: Path) -> None:
     """D1: 50 kills at random moments: the path has all or what it had before, and the next try clears away."""
     process = multiprocessing.get_context("spawn").Process(
@@ -693,8 +694,8 @@ def test_a_missing_bucket_is_named(cloud: tuple[str, Any], tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
-    return operators_run(tmp_path_factory)
+def run(airflow_runs: AirflowRuns) -> Evidence:
+    return operators_run(airflow_runs)
 
 
 def test_a_dag_writes_to_a_file_and_a_retry_is_a_success(run: Evidence) -> None:

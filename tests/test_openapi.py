@@ -22,6 +22,8 @@ from airflow_provider_callreport.sandbox.rows import ROW_SHAPES
 from airflow_provider_callreport.sandbox.servers import SandboxServer
 from airflow_provider_callreport.sandbox.settings import CHOICES, SandboxSettings
 
+pytestmark = pytest.mark.slow
+
 openapi_spec_validator = pytest.importorskip(
     "openapi_spec_validator", reason="openapi-spec-validator is not installed; it comes with the group test"
 )

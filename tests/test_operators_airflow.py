@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from openpyxl import load_workbook
 from support.operators import CALLS, MASKED_CALLS, TAKEN, WIDE_LABELS, operators_run
-from support.runs import AIRFLOW, KOLKATA, Evidence, TaskEvidence
+from support.runs import AIRFLOW, KOLKATA, AirflowRuns, Evidence, TaskEvidence
 
 from airflow_provider_callreport.export.summary import ExportSummary, FileSummary
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome
@@ -40,8 +40,8 @@ WINDOW = {"start": "2026-03-13T00:00:00+05:30", "end": "2026-03-14T00:00:00+05:3
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
-    return operators_run(tmp_path_factory)
+def run(airflow_runs: AirflowRuns) -> Evidence:
+    return operators_run(airflow_runs)
 
 
 def test_csv_in_s3_holds_the_calls_of_the_data_interval(run: Evidence) -> None:

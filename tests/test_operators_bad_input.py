@@ -17,7 +17,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator
 from support.airflow_dags.wrong import WRONG
 from support.operators import operators_run
-from support.runs import AIRFLOW, Evidence
+from support.runs import AIRFLOW, AirflowRuns, Evidence
 
 from airflow_provider_callreport.connection import CONNECTION_FIELDS, FURTHER_EXTRAS
 from airflow_provider_callreport.hooks.callreport import CallReportHook
@@ -284,8 +284,8 @@ def test_every_template_field_has_been_got_wrong() -> None:
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
-    return operators_run(tmp_path_factory)
+def run(airflow_runs: AirflowRuns) -> Evidence:
+    return operators_run(airflow_runs)
 
 
 @pytest.mark.parametrize("task_id", WRONG)

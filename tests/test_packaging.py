@@ -60,6 +60,8 @@ assert info["package-name"] == found.metadata["Name"] == "airflow-provider-callr
 import airflow_provider_callreport
 from airflow_provider_callreport.formats.pdf.fonts import FontBook, font_files
 
+pytestmark = pytest.mark.slow
+
 assert Path(airflow_provider_callreport.__file__).is_relative_to(here)
 assert "<html" in files("airflow_provider_callreport.delivery").joinpath("templates/report.html").read_text("utf-8")
 assert FontBook(font_files(()))

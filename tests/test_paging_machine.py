@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
@@ -16,6 +17,8 @@ from support.api import DAY, SOAK, client_settings
 
 from airflow_provider_callreport.api.errors import CallReportError, IncompleteReportError
 from airflow_provider_callreport.api.paging import Page, ReportReader
+
+pytestmark = pytest.mark.slow
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.runs import KOLKATA, Api, Evidence, once_a_session, run_dags
+from support.runs import KOLKATA, AirflowRuns, Api, Evidence, once_a_session, run_dags
 
 from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.calls import ListedCalls
@@ -65,8 +65,8 @@ DAGS = ("privacy", "privacy_unmasked")
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
-    return once_a_session(tmp_path_factory, "privacy-run", lambda directory: _run(tmp_path_factory, directory))
+def run(airflow_runs: AirflowRuns) -> Evidence:
+    return once_a_session(airflow_runs, "privacy-run", lambda directory: _run(airflow_runs, directory))
 
 
 @pytest.mark.parametrize("dag_id", DAGS)
@@ -180,9 +180,9 @@ def unpacked(content: bytes) -> Iterator[bytes]:
         yield done.stdout
 
 
-def _run(tmp_path_factory: pytest.TempPathFactory, directory: Path) -> Evidence:
+def _run(airflow_runs: AirflowRuns, directory: Path) -> Evidence:
     return run_dags(
-        tmp_path_factory,
+        airflow_runs,
         directory,
         ["privacy.py"],
         [(dag_id, datetime(2026, 3, 14, tzinfo=KOLKATA)) for dag_id in DAGS],

@@ -150,6 +150,7 @@ def test_older_airflows_behaviour_comes_from_the_same_table() -> None:
 # The next two load the hooks for good. Airflow before 3.2 then cannot draw the form any more, so they come last.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "row"),
     [

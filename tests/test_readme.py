@@ -226,6 +226,7 @@ def test_the_connection_example_can_be_used() -> None:
     assert settings.credentials.user_id == "my-user-id"
 
 
+@pytest.mark.slow
 def test_python_examples_run(api: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Item 8: every Python block runs as it stands: Dags are made, the hook reads the stand-in API, tests pass."""
     blocks = code_blocks("python")

@@ -291,6 +291,7 @@ def test_warn_delivers_a_manifest_that_names_what_is_missing(
     assert [line["status"] for line in manifest(s3)] == ["missing", "no_recording", "missing", "missing"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "promised"),
     [
@@ -355,6 +356,7 @@ def test_the_list_costs_few_requests(server: SandboxServer, s3: SandboxS3) -> No
     assert (count["detail"], count["recording"]) == (20, 19)
 
 
+@pytest.mark.slow
 def test_ten_thousand_calls_by_cursor_are_all_there(server: SandboxServer, s3: SandboxS3) -> None:
     """C3: a total of exactly 10,000 is no proof; the list goes on by cursor."""
     calls = [Call(NOON, call_id=f"call{number}") for number in range(10_050)]
@@ -622,6 +624,7 @@ with CallReportClient(settings) as client:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_run_leaves_no_partial_object_and_the_next_one_ends_it(
     server: SandboxServer, s3: SandboxS3, tmp_path: Path, how: signal.Signals

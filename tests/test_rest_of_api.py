@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.runs import KOLKATA, Api, Evidence, once_a_session, run_dags
+from support.runs import KOLKATA, AirflowRuns, Api, Evidence, once_a_session, run_dags
 from test_import_cost import heavy, timed_import
 
 from airflow_provider_callreport.sandbox.call import Call
@@ -48,14 +48,14 @@ CALLS = [
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
-    return once_a_session(tmp_path_factory, "rest-run", lambda directory: _run(tmp_path_factory, directory))
+def run(airflow_runs: AirflowRuns) -> Evidence:
+    return once_a_session(airflow_runs, "rest-run", lambda directory: _run(airflow_runs, directory))
 
 
-def _run(tmp_path_factory: pytest.TempPathFactory, directory: Path) -> Evidence:
+def _run(airflow_runs: AirflowRuns, directory: Path) -> Evidence:
     day = datetime(2026, 3, 14, tzinfo=KOLKATA)
     return run_dags(
-        tmp_path_factory,
+        airflow_runs,
         directory,
         ["rest_of_api.py"],
         [*((dag_id, day) for dag_id in DAGS), ("rest_by_hand", None)],
@@ -165,7 +165,7 @@ def test_nothing_secret_is_left_anywhere(run: Evidence) -> None:
     assert [path for path in run.temp.rglob("*") if "callreport" in path.name] == []
 
 
-def test_the_examples_run(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+def test_the_examples_run(airflow_runs: AirflowRuns, tmp_path: Path) -> None:
     """A1: a week of exports, and then the night's audit finds each of them whole; the recordings' Dag runs as well."""
     night = datetime(2026, 3, 14, 3, tzinfo=KOLKATA)
     examples = Path(__file__).parent.parent / "example_dags"
@@ -173,7 +173,7 @@ def test_the_examples_run(tmp_path_factory: pytest.TempPathFactory, tmp_path: Pa
         calls=SyntheticCalls(12, timezone="Asia/Kolkata"), masked_calls=SyntheticCalls(5, masked=True)
     )
     evidence = run_dags(
-        tmp_path_factory,
+        airflow_runs,
         tmp_path,
         ["examples.py"],
         [
@@ -197,6 +197,7 @@ def leaks(content: bytes) -> list[str]:
     return [name for name, canary in CANARIES.items() if canary in content]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["recordings", "check", "manifest"])
 def test_importing_an_operator_brings_no_heavy_library(module: str) -> None:
     """K4: a Dag file pays for none of the libraries that do the work."""

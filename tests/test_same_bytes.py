@@ -32,6 +32,8 @@ from support.api import DAY, client_settings
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.export.road import ExportRequest, make_files
 from airflow_provider_callreport.formats import FORMATS
+
+pytestmark = pytest.mark.slow
 client = CallReportClient(client_settings({url!r}))
 found = {{}}
 for name, file_format in FORMATS.items():

@@ -130,6 +130,7 @@ def test_the_servers_log_nothing_of_what_they_serve(smtp: SandboxSmtp, caplog: p
     assert "canary" not in caplog.text
 
 
+@pytest.mark.slow
 def test_the_command_starts_all_servers_and_ends_cleanly(tmp_path: Path) -> None:
     with command("--calls-per-day", "30", "--set", "cnt=text", "--save", str(tmp_path / "mails"), "--json") as process:
         started = json.loads(read_line(process))

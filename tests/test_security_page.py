@@ -23,6 +23,8 @@ from airflow_provider_callreport.delivery.s3 import S3Destination
 from airflow_provider_callreport.report import RunIdentity
 from airflow_provider_callreport.sandbox.servers import SandboxS3
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parent.parent / "docs" / "security.md"
 KEY = "calls/report.csv"
 CONTENT = random.Random(3).randbytes(1000)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException
-from support.runs import KOLKATA, Api, Evidence, once_a_session, run_dags
+from support.runs import KOLKATA, AirflowRuns, Api, Evidence, once_a_session, run_dags
 
 from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.calls import ListedCalls
@@ -50,16 +50,16 @@ class LateCalls(ListedCalls):
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
-    return once_a_session(tmp_path_factory, "sensor-run", lambda directory: _run(tmp_path_factory, directory))
+def run(airflow_runs: AirflowRuns) -> Evidence:
+    return once_a_session(airflow_runs, "sensor-run", lambda directory: _run(airflow_runs, directory))
 
 
-def _run(tmp_path_factory: pytest.TempPathFactory, directory: Path) -> Evidence:
+def _run(airflow_runs: AirflowRuns, directory: Path) -> Evidence:
     day = datetime(2026, 3, 14, tzinfo=KOLKATA)
     refused = Api(_settings(token="another"), fields={"password": TOKEN})
     late = {f"callreport_late_{name}": _api(calls=LateCalls(2)) for name in (*MODES, "unmasked")}
     return run_dags(
-        tmp_path_factory,
+        airflow_runs,
         directory,
         ["sensors.py"],
         [("sensors", day), ("sensors_by_hand", None), ("sensors_unmasked", day)],

@@ -17,6 +17,8 @@ from airflow_provider_callreport.sandbox.faults import Fault
 from airflow_provider_callreport.sandbox.servers import SandboxServer
 from airflow_provider_callreport.sandbox.settings import SandboxSettings
 
+pytestmark = pytest.mark.slow
+
 
 def ids(reader: ReportReader) -> list[Any]:
     return [record["callId"] for page in reader.pages() for record in page.records if isinstance(record, dict)]

@@ -37,6 +37,8 @@ from airflow_provider_callreport.sandbox.faults import FAULTS, Fault, Stage
 from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer, SandboxSmtp, SmtpSettings, TcpProxy
 from airflow_provider_callreport.sandbox.settings import SandboxSettings
 
+pytestmark = pytest.mark.slow
+
 RUNS = 200 if SOAK else 40
 SEED = 20_260_313
 AT_ONCE = 4

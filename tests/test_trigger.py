@@ -304,6 +304,7 @@ def test_it_waits_for_its_time(server: SandboxServer) -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.slow
 def test_importing_them_brings_no_heavy_library() -> None:
     """K4: neither a Dag file with a sensor or a watcher pays for what does the work, nor the triggerer's event loop."""
     modules = ("sensors.callreport", "triggers.callreport", "triggers.events")

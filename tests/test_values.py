@@ -43,6 +43,7 @@ def same_as_alone(convert: Callable[[Sequence[Any]], Sequence[Value]], cells: li
     return all(map(alike, convert(cells), slowly))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [ColumnKind.NUMBER, ColumnKind.DURATION])
 @given(cells=st.lists(NUMBERS, max_size=8))
 @example(cells=[0.1, 1e15, None])

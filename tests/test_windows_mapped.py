@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from jinja2.nativetypes import NativeEnvironment
 from support.api import client_of
 from support.readme import code_blocks
-from support.runs import AIRFLOW, KOLKATA, Api, Evidence, once_a_session, run_dags
+from support.runs import AIRFLOW, KOLKATA, AirflowRuns, Api, Evidence, once_a_session, run_dags
 
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import SettingsError, WindowError
@@ -220,6 +220,7 @@ def export_all(client: CallReportClient, found: list[dict[str, str]], run_id: st
         return {key: str(status) for key, status in workers.map(export, order)}
 
 
+@pytest.mark.slow
 def test_a_backfill_of_a_month_in_any_order_gives_the_same_bytes(s3: SandboxS3) -> None:
     """T2: 30 days in parallel; days that are run again, in other pages, write nothing; and then one late day is."""
 
@@ -255,12 +256,12 @@ def test_a_backfill_of_a_month_in_any_order_gives_the_same_bytes(s3: SandboxS3) 
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+def run(airflow_runs: AirflowRuns) -> Evidence:
     """The example Dag on two days that follow one another."""
 
     def make(directory: Path) -> Evidence:
         return run_dags(
-            tmp_path_factory,
+            airflow_runs,
             directory,
             ["mapped.py"],
             [("calls_by_day", datetime(2026, 3, day, 2, tzinfo=KOLKATA)) for day in (6, 7)],
@@ -268,7 +269,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
             environment={"CALLREPORT_EXAMPLE_DAG": str(EXAMPLE)},
         )
 
-    return once_a_session(tmp_path_factory, "mapped-run", make)
+    return once_a_session(airflow_runs, "mapped-run", make)
 
 
 def test_the_example_dag_exports_each_day_and_joins_them(run: Evidence) -> None:

@@ -6,15 +6,13 @@ import json
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import pytest
-
 from airflow_provider_callreport.export.summary import ExportSummary, FileSummary
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome
 from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.calls import ListedCalls
 from airflow_provider_callreport.sandbox.faults import Fault
 from airflow_provider_callreport.sandbox.settings import SandboxSettings
-from support.runs import AIRFLOW, KOLKATA, Api, Evidence, once_a_session, run_dags
+from support.runs import AIRFLOW, KOLKATA, AirflowRuns, Api, Evidence, once_a_session, run_dags
 
 #: The logical date. The Dags' data interval for it is the day before.
 LOGICAL_DATE = datetime(2026, 3, 14, tzinfo=KOLKATA)
@@ -53,7 +51,7 @@ LINEAGE_FILE = "openlineage.jsonl"
 TAKEN = b"somebody else's report"
 
 
-def operators_run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+def operators_run(airflow_runs: AirflowRuns) -> Evidence:
     """Run the Dags of ``exports.py``, ``wrong.py`` and ``assets.py``, once a session.
 
     OpenLineage, where it is installed, writes what it has to say of the Dag ``assets`` to `LINEAGE_FILE`.
@@ -61,7 +59,7 @@ def operators_run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
 
     def run(directory: Path) -> Evidence:
         return run_dags(
-            tmp_path_factory,
+            airflow_runs,
             directory,
             ["exports.py", "wrong.py", "assets.py"],
             [
@@ -104,7 +102,7 @@ def operators_run(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
             objects={f"taken/{policy}.csv": TAKEN for policy in ("replace", "fail", "skip")},
         )
 
-    return once_a_session(tmp_path_factory, "operators-run", run)
+    return once_a_session(airflow_runs, "operators-run", run)
 
 
 def summary_of(*files: tuple[str, str]) -> ExportSummary:

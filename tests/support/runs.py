@@ -153,11 +153,20 @@ class Evidence:
             return {task_id: json.loads(value) for task_id, value in rows}
 
 
-def once_a_session(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], T]) -> T:
+@dataclass(frozen=True)
+class AirflowRuns:
+    """The session's runs of Airflow. Tests get it from the fixture ``airflow_runs``, which marks them ``airflow``.
+
+    Attributes:
+        directory: where runs leave their files; the processes of pytest-xdist share it.
+    """
+
+    directory: Path
+
+
+def once_a_session(airflow_runs: AirflowRuns, name: str, make: Callable[[Path], T]) -> T:
     """What ``make`` returns for a directory of its own; made by the first process that asks, read by the others."""
-    root = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
+    root = airflow_runs.directory
     made, directory = root / f"{name}.pickle", root / name
     with (root / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -171,7 +180,7 @@ def once_a_session(tmp_path_factory: pytest.TempPathFactory, name: str, make: Ca
 
 
 def run_dags(
-    tmp_path_factory: pytest.TempPathFactory,
+    airflow_runs: AirflowRuns,
     directory: Path,
     dag_files: Sequence[str],
     runs: Sequence[tuple[str, datetime | None]],
@@ -187,7 +196,7 @@ def run_dags(
     """Run Dags in a fresh process.
 
     Args:
-        tmp_path_factory: of the session.
+        airflow_runs: of the session.
         directory: an empty directory for the run.
         dag_files: names of files in ``tests/airflow_dags``.
         runs: Dag ids and logical dates, in the order in which they run.
@@ -200,7 +209,7 @@ def run_dags(
         debug_log: log everything at DEBUG; ``debug.log`` in the run's directory then has it as well.
     """
     home, temp, dags = directory / "home", directory / "temp", directory / "dags"
-    shutil.copytree(empty_home(tmp_path_factory), home)
+    shutil.copytree(empty_home(airflow_runs), home)
     for folder in (temp, dags):
         folder.mkdir()
     files = [str(shutil.copy(_HERE / "airflow_dags" / name, dags)) for name in dag_files]
@@ -253,7 +262,7 @@ def run_dags(
     )
 
 
-def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_home(airflow_runs: AirflowRuns) -> Path:
     """An ``AIRFLOW_HOME`` with a migrated database and nothing in it."""
 
     def migrate(directory: Path) -> Path:
@@ -261,7 +270,7 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _run(["-m", "airflow", "db", "migrate"], airflow_environment(home))
         return home
 
-    return once_a_session(tmp_path_factory, "empty-home", migrate)
+    return once_a_session(airflow_runs, "empty-home", migrate)
 
 
 def airflow_environment(home: Path) -> dict[str, str]:
