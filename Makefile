@@ -24,7 +24,7 @@ test: $(VENV)/.dev ## run the tests (TESTS=path, PYTEST=options)
 	@$(BIN)/python -m pytest $(PYTEST) $(TESTS)
 
 quick: $(VENV)/.dev ## the tests that neither run Airflow nor take long, in less than a minute: while you write
-	@$(BIN)/python -m pytest -q $(PYTEST) -m "not airflow and not slow" $(TESTS)
+	@$(BIN)/python -m pytest -q $(PYTEST) --hypothesis-profile quick -m "not airflow and not slow" $(TESTS)
 
 soak: $(VENV)/.dev ## the long versions of the tests that draw lots: histories, kill points, faults, large days
 	@CALLREPORT_SOAK=1 $(BIN)/python -m pytest $(PYTEST) --timeout 3000 tests/test_paging_machine.py tests/test_crash.py \

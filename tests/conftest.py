@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from support.aws import make_clients_quick
 
@@ -40,6 +41,9 @@ for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
     del os.environ[name]
 
 make_clients_quick()
+
+# `make quick` draws few examples.
+hypothesis.settings.register_profile("quick", max_examples=20)
 
 
 @pytest.fixture(scope="session")

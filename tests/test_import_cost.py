@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 #: What a Dag file imports anyway.
 AIRFLOW = "from airflow.providers.common.compat.sdk import DAG, BaseOperator, BaseHook"
 
@@ -34,8 +36,6 @@ HEAVY = (
 
 _TIMED = """
 import json, sys, time
-
-pytestmark = pytest.mark.slow
 {before}
 known, start = set(sys.modules), time.process_time()
 {module}

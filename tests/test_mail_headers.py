@@ -193,6 +193,7 @@ for subject, names, filename in json.load(sys.stdin):
 """
 
 
+@pytest.mark.slow
 def test_every_python_makes_the_same_header() -> None:
     """Promise: Python 3.11 to 3.14 write the same bytes, whatever their own email package does."""
     import airflow_provider_callreport.delivery as room

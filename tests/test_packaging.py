@@ -20,6 +20,8 @@ from packaging.utils import canonicalize_name
 
 import airflow_provider_callreport
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = "airflow_provider_callreport"
 LOCKS = ROOT / "requirements"
@@ -59,8 +61,6 @@ assert info["package-name"] == found.metadata["Name"] == "airflow-provider-callr
 
 import airflow_provider_callreport
 from airflow_provider_callreport.formats.pdf.fonts import FontBook, font_files
-
-pytestmark = pytest.mark.slow
 
 assert Path(airflow_provider_callreport.__file__).is_relative_to(here)
 assert "<html" in files("airflow_provider_callreport.delivery").joinpath("templates/report.html").read_text("utf-8")

@@ -21,6 +21,8 @@ from airflow_provider_callreport.sandbox.calls import SyntheticCalls
 from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer
 from airflow_provider_callreport.sandbox.settings import SandboxSettings
 
+pytestmark = pytest.mark.slow
+
 #: Five days, each a run of its own.
 DAYS = [Window(DAY.start + timedelta(days=day), DAY.end + timedelta(days=day), DAY.zone) for day in range(5)]
 
@@ -32,8 +34,6 @@ from support.api import DAY, client_settings
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.export.road import ExportRequest, make_files
 from airflow_provider_callreport.formats import FORMATS
-
-pytestmark = pytest.mark.slow
 client = CallReportClient(client_settings({url!r}))
 found = {{}}
 for name, file_format in FORMATS.items():

@@ -55,6 +55,7 @@ def test_a_day_of_any_length_has_its_calls_in_order(zone: str, day: date, hours:
         assert instant.utcoffset() == instant.astimezone(ZoneInfo(zone)).utcoffset()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe", "Asia/Kolkata"])
 def test_wall_clock_hours_partition_a_day_on_which_clocks_change(zone: str) -> None:
     """The window filter works on the wall clock, so a repeated hour has both its runs and a skipped one nothing."""

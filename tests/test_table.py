@@ -434,6 +434,7 @@ def test_more_columns_than_anybody_has_are_an_error(shape: str) -> None:
     assert table.rows(rows, column_arr)[-1] == ("x",)
 
 
+@pytest.mark.slow
 def test_rows_that_all_have_other_fields_cost_little_memory() -> None:
     """K1: 300,000 different keys on one page cost no table as wide as they are: less than they take themselves."""
     rows: list[Any] = [{f"key {row} {number}": None for number in range(3000)} for row in range(100)]

@@ -65,6 +65,7 @@ def _hourly(start: datetime, end: datetime, zone: ZoneInfo, first: timedelta) ->
     return [Window(one, other, zone) for one, other in pairwise([*edges, end])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [HOUR, HOUR / 2], ids=["at :00", "at :30"])
 @pytest.mark.parametrize(("name", "day", "hours"), DAYS)
 def test_hourly_runs_partition_the_day(
@@ -161,6 +162,7 @@ def test_adjacent_windows_leave_no_gap_and_no_overlap(zone: ZoneInfo, start: dat
     assert not spans or whole == (spans[0][0], spans[-1][1])
 
 
+@pytest.mark.slow
 @given(
     zone=st.sampled_from(ZONES).map(ZoneInfo),
     call=st.datetimes(datetime(2025, 1, 1), datetime(2027, 1, 1)).map(lambda moment: moment.replace(microsecond=0)),
