@@ -40,7 +40,7 @@ from airflow_provider_callreport.api.filters import TITLES, Window, filters_in_w
 from airflow_provider_callreport.api.paging import ROUNDS_WAIT, Page, Proof, ReportReader
 from airflow_provider_callreport.api.table import Table
 from airflow_provider_callreport.api.window_check import WindowCheck
-from airflow_provider_callreport.delivery.errors import ObjectExistsError
+from airflow_provider_callreport.delivery.errors import DeliveryError, ObjectExistsError
 from airflow_provider_callreport.delivery.recording_object import RecordingObject
 from airflow_provider_callreport.delivery.s3 import S3Destination
 from airflow_provider_callreport.export.sinks import FilePlan, SingleFile
@@ -426,6 +426,8 @@ class _Copier:
             return replace(entry, bytes=body.size, sha256=body.sha256, copied=True)
         except ObjectExistsError as error:
             return _failed(entry, str(error))
+        except DeliveryError:
+            raise  # A bucket that refuses one recording refuses them all.
         except CallReportError as error:
             if self._stop.is_set():
                 raise
