@@ -1,62 +1,45 @@
 """What may not leave in full: redaction of columns, before anything is written, logged, pushed or mailed.
 
-Four rules hold for every mode:
+These rules hold for every mode:
 
 - A redacted column that the report does not have is an error. The privacy officer asked for a column by name; a renamed
   column must not slip through.
-- What does not look like a phone number is hidden whole: the modes fail closed.
+- A value that does not look like a phone number is hidden whole: the modes fail closed.
 - What a redacted cell says is hidden in the other text cells of its row as well: recordings and details often carry
-  the caller's number in their names. A number of eight digits or more is found however it is spelled there (in the
-  digits of any script, with anything between them that is no letter, percent-encoded), another text of eight
-  characters or more as it is. Only text is looked for: an amount, a duration or a time that was read as
-  such is no phone number, and in other cells the same digits mean something else (a file's name begins with its date).
-  What stands in such a column and could not be read as its kind is text, and is looked for.
+  the caller's number in their names. `number_search` says how a number is found in another spelling. A text of eight
+  characters or more that is no number is found as it is written.
+- Amounts, durations and times that were read as such are not searched and not searched for. A value in such a column
+  that could not be read as its kind is text, and takes part.
 - Empty cells stay empty.
+
+No cell is kept longer than its row: there is no cache.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import re
-import string
-import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
-from urllib.parse import unquote
 
 from airflow_provider_callreport.api.errors import SettingsError, TableError
 from airflow_provider_callreport.api.phone_numbers import international
 from airflow_provider_callreport.api.table import base_label, in_words
+from airflow_provider_callreport.export.number_search import HIDDEN, cells_without, wanted
 from airflow_provider_callreport.report import Column, ColumnKind, Row, Value
 
 #: What users may type in ``redact={label: mode}``.
 MODES = ("last4", "drop", "hmac")
 
-#: Stands for a value that is hidden whole.
-HIDDEN = "***"
-
+#: What people type for a phone number, in which some digits may be hidden already.
 _PHONE = re.compile(r"[+(]?[\d*xX][\d*xX ().\-/]*")
-#: What people put between the digits of a number: blanks, brackets, dots, strokes, the hyphens of typography; and what
-#: programs put there that nobody sees.
-_SEPARATORS = (
-    " \t-.()/\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2212"
-    "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
-)
-_GAP = rf"[{re.escape(_SEPARATORS)}]{{0,2}}"
-_ASCII_GAPS = bytes(set(range(128)) - set((string.ascii_letters + string.digits).encode()))
-_FOREIGN_DIGIT = re.compile(r"[^\D0-9]")
+_DIGIT = re.compile(r"\d")
 #: Fewer digits than this are no subscriber number: showing four of them would show nearly all.
 _MIN_DIGITS = 8
-_NUMBER = re.compile(rf"\d(?:[{re.escape(_SEPARATORS)}]*\d){{{_MIN_DIGITS - 1},}}")
-#: More digits than this are no single number (E.164).
-_MAX_DIGITS = 15
-#: Of more digits in a row, no list of numbers, the last ones are looked for: each place costs a search.
-_MAX_LOOKED_FOR = 60
-#: Digits by which a number is found in other cells: the national part, whatever prefix it is written with.
-_NATIONAL_DIGITS = 10
+#: How many digits `last4` shows.
+_SHOWN = 4
 
 
 def check_redact(redact: Any) -> dict[str, str]:
@@ -147,82 +130,32 @@ class Redactor:
                 continue
             if isinstance(value, str):
                 self._hide_elsewhere(row, value)
-            row[index] = mode(str(value))
+                row[index] = mode(value)
+            else:
+                row[index] = mode(str(value))
         return row if self._all_kept else [row[index] for index in self._kept]
 
-    def _hide_elsewhere(self, row: list[Value], text: str) -> None:
-        numbers = _numbers(text)
-        others = [index for index in self._others if isinstance(row[index], str)]
-        # One look at all cells together, because in most rows there is nothing to hide.
-        together = "\n".join([str(row[index]) for index in others])
-        if _has_any(together, numbers) or (len(text) >= _MIN_DIGITS and text in together):
-            for index in others:
-                row[index] = _without(str(row[index]), numbers, text)
-
-
-def _without(cell: str, numbers: Sequence[str], text: str) -> str:
-    """The cell without some numbers, however they are spelled, and without a text; hidden whole in case of doubt."""
-    for number in numbers:
-        if number in _compact(cell):
-            cell = _spellings(number).sub(HIDDEN, cell)
-    if _has_any(cell, numbers):
-        return HIDDEN
-    return cell.replace(text, HIDDEN) if len(text) >= _MIN_DIGITS else cell
-
-
-def _numbers(text: str) -> list[str]:
-    """The numbers of a redacted cell, as they are looked for: their last ten digits."""
-    if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS:
-        return [text[-_NATIONAL_DIGITS:]] if len(text) >= _MIN_DIGITS else []
-    found: dict[str, None] = {}
-    for number in _NUMBER.findall(text):
-        digits = _compact(number)[-_MAX_LOOKED_FOR:]
-        # Two numbers with a stroke or a blank between them, perhaps: where the first one ends cannot be told.
-        first = 0 if len(digits) > _MAX_DIGITS else max(0, len(digits) - _NATIONAL_DIGITS)
-        last = max(0, len(digits) - _NATIONAL_DIGITS)
-        found.update(dict.fromkeys(digits[at : at + _NATIONAL_DIGITS] for at in range(first, last + 1)))
-    return list(found)
-
-
-def _has_any(text: str, numbers: Sequence[str]) -> bool:
-    """Whether a text has one of the numbers, however it is spelled."""
-    return any(number in reading for reading in _readings(text) for number in numbers)
-
-
-def _readings(text: str) -> Iterator[str]:
-    yield _compact(text)
-    if "%" in text:
-        yield _compact(unquote(text))
-
-
-def _compact(text: str) -> str:
-    """The Latin letters and the digits of a text, all digits as ASCII."""
-    if not text.isascii() and _FOREIGN_DIGIT.search(text):
-        text = _FOREIGN_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
-    # Not `str.translate`: it takes ten times as long.
-    return text.encode("ascii", "ignore").translate(None, _ASCII_GAPS).decode()
-
-
-@lru_cache(maxsize=4096)
-def _spellings(number: str) -> re.Pattern[str]:
-    """The ways to write a number: with and without prefix, and with separators between its digits."""
-    return re.compile(rf"\+?(?:\d{_GAP}){{0,5}}{_GAP.join(number)}")
+    def _hide_elsewhere(self, row: list[Value], redacted: str) -> None:
+        places = [index for index in self._others if isinstance(row[index], str)]
+        cells: list[Any] = [row[index] for index in places]
+        hidden = cells_without(cells, wanted(redacted))
+        if hidden is not cells:
+            for index, cell in zip(places, hidden, strict=True):
+                row[index] = cell
 
 
 def last4(text: str) -> str:
     """All digits but the last four as ``*``; separators stay. Hidden whole when it is no phone number."""
-    digits = sum(map(str.isdigit, text))
-    if not _PHONE.fullmatch(text.strip()) or digits < _MIN_DIGITS:
+    text = text.strip()
+    if text.isascii() and text.isdigit() and len(text) >= _MIN_DIGITS:
+        return "*" * (len(text) - _SHOWN) + text[-_SHOWN:]
+    if not _PHONE.fullmatch(text):
         return HIDDEN
-    hide = digits - 4
-    shown = []
-    for character in text.strip():
-        if character.isdigit() and hide:
-            shown.append("*")
-            hide -= 1
-        else:
-            shown.append(character)
-    return "".join(shown)
+    digits = [match.start() for match in _DIGIT.finditer(text)]
+    if len(digits) < _MIN_DIGITS:
+        return HIDDEN
+    shown = digits[-_SHOWN]
+    return _DIGIT.sub("*", text[:shown]) + text[shown:]
 
 
 def pseudonym(text: str, key: str) -> str:
@@ -230,12 +163,11 @@ def pseudonym(text: str, key: str) -> str:
     digits = international(text)
     if digits is None:
         return HIDDEN
-    digest = hmac.new(key.encode(), digits.encode(), hashlib.sha256).digest()
+    digest = hmac.digest(key.encode(), digits.encode(), "sha256")
     return "p_" + base64.b32encode(digest[:10]).decode().lower()
 
 
 def _mode(mode: str, hmac_secret: str | None) -> Callable[[str], str]:
     if mode == "hmac":
-        # The same callers come again and again.
-        return lru_cache(maxsize=4096)(lambda text: pseudonym(text, hmac_secret or ""))
-    return lru_cache(maxsize=4096)(last4) if mode == "last4" else lambda _: HIDDEN
+        return partial(pseudonym, key=hmac_secret or "")
+    return last4 if mode == "last4" else lambda _: HIDDEN
