@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.runs import KOLKATA, AirflowRuns, Api, Evidence, once_a_session, run_dags
@@ -25,6 +26,8 @@ from airflow_provider_callreport.sandbox.calls import ListedCalls
 from airflow_provider_callreport.sandbox.faults import Fault
 from airflow_provider_callreport.sandbox.servers import SmtpSettings
 from airflow_provider_callreport.sandbox.settings import SandboxSettings
+from airflow_provider_callreport.task.private_filters import PrivateFilters, has_phone_numbers
+from airflow_provider_callreport.triggers.events import CallReportEventTrigger
 
 NUMBER = "919876501234"
 #: What is searched for: the number's national part, however it is prefixed, and the heart of each secret. The token has
@@ -32,6 +35,8 @@ NUMBER = "919876501234"
 CANARIES = {
     "number": b"9876501234",
     "number in groups": b"98765 01234",
+    "number in brackets": b"98765) 01234",
+    "number in a URL": b"98765%2001234",
     "token": b"canarytoken7f3a",
     "ssid": b"canaryssid91bc",
     "hmac secret": b"canaryhmac55aa",
@@ -92,7 +97,7 @@ def test_database_holds_no_secret_and_no_number(run: Evidence) -> None:
     for dag_id in DAGS:
         filters = run.task(dag_id, "last4_csv").rendered["filters"]
         # Airflow 2 keeps an object of ours as text.
-        assert str(filters) == str({"cNum": "***", "remark": "asked for ***"})
+        assert str(filters) == str({"any": ["***"], "cNum": "***", "remark": "asked for ***"})
         arguments = run.task(dag_id, "own_key").rendered["s3_extra_args"]
         assert str(arguments) == str({"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "***"})
     found = {str(path): leaks(path.read_bytes()) for path in files_below(run.home)}
@@ -139,7 +144,59 @@ def test_the_search_finds_what_is_there(run: Evidence) -> None:
         for layer in unpacked(bytes(part.get_payload(decode=True)))
     ]
     assert sum(bool(shown.search(layer)) for layer in attachments) >= 4
-    assert leaks(b"call +9198765 01234 or 919876501234") == ["number", "number in groups"]
+    assert leaks(b"+9198765 01234, 919876501234, +91 (98765) 01234 or ?98765%2001234") == [
+        "number",
+        "number in groups",
+        "number in brackets",
+        "number in a URL",
+    ]
+
+
+HIDDEN_FILTERS = [
+    {"cNum": "43210"},
+    {"frm": ["12", "34"]},
+    {"remark": "+91 (98123) 45678"},
+    {"remark": "98123/45678"},
+    {"any": {"inner": ["98123 / 45678"]}},
+    {"any": [{"98123 45678": True}]},
+    {"98123-45678": True},
+    {"campaign": 9812345678},
+    {"campaign": 9812345678.0},
+    {"remark": "98123%2045678"},
+    {"remark": "98123&nbsp;45678"},
+    {"remark": "९८१२३४५६७८"},
+]
+SHOWN_FILTERS = [
+    {},
+    {"agent": ["Asha", "Ravi 12"], "dur": {"gte": 30}, "live": True, "none": None},
+    {"dtGte": "2026-03-13 00:00:00", "day": "2026-03-13"},
+    {"cNum": "", "frm": None},
+]
+
+
+@pytest.mark.parametrize("filters", HIDDEN_FILTERS)
+def test_filters_are_shown_without_phone_numbers(filters: dict[str, Any]) -> None:
+    """P1: in Airflow's rendered fields and in whatever prints them, under any key; and they are known to hold one."""
+    private = PrivateFilters(filters)
+    for shown in (json.dumps(private.serialize(), ensure_ascii=False), repr(private), str(private)):
+        assert "***" in shown
+        assert not any(character.isdigit() for character in shown)
+    assert dict(private) == filters
+    assert has_phone_numbers(filters)
+
+
+@pytest.mark.parametrize("filters", SHOWN_FILTERS)
+def test_other_filters_are_shown_as_they_are(filters: dict[str, Any]) -> None:
+    """P1: a day, a name, a duration is no phone number."""
+    assert PrivateFilters(filters).serialize() == filters
+    assert not has_phone_numbers(filters)
+
+
+@pytest.mark.parametrize("filters", HIDDEN_FILTERS)
+def test_an_event_trigger_refuses_a_phone_number(filters: dict[str, Any]) -> None:
+    """P1: Airflow stores a trigger's arguments, and shows them."""
+    with pytest.raises(ValueError, match="filters may hold a phone number"):
+        CallReportEventTrigger(filters=filters)
 
 
 def leaks(content: bytes) -> list[str]:
@@ -236,8 +293,8 @@ def _settings(*, token: str = TOKEN, faults: list[Fault] | None = None) -> Sandb
         Call(
             start + timedelta(minutes=minute),
             number=NUMBER,
-            details=f"call back +{NUMBER}" if minute % 2 else "asked for 098765 01234",
-            recording=f"abc*mp3*user*2026*03*13*{NUMBER}_{minute}.mp3",
+            details=f"call back +{NUMBER}" if minute % 2 else "asked for +91 (98765) 01234",
+            recording=f"abc*mp3*user*2026*03*13*{NUMBER}_{minute}.mp3" if minute else "?from=98765%2001234",
         )
         for minute in range(5)
     ]

@@ -179,7 +179,14 @@ def test_its_arguments_are_ids_and_plain_json(server: SandboxServer) -> None:
     expected = {**WAITING, "filters": {"agent": ["Asha"], "dur": {"gte": 60}}, "poke_interval": 7.0}
     del expected["next_poke_at"]
     assert arguments == expected
-    for filters in ({"cNum": NUMBER}, {"to": [NUMBER]}, {"remark": f"call {NUMBER}"}, {"x": {"y": int(NUMBER)}}):
+    for filters in (
+        {"cNum": NUMBER},
+        {"to": [NUMBER]},
+        {"remark": f"call {NUMBER}"},
+        {"x": {"y": int(NUMBER)}},
+        {"remark": "+91 (98123) 45678"},
+        {"any": ["98123/45678"]},
+    ):
         shown = json.dumps(deferred(filters=filters).serialize()) + repr(deferred(filters=filters))
         assert '"filters": null' in shown
         assert NUMBER[2:] not in shown

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import html
 import json
-import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
+from airflow_provider_callreport.api.phone_numbers import without_numbers
 from airflow_provider_callreport.errors import CallReportError
 
 __all__ = [
@@ -328,10 +328,6 @@ def error_class(http_status: int, code: int | None) -> type[ApiError]:
     return ApiError
 
 
-#: Seven or more digits, with the separators people put into phone numbers.
-_NUMBER_LIKE = re.compile(r"\+?\d(?:[ ().\-/]{0,2}\d){6,}")
-
-
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     """Foreign text made fit for a log: secrets and phone-like numbers replaced, one line, at most 300 characters.
 
@@ -341,7 +337,7 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
         in_json = (json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
         for form in (secret, *in_json, html.escape(secret), quote(secret), quote(secret, safe="")):
             text = text.replace(form, "***")
-    return one_line(_NUMBER_LIKE.sub("***", text))
+    return one_line(without_numbers(text))
 
 
 def one_line(text: str) -> str:

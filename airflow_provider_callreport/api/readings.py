@@ -1,6 +1,6 @@
-"""The ways to read one text: as it is, and decoded, layer by layer.
+r"""The ways to read one text: as it is, and decoded, layer by layer.
 
-A phone number that must not leave can stand in a text as ``98765\\u00a043210`` (JSON in text), ``98765%252043210``
+A phone number that must not leave can stand in a text as ``98765\u00a043210`` (JSON in text), ``98765%252043210``
 (percent-encoded twice), ``98765&nbsp;43210`` (HTML) or in digits of another script. Whoever looks for a number searches
 every reading. Each reading knows where its characters stand in the original text, so that what is found can be hidden
 there.
@@ -178,11 +178,11 @@ def _decoded(escape: str) -> str:
     kind, code = escape[1], escape[2:]
     if escape[0] == "%":
         return chr(int(code if kind == "u" else escape[1:], 16))
-    if kind == "x" or (kind == "u" and len(escape) == len("\\u0000")):
-        return chr(int(code, 16))
     if kind == "u" and code[0] == "{":
         number = int(code[1:-1], 16)
         return chr(number) if number < 0x110000 else escape
+    if kind in "ux" and len(code) <= len("0000"):
+        return chr(int(code, 16))
     if kind == "u":
         high, low = int(escape[2:6], 16), int(escape[8:12], 16)
         return chr(0x10000 + (high - 0xD800) * 0x400 + low - 0xDC00)

@@ -12,10 +12,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from airflow_provider_callreport.api.phone_numbers import HIDDEN, hide_spans
 from airflow_provider_callreport.api.readings import Reading, TooManyLayersError, is_plain, is_plain_ascii, readings
-
-#: Stands for what is hidden.
-HIDDEN = "***"
 
 #: As many of a number's last digits as tell it.
 _ENDING = 7
@@ -126,7 +124,7 @@ def _first_try(text: str, what: Wanted) -> str:
                 spans += _found(reading, what)
     except TooManyLayersError:
         return HIDDEN
-    return _hide(text, sorted(spans)) if spans else text
+    return hide_spans(text, spans)
 
 
 def _digits(text: str) -> str:
@@ -141,22 +139,8 @@ def _has(text: str, what: Wanted) -> bool:
         return what.code in text and what.code in _GROUP.findall(text)
     digits, endings = _digits(text), what.endings
     if len(endings) <= _MANY:
-        for ending in endings:
-            if ending in digits:
-                return True
-        return False
+        return any(map(digits.__contains__, endings))
     return not endings.keys().isdisjoint(digits[at : at + _ENDING] for at in range(len(digits) - _ENDING + 1))
-
-
-def _hide(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """``***`` in place of each span; spans that overlap or touch are one."""
-    pieces: list[str] = []
-    done = -1
-    for start, end in spans:
-        if start > done:
-            pieces += (text[max(0, done) : start], HIDDEN)
-        done = max(done, end)
-    return "".join((*pieces, text[done:]))
 
 
 def _found(reading: Reading, what: Wanted) -> Iterator[tuple[int, int]]:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_provider_callreport.api.filters import NUMBER_FILTERS
+from airflow_provider_callreport.api.phone_numbers import HIDDEN, without_numbers
 
-_HIDDEN = "***"
 _JSON = (str, int, float, bool, type(None), dict, list)
 
 #: Arguments for S3 that hold an encryption key.
 SECRET_ARGS = frozenset({"SSECustomerKey"})
-
-#: As many digits as a local phone number has, however they are grouped.
-_PHONE_NUMBER = re.compile(r"\+?\d(?:[ ().-]?\d){6,}")
 
 
 class PrivateFilters(Mapping[str, Any]):
@@ -46,7 +42,7 @@ class PrivateFilters(Mapping[str, Any]):
 
     def serialize(self) -> dict[str, Any]:
         """The filters with ``***`` for each phone number."""
-        return {key: _hide(value, whole=key in NUMBER_FILTERS) for key, value in self._filters.items()}
+        return {_shown(key): _hide(value, whole=key in NUMBER_FILTERS) for key, value in self._filters.items()}
 
 
 class PrivateS3Arguments(PrivateFilters):
@@ -55,24 +51,31 @@ class PrivateS3Arguments(PrivateFilters):
     def serialize(self) -> dict[str, Any]:
         """The arguments with ``***`` for the key, and as text where they are no JSON."""
         return {
-            name: _HIDDEN if name in SECRET_ARGS else value if isinstance(value, _JSON) else str(value)
+            name: HIDDEN if name in SECRET_ARGS else value if isinstance(value, _JSON) else str(value)
             for name, value in self.items()
         }
 
 
 def _hide(value: Any, *, whole: bool) -> Any:
     if isinstance(value, Mapping):
-        return {key: _hide(item, whole=whole) for key, item in value.items()}
+        return {_shown(key): _hide(item, whole=whole) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_hide(item, whole=whole) for item in value]
     if whole and value not in (None, ""):
-        return _HIDDEN
+        return HIDDEN
+    return _shown(value)
+
+
+def _shown(value: Any) -> Any:
+    """A text without phone numbers; another value as it is, or hidden when its digits may be a number's."""
+    text = str(value)
+    shown = without_numbers(text)
     if isinstance(value, str):
-        return _PHONE_NUMBER.sub(_HIDDEN, value)
-    return _HIDDEN if _PHONE_NUMBER.search(str(value)) else value
+        return shown
+    return value if shown == text else HIDDEN
 
 
 def has_phone_numbers(filters: Mapping[str, Any]) -> bool:
     """Whether a filter holds what may be a phone number."""
     # As JSON, in which a tuple is a list.
-    return json.dumps(PrivateFilters(filters).serialize()) != json.dumps(dict(filters))
+    return json.dumps(PrivateFilters(filters).serialize(), default=str) != json.dumps(dict(filters), default=str)

@@ -16,6 +16,7 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator
 
 NUMBER = "{{ var.value.canary_number }}"
+IN_BRACKETS = "{{ '+91 (' ~ var.value.canary_number[2:7] ~ ') ' ~ var.value.canary_number[7:] }}"
 
 
 def export(task_id: str, **arguments: Any) -> None:
@@ -38,7 +39,7 @@ def privacy_dag(dag_id: str) -> DAG:
                 f"last4_{file_format}",
                 file_format=file_format,
                 email_to="reader@example.com",
-                filters={"cNum": NUMBER, "remark": f"asked for {NUMBER}"},
+                filters={"cNum": NUMBER, "remark": f"asked for {NUMBER}", "any": [IN_BRACKETS]},
             )
         export("drop", redact={"Caller Number": "drop"}, callreport_conn_id="callreport_ssid")
         export("hmac", redact={"Caller Number": "hmac"}, filters={"cNum": [NUMBER]})
