@@ -19,10 +19,10 @@ from airflow_provider_callreport.api.errors import SettingsError, WindowError
 from airflow_provider_callreport.api.filters import (
     Window,
     build_filter,
-    duration_filter,
-    filters_in_words,
-    number_filter,
+    filter_lines,
     parse_time,
+    undocumented_filters,
+    warn_of_undocumented,
 )
 from airflow_provider_callreport.api.paging import ReportReader
 from airflow_provider_callreport.sandbox.calls import Call, SyntheticCalls
@@ -261,6 +261,19 @@ def test_filters_reach_the_api_untouched(server: SandboxServer) -> None:
         ({"since": DAY.start}, "filters has since of type datetime, which JSON cannot hold"),
         ({"dur": {"gte": float("nan")}}, "filters has dur of type dict, which JSON cannot hold"),
         ({"agent": {"a", "b"}}, "filters has agent of type set, which JSON cannot hold"),
+        # A documented key, spelled otherwise.
+        *(
+            ({key: "x"}, f"filters has {key}; the API's name is cNum")
+            for key in ("cnum", "CNUM", "cNumm", "cNm", "nNum")
+        ),
+        *(({key: "x"}, f"filters has {key}; the API's name is frm") for key in ("from", "fmr", "Frm")),
+        *(({key: "x"}, f"filters has {key}; the API's name is to") for key in ("To", "too", "ot", "t")),
+        *(({key: "x"}, f"filters has {key}; the API's name is dur") for key in ("dura", "drr", "DUR")),
+        *(({key: "x"}, f"filters has {key}; the API's name is mask") for key in ("masks", "mak", "Mask")),
+        *(
+            ({key: "x"}, f"filters has {key}; the API's name is {right}, which belongs to the window; set window_start")
+            for key, right in (("dtgte", "dtGte"), ("dtLt", "dtLte"), ("DTLTE", "dtLte"), ("dtGet", "dtGte"))
+        ),
     ],
 )
 def test_a_wrong_filter_is_one_sentence(filters: Any, sentence: str) -> None:
@@ -270,61 +283,7 @@ def test_a_wrong_filter_is_one_sentence(filters: Any, sentence: str) -> None:
     assert str(failed.value).startswith(sentence)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        ({"at_least": 60}, {"gte": 60}),
-        ({"at_most": timedelta(minutes=2)}, {"lte": 120}),
-        ({"at_least": 1.5, "at_most": 1.5}, {"gte": 1.5, "lte": 1.5}),
-        ({"at_least": 0, "at_most": 90.0}, {"gte": 0, "lte": 90}),
-    ],
-)
-def test_duration_filter(arguments: dict[str, Any], expected: dict[str, Any]) -> None:
-    """T1: seconds or a timedelta, both ends inclusive."""
-    assert duration_filter(**arguments) == {"dur": expected}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        ({}, "duration_filter needs at_least, at_most or both, in seconds"),
-        ({"at_least": -1}, "duration_filter has at_least=-1; allowed are seconds of at least 0, or a timedelta"),
-        ({"at_most": "60"}, "duration_filter has at_most='60'; allowed are seconds of at least 0, or a timedelta"),
-        ({"at_most": True}, "duration_filter has at_most=True; allowed are seconds"),
-        ({"at_least": float("nan")}, "duration_filter has at_least=nan; allowed are seconds"),
-        ({"at_most": float("inf")}, "duration_filter has at_most=inf; allowed are seconds"),
-        ({"at_least": 9, "at_most": 3}, "duration_filter has at_least=9 above at_most=3"),
-    ],
-)
-def test_a_wrong_duration_is_one_sentence(arguments: dict[str, Any], sentence: str) -> None:
-    """T1: the sentence names the argument, what it was and what is allowed."""
-    with pytest.raises(SettingsError) as failed:
-        duration_filter(**arguments)
-    assert str(failed.value).startswith(sentence)
-
-
-def test_number_filter() -> None:
-    """T1: each argument is its API key, without white space around it."""
-    assert number_filter(caller=" 919876543210 ", mask="mask_12345") == {"cNum": "919876543210", "mask": "mask_12345"}
-    assert number_filter(from_number="1", to_number="2") == {"frm": "1", "to": "2"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        ({}, "number_filter needs caller, from_number, to_number or mask"),
-        ({"caller": 919876543210}, "number_filter has caller of type int; allowed is text with digits"),
-        ({"to_number": " "}, "number_filter has to_number of type str; allowed is text with digits"),
-    ],
-)
-def test_a_wrong_number_is_one_sentence_without_the_number(arguments: dict[str, Any], sentence: str) -> None:
-    """P1: the sentence names argument and type, not the number."""
-    with pytest.raises(SettingsError) as failed:
-        number_filter(**arguments)
-    assert str(failed.value) == sentence
-
-
-def test_filters_in_words_show_no_number() -> None:
+def test_filter_lines_show_no_number() -> None:
     """P1: covers and mails say that a number was asked for, with its last two digits at most."""
     filters = {
         "cNum": ["919876543210", "919876500011"],
@@ -337,11 +296,35 @@ def test_filters_in_words_show_no_number() -> None:
         "list": [],
         "zero": 0,
     }
-    assert filters_in_words(filters) == (
-        "agent: Asha Rao",
+    assert filter_lines(filters) == (
+        "agent: Asha Rao (not documented)",
         "cNum: number ending in 10, number ending in 11",
         "dur: gte 30, lte 60",
         "frm: a number",
-        "note: number ending in 10",
-        "zero: 0",
+        "note: number ending in 10 (not documented)",
+        "zero: 0 (not documented)",
     )
+
+
+@pytest.mark.parametrize(
+    "key", ["agent", "cType", "number", "cNumber", "direction", "masked", "fromTo", "duration", ""]
+)
+def test_a_key_of_another_name_passes(key: str, caplog: pytest.LogCaptureFixture) -> None:
+    """T1: an account may have filters that the vendor's page does not name; they are named as not documented."""
+    assert build_filter({key: "x", "cNum": "1"}, DAY) == {key: "x", "cNum": "1", **(DAY.api_filter() or {})}
+    warn_of_undocumented({key: "x", "cNum": "1"})
+    assert f"filters has {key}, not documented by the vendor; the API may take no notice of it" in caplog.text
+
+
+def test_documented_keys_are_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """T1: the vendor's own keys, all of them."""
+    filters = {"cNum": "1", "frm": "1", "to": "1", "mask": "mask_1", "dur": {}}
+    warn_of_undocumented(filters)
+    assert undocumented_filters(filters) == ()
+    assert caplog.text == ""
+
+
+def test_a_number_as_a_key_is_shown_nowhere() -> None:
+    """P1: whatever a user writes."""
+    shown = undocumented_filters({"919876543210": "x"}) + filter_lines({"919876543210": "x"})
+    assert "9876543210" not in "".join(shown)

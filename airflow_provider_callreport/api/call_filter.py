@@ -25,7 +25,6 @@ does not know, as far as anybody has seen: compare the result of a guessed filte
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +33,7 @@ from difflib import get_close_matches
 from typing import Any, Never
 
 from airflow_provider_callreport.api.errors import SettingsError
+from airflow_provider_callreport.api.filters import check_filter
 from airflow_provider_callreport.api.phone_numbers import international
 
 #: Call types of the vendor's webhook records.
@@ -52,7 +52,6 @@ KEYS: dict[str, str] = {
 }
 
 _DURATION = "dur"
-_WINDOW_KEYS = ("dtGte", "dtLte")
 _ARGUMENTS = (*KEYS, "min_duration", "max_duration", "fields", "key_names", "normalise_numbers")
 _MASK = re.compile(r"(mask_)?([A-Za-z0-9_-]+)")
 _JINJA = ("{{", "{%", "{#")
@@ -202,14 +201,7 @@ def _fields(fields: Any) -> dict[str, Any]:
     for key, value in fields.items():
         if not isinstance(key, str) or not key.strip():
             raise SettingsError(f"fields has the key {key!r}; allowed is text that is not empty")
-        if key in _WINDOW_KEYS:
-            raise SettingsError(
-                f"fields has {key}, which belongs to the window; set window_start and window_end instead"
-            )
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError):
-            raise SettingsError(f"fields has {key} of type {type(value).__name__}, which JSON cannot hold") from None
+        check_filter("fields", key, value)
     return dict(fields)
 
 

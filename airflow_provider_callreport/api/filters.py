@@ -6,14 +6,16 @@ The API's times are naive and inclusive (``dtGte``, ``dtLte``); ours are aware a
 from __future__ import annotations
 
 import json
-import math
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow_provider_callreport.api.errors import SettingsError, WindowError
+from airflow_provider_callreport.api.errors import SettingsError, WindowError, scrub
+
+log = logging.getLogger(__name__)
 
 #: Report name -> endpoint name.
 REPORTS: dict[str, str] = {"calls": "list", "masked_calls": "masklist"}
@@ -24,9 +26,15 @@ TITLES: dict[str, str] = {"calls": "Calls", "masked_calls": "Masked calls"}
 #: Filter keys whose values are phone numbers; they are masked in logs and rendered templates.
 NUMBER_FILTERS = frozenset({"cNum", "frm", "to"})
 
+#: Filter keys that belong to the window.
+WINDOW_FILTERS = ("dtGte", "dtLte")
+
+#: All filter keys that the vendor documents (https://deepcall.com, Mask List API).
+DOCUMENTED_FILTERS = (*WINDOW_FILTERS, "cNum", "frm", "to", "mask", "dur")
+
 _API_TIME = "%Y-%m-%d %H:%M:%S"
-_WINDOW_KEYS = ("dtGte", "dtLte")
 _SECOND = timedelta(seconds=1)
+_ABOUT_WINDOW = dict.fromkeys(WINDOW_FILTERS, ", which belongs to the window; set window_start and window_end instead")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,90 +130,77 @@ def check_filters(filters: Any) -> Mapping[str, Any]:
     """``filters`` as given, if it is an object that leaves the window alone.
 
     Raises:
-        SettingsError: it is no mapping of text keys, sets ``dtGte`` or ``dtLte``, or holds what JSON cannot.
+        SettingsError: it is no mapping of text keys, sets ``dtGte`` or ``dtLte``, spells a documented key otherwise, or
+            holds what JSON cannot.
     """
     if not isinstance(filters, Mapping) or not all(isinstance(key, str) for key in filters):
         raise SettingsError(
             f'filters must be an object such as {{"cNum": "919876543210"}}, not {type(filters).__name__}'
         )
-    for key in _WINDOW_KEYS:
-        if key in filters:
-            raise SettingsError(
-                f"filters has {key}, which belongs to the window; set window_start and window_end instead"
-            )
     for key, value in filters.items():
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError):
-            raise SettingsError(
-                f"filters has {key} of type {type(value).__name__}, which JSON cannot hold; "
-                "allowed are text, numbers, true and false, lists and objects"
-            ) from None
+        check_filter("filters", key, value)
     return filters
 
 
-def duration_filter(
-    at_least: float | timedelta | None = None, at_most: float | timedelta | None = None
-) -> dict[str, Any]:
-    """A filter on the call's duration: ``filters={**duration_filter(at_least=60), ...}``.
+def check_filter(argument: str, key: str, value: Any) -> None:
+    """Refuse one filter that cannot be meant.
 
-    The vendor's samples show ``dur`` as an empty object and do not name its keys; ``gte`` and ``lte`` are our reading
-    of the API's own ``dtGte`` and ``dtLte``. Check one answer of your account before you rely on it.
+    The API answers an unknown key with every call of the window, as far as anybody has seen. So a key that is a
+    documented one but for its case or one letter is refused; see `undocumented_filters` for the others.
 
     Args:
-        at_least: seconds or a timedelta, inclusive, or None.
-        at_most: seconds or a timedelta, inclusive, or None.
+        argument: where the key stands, for the message.
+        key: the API's key.
+        value: what is filtered for.
 
     Raises:
-        SettingsError: neither is given, one is negative, or they contradict each other.
+        SettingsError: the key belongs to the window or is misspelt, or JSON cannot hold the value.
     """
-    low, high = _seconds("at_least", at_least), _seconds("at_most", at_most)
-    if low is None and high is None:
-        raise SettingsError("duration_filter needs at_least, at_most or both, in seconds")
-    if low is not None and high is not None and low > high:
-        raise SettingsError(f"duration_filter has at_least={low} above at_most={high}; at_least must not be larger")
-    return {"dur": {key: value for key, value in (("gte", low), ("lte", high)) if value is not None}}
+    if key not in DOCUMENTED_FILTERS and (right := _meant(key)) is not None:
+        raise SettingsError(f"{argument} has {key}; the API's name is {right}{_ABOUT_WINDOW.get(right, '')}")
+    if key in WINDOW_FILTERS:
+        raise SettingsError(f"{argument} has {key}{_ABOUT_WINDOW[key]}")
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        raise SettingsError(
+            f"{argument} has {key} of type {type(value).__name__}, which JSON cannot hold; "
+            "allowed are text, numbers, true and false, lists and objects"
+        ) from None
 
 
-def number_filter(
-    caller: str | None = None, from_number: str | None = None, to_number: str | None = None, mask: str | None = None
-) -> dict[str, str]:
-    """A filter on phone numbers: ``filters={**number_filter(caller="919876543210")}``.
+def undocumented_filters(filters: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keys that the vendor does not document, in order; fit for a log. The API may take no notice of them."""
+    return tuple(scrub(key) for key in sorted(filters) if key not in DOCUMENTED_FILTERS)
 
-    Args:
-        caller: the customer's number (``cNum``).
-        from_number: the calling side (``frm``).
-        to_number: the called side (``to``).
-        mask: id of a masked number, such as ``"mask_12345"`` (``mask``).
 
-    Raises:
-        SettingsError: none is given, or one is not text (a number loses its leading zeros).
+def warn_of_undocumented(filters: Mapping[str, Any]) -> None:
+    """Name the keys that the vendor does not document in the log."""
+    if names := undocumented_filters(filters):
+        log.warning(
+            "filters has %s, not documented by the vendor; the API may take no notice of it, so look once whether the "
+            "calls that come are the ones you asked for",
+            ", ".join(names),
+        )
+
+
+def filter_lines(filters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Each filter as ``key: value`` for a cover or a mail; phone numbers only by their last two digits.
+
+    A key that the vendor does not document is marked ``(not documented)``.
     """
-    given = {"cNum": caller, "frm": from_number, "to": to_number, "mask": mask}
-    names = {"cNum": "caller", "frm": "from_number", "to": "to_number", "mask": "mask"}
-    for key, value in given.items():
-        if value is not None and (not isinstance(value, str) or not value.strip()):
-            raise SettingsError(
-                f"number_filter has {names[key]} of type {type(value).__name__}; allowed is text with digits"
-            )
-    chosen = {key: value.strip() for key, value in given.items() if value is not None}
-    if not chosen:
-        raise SettingsError("number_filter needs caller, from_number, to_number or mask")
-    return chosen
-
-
-def filters_in_words(filters: Mapping[str, Any]) -> tuple[str, ...]:
-    """Each filter as ``key: value`` for a cover or a mail; phone numbers only by their last two digits."""
     return tuple(
-        f"{key}: {_in_words(key, value)}" for key, value in sorted(filters.items()) if value not in (None, {}, [])
+        f"{scrub(key)}: {_value_shown(key, value)}{'' if key in DOCUMENTED_FILTERS else ' (not documented)'}"
+        for key, value in sorted(filters.items())
+        if value not in (None, {}, [])
     )
 
 
-def _in_words(key: str, value: Any) -> str:
+def _value_shown(key: str, value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        return ", ".join(_in_words(key, item) for item in value)
+        return ", ".join(_value_shown(key, item) for item in value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_in_words(key, item)}" for name, item in sorted(value.items()))
+        return ", ".join(f"{name} {_value_shown(key, item)}" for name, item in sorted(value.items()))
     text = str(value)
     digits = [character for character in text if character.isdigit()]
     if key in NUMBER_FILTERS or len(digits) >= 7:
@@ -213,15 +208,20 @@ def _in_words(key: str, value: Any) -> str:
     return text
 
 
-def _seconds(argument: str, value: float | timedelta | None) -> float | None:
-    if value is None:
-        return None
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
-        raise SettingsError(
-            f"duration_filter has {argument}={value!r}; allowed are seconds of at least 0, or a timedelta"
-        )
-    return int(seconds) if float(seconds).is_integer() else seconds
+def _meant(key: str) -> str | None:
+    """The documented key that this one is, but for its case or one letter; None where there is none."""
+    # The one of which only the case differs stands before others: dtGte and dtLte differ by one letter.
+    near = [right for right in DOCUMENTED_FILTERS if _differs_by_a_letter(key.casefold(), right.casefold())]
+    return next((right for right in near if right.casefold() == key.casefold()), near[0] if near else None)
+
+
+def _differs_by_a_letter(one: str, other: str) -> bool:
+    """Whether two texts are equal but for one letter that is another, missing, too many, or swapped with the next."""
+    while one and other and one[0] == other[0]:
+        one, other = one[1:], other[1:]
+    return (
+        one[1:] == other[1:] or one[1:] == other or one == other[1:] or (one[1::-1], one[2:]) == (other[:2], other[2:])
+    )
 
 
 def _next_wall_time(moment: datetime, zone: ZoneInfo) -> datetime:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from airflow_provider_callreport.api.errors import CallReportError
-from airflow_provider_callreport.api.filters import NUMBER_FILTERS
+from airflow_provider_callreport.api.filters import NUMBER_FILTERS, warn_of_undocumented
 from airflow_provider_callreport.cli.account import CommandHook, open_account
 from airflow_provider_callreport.cli.arguments import pairs, window
 from airflow_provider_callreport.cli.exit_codes import CommandError, ExitCode
@@ -68,6 +68,7 @@ def _asked(options: argparse.Namespace) -> Callable[[CommandHook], ExportRequest
     check_text("--title", options.title, one_line=True)
     filters = pairs("--filter", options.filter, texts=NUMBER_FILTERS)
     check_filter_values(filters)
+    warn_of_undocumented(filters)
     redact = check_redact(pairs("--redact", options.redact))
     file_format, implied = _format(options.format, options.output)
     format_options = FORMATS[file_format].check_options({**implied, **pairs("--option", options.option)})

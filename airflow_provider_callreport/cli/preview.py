@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from airflow_provider_callreport.api.errors import scrub
-from airflow_provider_callreport.api.filters import NUMBER_FILTERS
+from airflow_provider_callreport.api.filters import NUMBER_FILTERS, warn_of_undocumented
 from airflow_provider_callreport.api.phone_numbers import international
 from airflow_provider_callreport.cli.account import open_account
 from airflow_provider_callreport.cli.arguments import pairs, window
@@ -43,6 +43,7 @@ def run(options: argparse.Namespace) -> ExitCode:
     check_whole_number("--limit", options.limit, 1, 1000)
     filters = pairs("--filter", options.filter, texts=NUMBER_FILTERS)
     check_filter_values(filters)
+    warn_of_undocumented(filters)
     hook = open_account(options.conn_id)
     span = window(options, hook.settings.timezone)
     rows = hook.iter_rows(

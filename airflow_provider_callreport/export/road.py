@@ -23,7 +23,7 @@ from airflow_provider_callreport.api.errors import (
     ReportChangedError,
     SettingsError,
 )
-from airflow_provider_callreport.api.filters import TITLES, Window, filters_in_words
+from airflow_provider_callreport.api.filters import TITLES, Window, filter_lines, undocumented_filters
 from airflow_provider_callreport.api.paging import ROUNDS_WAIT, AlikeRowsError, Proof, ReportReader
 from airflow_provider_callreport.api.table import ColumnChoice, Table
 from airflow_provider_callreport.api.window_check import WindowCheck
@@ -109,7 +109,7 @@ class ExportRequest:
             window_start=self.window.local_start,
             window_end=self.window.local_end,
             timezone=self.window.zone.key,
-            filters=filters_in_words(self.filters),
+            filters=filter_lines(self.filters),
             redacted=dict(self.redact),
         )
 
@@ -171,6 +171,7 @@ def export_report(
             pages=made.proof.pages,
             duplicates_dropped=made.proof.duplicates_dropped,
             schema=made.columns,
+            undocumented_filters=undocumented_filters(request.filters),
         )
         # No rows where the API promises some is not empty but incomplete.
         if not made.outcome.rows and made.outcome.complete is not False and request.empty != "write":

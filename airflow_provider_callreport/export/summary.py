@@ -12,7 +12,7 @@ from airflow_provider_callreport.report.facts import report_facts
 
 #: Bytes of JSON that the summary may have, whatever the report (it is a row in Airflow's database): 4 KB, less what the
 #: counts of omitted entries take.
-MAX_XCOM_BYTES = 4096 - 4 * len('"redacted_columns_omitted": 1000000, ')
+MAX_XCOM_BYTES = 4096 - 5 * len('"redacted_columns_omitted": 1000000, ')
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class ExportSummary:
         emailed_to: addresses that got the mail.
         skipped: True when the report was empty and ``empty="skip"``.
         schema: the columns that `columns` names, with their types and the API's own labels.
+        undocumented_filters: filter keys that the vendor does not document.
     """
 
     info: ReportInfo
@@ -66,14 +67,15 @@ class ExportSummary:
     emailed_to: Sequence[str] = ()
     skipped: bool = field(default=False)
     schema: Sequence[Column] = ()
+    undocumented_filters: Sequence[str] = ()
 
     def to_xcom(self) -> dict[str, Any]:
         """The small dict that the operators return: under `MAX_XCOM_BYTES` of JSON, without a row's content.
 
         The report is proved whole when, and only when, ``rows`` equals ``reported_total``. If the window had not ended
-        when it was read, and only then, ``window_open`` is True. When many columns, files or recipients would make the
-        dict larger, their lists are cut, the longest first, and ``columns_omitted``, ``files_omitted`` or
-        ``emailed_to_omitted`` says by how many entries.
+        when it was read, and only then, ``window_open`` is True. ``undocumented_filters`` is there when there are any.
+        When many columns, files or recipients would make the dict larger, their lists are cut, the longest first, and
+        ``columns_omitted``, ``files_omitted`` or ``emailed_to_omitted`` says by how many entries.
         """
         info, outcome = self.info, self.outcome
         value: dict[str, Any] = {
@@ -91,7 +93,9 @@ class ExportSummary:
         }
         if outcome.window_open:
             value["window_open"] = True
-        _shorten(value, ("columns", "redacted_columns", "files", "emailed_to"))
+        if self.undocumented_filters:
+            value["undocumented_filters"] = list(self.undocumented_filters)
+        _shorten(value, [name for name, part in value.items() if isinstance(part, list)])
         return value
 
     def log_line(self) -> str:

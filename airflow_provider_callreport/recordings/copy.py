@@ -36,7 +36,7 @@ from airflow_provider_callreport.api.errors import (
     TableError,
     one_line,
 )
-from airflow_provider_callreport.api.filters import TITLES, Window, filters_in_words
+from airflow_provider_callreport.api.filters import TITLES, Window, filter_lines
 from airflow_provider_callreport.api.paging import ROUNDS_WAIT, Page, Proof, ReportReader
 from airflow_provider_callreport.api.table import Table
 from airflow_provider_callreport.api.window_check import WindowCheck
@@ -142,7 +142,7 @@ class RecordingsRequest:
             window_start=self.window.local_start,
             window_end=self.window.local_end,
             timezone=self.window.zone.key,
-            filters=filters_in_words(self.filters),
+            filters=filter_lines(self.filters),
         )
 
 

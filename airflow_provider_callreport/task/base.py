@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, mask_secret
 
 from airflow_provider_callreport.api.errors import WindowError
-from airflow_provider_callreport.api.filters import Window, parse_time
+from airflow_provider_callreport.api.filters import Window, parse_time, warn_of_undocumented
 from airflow_provider_callreport.errors import CallReportError
 from airflow_provider_callreport.task.arguments import (
     ArgumentError,
@@ -57,6 +57,7 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
     filters: Mapping[str, Any] | None
     window_start: Any
     window_end: Any
+    _warned_of_filters = False
 
     def __init__(self, **kwargs: Any) -> None:
         # Airflow gives a class without a constructor the one of BaseOperator, and takes that one's defaults, None for
@@ -123,6 +124,7 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
         """
         try:
             self.check_all(rendered=True)
+            self._warn_of_filters()
             with self.stoppable():
                 yield
         except CallReportError as error:
@@ -131,6 +133,12 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
             raise AirflowFailException(str(error)) from error
         except (ValueError, ImportError) as error:
             raise AirflowFailException(str(error)) from error
+
+    def _warn_of_filters(self) -> None:
+        """Once a process: a sensor comes here at each look."""
+        if not self._warned_of_filters:
+            self._warned_of_filters = True
+            warn_of_undocumented(getattr(self, "filters", None) or {})
 
     def window(self, zone: ZoneInfo) -> Window:
         """The window of this run.

@@ -61,6 +61,7 @@ with DAG(
         redact={"Caller Number": "last4", "DID Number": "drop"},
         format_options={"delimiter": ";"},
         filters={"cNum": "{{ '9198' ~ '76501202' }}", "agent": ["Asha Rao"]},
+        email_to="renamed@example.com",
     )
     CallReportExportOperator(task_id="grouped", s3_key="grouped/[[ group ]].csv", group_by="Status")
     # Files of the machine.
