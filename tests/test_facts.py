@@ -176,6 +176,12 @@ def test_call_time_is_not_called_talk_time() -> None:
     assert facts.rankings[0].talk == "Call time"
 
 
+def test_a_group_shows_the_total_of_the_whole_report_as_such() -> None:
+    """The API gives no total of one agent; it is not told that there is none, nor that 1,200 calls are missing."""
+    assert report_facts(INFO, replace(OUTCOME, rows=20, is_part=True)).total == "1,200 (of the whole report)"
+    assert report_facts(INFO, replace(OUTCOME, rows=20, reported_total=None, is_part=True)).total == "no usable total"
+
+
 def test_calls_without_a_time_are_in_no_hour_and_told() -> None:
     """1,190 of 1,200 calls have a time."""
     assert report_facts(INFO, OUTCOME).no_time == 10

@@ -235,10 +235,10 @@ class GroupedFiles:
 def _outcome_of_part(
     outcome: ReportOutcome, words: str, rows: int, collector: FiguresCollector | None
 ) -> ReportOutcome:
-    """What the cover of a part says. The total is the whole report's, so a part does not show it as its own."""
+    """What the cover of a part says. Total and proof are the whole report's."""
     note = f"{words}: {count(rows)} of the report's {calls(outcome.rows)}. Of the whole report: {outcome.note}"
     figures = collector.figures() if collector is not None else None
-    return replace(outcome, rows=rows, reported_total=None, note=note, figures=figures)
+    return replace(outcome, rows=rows, note=note, figures=figures, is_part=True)
 
 
 def exported_file(path: Path, filename: str, content_type: str, rows: int, group: str = "") -> ExportedFile:

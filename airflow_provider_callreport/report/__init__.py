@@ -175,6 +175,8 @@ class ReportOutcome:
         figures: the summary figures, or None when nobody asked for them.
         window_open: whether the window had not ended when the report was read, so that later calls are missing.
         read_at: when the report was read, aware; files and mails say it when ``window_open``, and only then.
+        is_part: whether it is of one group or part of a report. Then ``rows`` and ``figures`` are the part's, and
+            ``reported_total`` and ``complete`` the whole report's.
     """
 
     rows: int
@@ -184,6 +186,7 @@ class ReportOutcome:
     figures: Figures | None = None
     window_open: bool = False
     read_at: datetime | None = None
+    is_part: bool = False
 
     @property
     def total_to_compare(self) -> int | None:

@@ -124,7 +124,7 @@ def report_facts(info: ReportInfo, outcome: ReportOutcome) -> ReportFacts:
         note=outcome.note,
         still_open=_still_open(info, outcome),
         calls=wording.count(outcome.rows),
-        total=NO_TOTAL if outcome.reported_total is None else wording.count(outcome.reported_total),
+        total=_total(outcome),
         filters="; ".join(info.filters) or "none",
         redacted=", ".join(f"{column} ({how})" for column, how in info.redacted.items()) or "none",
         tiles=(("Calls", wording.count(outcome.rows)), *_talk_tiles(figures)),
@@ -185,6 +185,13 @@ def _talk(figures: Figures) -> str:
     if figures.talk_seconds is None:
         return ""
     return "Call time" if figures.talk_is_call_time else "Talk time"
+
+
+def _total(outcome: ReportOutcome) -> str:
+    if outcome.reported_total is None:
+        return NO_TOTAL
+    whole = " (of the whole report)" if outcome.is_part else ""
+    return f"{wording.count(outcome.reported_total)}{whole}"
 
 
 def _verdict(outcome: ReportOutcome) -> str:
