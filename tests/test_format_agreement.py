@@ -83,6 +83,15 @@ def test_every_nasty_text_survives_alone(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(READERS))
+def test_a_number_among_texts_is_a_text(tmp_path: Path, name: str) -> None:
+    """F1: 0 and False too, which Python takes for nothing."""
+    columns = [Column("Who"), Column("What")]
+    rows: list[Row] = [[0, "a"], [False, None], [0.0, ""], [7, "b"]]
+    path = write(name, tmp_path / "file", rows, columns)
+    assert READERS[name](path, columns) == [["0", "a"], ["False", None], ["0.0", None], ["7", "b"]]
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
 def test_ordinary_calls_read_back_in_every_format(tmp_path: Path, name: str) -> None:
     """F1: the sixteen columns of the vendor, 1,234 calls."""
     rows = [call(index) for index in range(1_234)]

@@ -31,7 +31,7 @@ from pyarrow import parquet as pq
 
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.formats.text import clean
-from airflow_provider_callreport.formats.values import clean_texts, is_number
+from airflow_provider_callreport.formats.values import clean_labels, clean_texts, is_number
 from airflow_provider_callreport.report import Column, ColumnKind, ReportInfo, ReportOutcome, Row, Value
 
 _TYPES = {
@@ -52,7 +52,7 @@ class ParquetWriter:
     def __init__(self, path: Path, columns: Sequence[Column], info: ReportInfo, options: Mapping[str, Any]) -> None:
         FORMATS["parquet"].check_options(options)
         self._kinds = [column.kind for column in columns]
-        self._labels = [clean(column.label) for column in columns]
+        self._labels = clean_labels([column.label for column in columns])
         unread = _UNREAD
         while unread in self._labels:
             unread += "_"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeGuard
 
 from airflow_provider_callreport.formats.text import clean
 from airflow_provider_callreport.report import Value
+
+_TEXTS = {str, type(None)}
 
 LARGEST_NUMBER = 10**15
 """Numbers below it are exact in every format; larger ones, NaN and infinities become text (`is_number`)."""
@@ -28,13 +30,27 @@ def whole_seconds(values: Sequence[Value]) -> Sequence[Value]:
     return [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
 
 
+def are_texts(values: Sequence[Value]) -> TypeGuard[Sequence[str | None]]:
+    """Whether all values of a column are texts or None."""
+    return set(map(type, values)) <= _TEXTS
+
+
 def clean_texts(values: Sequence[Value]) -> Sequence[str | None]:
     """Clean a column of texts. An empty text becomes None, since CSV and Excel cannot tell the two apart."""
-    texts: list[Any] = list(filter(None, values))
-    try:
-        printable = "".join(texts).isprintable()
-    except TypeError:  # a number or time, which the column should not hold, but may
+    if not are_texts(values):  # a number or time, which the column should not hold, but may
         return [None if value is None or value == "" else clean(str(value)) for value in values]
-    if printable:
-        return [value or None for value in values]  # type: ignore[misc]  # they are texts
-    return [clean(value) if value else None for value in values]  # type: ignore[arg-type]
+    if "".join(filter(None, values)).isprintable():
+        return [value or None for value in values]
+    return [clean(value) if value else None for value in values]
+
+
+def clean_labels(labels: Sequence[str]) -> list[str]:
+    """Clean the labels of a table. Where that makes one label of two, the second gets `` (2)`` behind it."""
+    cleaned: list[str] = []
+    for label in map(clean, labels):
+        name, number = label, 1
+        while name in cleaned:
+            number += 1
+            name = f"{label} ({number})"
+        cleaned.append(name)
+    return cleaned

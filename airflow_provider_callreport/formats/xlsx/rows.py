@@ -15,13 +15,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
-from typing import Any
 from xml.sax.saxutils import escape
 
 from openpyxl.utils import get_column_letter
 
 from airflow_provider_callreport.formats.text import clean
-from airflow_provider_callreport.formats.values import is_number
+from airflow_provider_callreport.formats.values import are_texts, is_number
 from airflow_provider_callreport.report import ColumnKind, Row, Value
 
 MAX_TEXT = 32_767
@@ -181,11 +180,10 @@ class RowEncoder:
 
 def _are_plain(values: Sequence[Value]) -> bool:
     """Whether all texts can stand in XML as they are; decided for a whole column by a few passes at C speed."""
-    texts: list[Any] = list(filter(None, values))
-    try:
-        joined = f"|{'|'.join(texts)}|"
-    except TypeError:  # a number or time, which the column should not hold, but may
+    if not are_texts(values):  # a number or time, which the column should not hold, but may
         return False
+    texts = list(filter(None, values))
+    joined = f"|{'|'.join(texts)}|"
     return (
         joined.isprintable()  # neither controls nor line breaks nor surrogates
         and not any(mark in joined for mark in ("&", "<", ">", "_x", "| ", " |"))
