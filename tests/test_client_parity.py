@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 from support.api import ScriptedServer, behave, client_settings, json_answer, sandbox
 
-from airflow_provider_callreport.api.aclient import MAX_BYTES, AsyncCallReportClient
+from airflow_provider_callreport.api.async_client import MAX_BYTES, AsyncCallReportClient
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import (
     CODE_TABLE,
@@ -132,7 +132,7 @@ NUMBERS: dict[str, Any] = {
     "gzip in upper case": packed("GZIP", gzip.compress(SEVEN)),
     "gzip in members": packed("gzip", gzip.compress(SEVEN[:4]) + gzip.compress(SEVEN[4:])),
     "gzip and then something": packed("gzip", gzip.compress(SEVEN) + b"something"),
-    "gzip without its end": packed("gzip", gzip.compress(SEVEN)[:-8]),
+    "gzip of nothing and then more": packed("gzip", gzip.compress(b"") + gzip.compress(SEVEN)),
     "deflate": packed("deflate", zlib.compress(SEVEN)),
     "bare deflate": packed("deflate", bare_deflate(SEVEN)),
     "identity": packed("identity", SEVEN),
@@ -184,6 +184,12 @@ ERRORS: dict[str, tuple[Any, type[Exception]]] = {
     "NaN": (answer(200, b'{"cnt": NaN}'), AnswerError),
     "no number": (json_answer({"done": True}), AnswerError),
     "nested deeply": (answer(200, b"[" * 200_000), AnswerError),
+    "gzip without its end": (packed("gzip", gzip.compress(SEVEN)[:-8]), AnswerError),
+    "gzip with a wrong end": (packed("gzip", gzip.compress(SEVEN)[:-8] + b"12345678"), TransportError),
+    "deflate without its end": (packed("deflate", zlib.compress(SEVEN)[:-2]), AnswerError),
+    "more pieces of gzip than anybody makes": (packed("gzip", gzip.compress(b"") * 2000), AnswerError),
+    **{f"HTTP {status} with a number": (answer(status, SEVEN), AnswerError) for status in (201, 202, 203, 206, 226)},
+    "HTTP 204": (answer(204, b""), AnswerError),
     "gzip that is cut": (packed("gzip", gzip.compress(SEVEN)[:-12]), AnswerError),
     "gzip of nothing": (packed("gzip", gzip.compress(b"")), AnswerError),
     "gzip that is none": (packed("gzip", SEVEN), TransportError),

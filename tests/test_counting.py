@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.api import DAY, NOON, ScriptedServer, api_url, behave, client_settings, json_answer, listed, sandbox
 
-from airflow_provider_callreport.api.aclient import AsyncCallReportClient
+from airflow_provider_callreport.api.async_client import AsyncCallReportClient
 from airflow_provider_callreport.api.client import CallReportClient
-from airflow_provider_callreport.api.counting import CallCount, acount_calls, count_calls
+from airflow_provider_callreport.api.counting import CallCount, count_calls
 from airflow_provider_callreport.api.errors import (
     AnswerTooLargeError,
     SettingsError,
@@ -47,7 +47,7 @@ def count(kind: str, settings: ClientSettings, report: str = "calls", up_to: int
 
     async def acount() -> CallCount:
         async with AsyncCallReportClient(settings) as client:
-            return await acount_calls(client, report, filters, DAY, up_to=up_to)
+            return await client.run(lambda caller: count_calls(caller, report, filters, DAY, up_to=up_to))
 
     return asyncio.run(acount())
 
@@ -178,7 +178,7 @@ def test_the_pace_holds(server: SandboxServer) -> None:
     async def ask() -> float:
         async with AsyncCallReportClient(client_settings(api_url(server), requests_per_second=10)) as client:
             began = time.monotonic()
-            await asyncio.gather(*(acount_calls(client, "calls", {}, DAY) for _ in range(4)))
+            await asyncio.gather(*(client.run(lambda caller: count_calls(caller, "calls", {}, DAY)) for _ in range(4)))
             return time.monotonic() - began
 
     assert asyncio.run(ask()) >= 0.3

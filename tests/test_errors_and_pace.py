@@ -307,9 +307,27 @@ def test_backoff_has_full_jitter(attempt: int, most: float) -> None:
 
 def test_retry_after_is_the_least_that_is_waited() -> None:
     """E2: the server's wish is obeyed, with up to a second of jitter behind it and none before it."""
-    waits = _waits(5, retry_after=7)
-    assert 7 <= min(waits) < 7.2
-    assert 7.8 < max(waits) <= 8
+    waits = _waits(5, retry_after=20)
+    assert 20 <= min(waits) < 20.2
+    assert 20.8 < max(waits) <= 21
+
+
+@pytest.mark.parametrize("asked", [0.0, 0.5])
+def test_retry_after_does_not_shorten_the_backoff(asked: float) -> None:
+    """E2: a server that always says "0", or names a time that has passed, is not asked without a pause."""
+    waits = _waits(5, retry_after=asked)
+    assert asked <= min(waits)
+    assert 14 < max(waits) <= 16
+    assert 6 < statistics.mean(waits) < 10
+
+
+@pytest.mark.parametrize("retry_after", ["0", "-5", format_datetime(datetime(2020, 1, 1, tzinfo=UTC))])
+def test_a_server_that_never_wants_a_wait_is_asked_a_few_times(server: SandboxServer, retry_after: str) -> None:
+    """E2: 31 requests in 30 seconds were made of one; doubled waits make few."""
+    behave(server, [Fault("http_status", status=429, retry_after=retry_after, times=None)], calls=CALLS)
+    with client_of(server, max_retry_time=4) as client, pytest.raises(RateLimitedError):
+        ask(client)
+    assert 2 <= len(server.requests) <= 12
 
 
 @pytest.mark.usefixtures("no_backoff")

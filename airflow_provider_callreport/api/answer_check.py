@@ -1,4 +1,4 @@
-"""What an answer is: a result, or an error that says that it is none. The same for every HTTP library.
+"""What an answer is: a result, or an error that says that it is none.
 
 An HTTP 200 proves nothing: the vendor's errors, pages of HTML and answers that were cut off come with it as well.
 """
@@ -39,7 +39,7 @@ _ERROR_WORDS = frozenset({"error", "fail", "failed", "failure", "false"})
 
 
 class HttpResponse(Protocol):
-    """What ``requests`` and ``httpx`` agree on."""
+    """What is needed of a ``requests.Response``."""
 
     @property
     def status_code(self) -> Any:
@@ -95,6 +95,8 @@ def check_answer(
         message = ""
     error = vendor_error(endpoint, response, payload, page=page, message=message, secrets=secrets)
     if error is None:
+        if status != 200:
+            raise AnswerError(f"{endpoint} answered HTTP {status}; only 200 brings a whole answer")
         return payload
     if (
         error.code == EMPTY_CODE

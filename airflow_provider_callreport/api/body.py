@@ -7,23 +7,34 @@ body goes to disk first, whatever it is, and is judged there.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from airflow_provider_callreport.api.errors import AnswerError, AnswerTooLargeError, FileError, scrub
+from airflow_provider_callreport.api.errors import (
+    AnswerError,
+    AnswerTooLargeError,
+    FileError,
+    TransportError,
+    scrub,
+)
 from airflow_provider_callreport.api.values import whole_number
 from airflow_provider_callreport.spool import private_file
 
-#: Read at a time. gzip unpacks to a thousand times its size at most, and not every urllib3 stops before the whole
-#: piece is unpacked, so this bounds what a hostile answer costs beyond the limit.
-CHUNK = 16 * 1024
+#: The most bytes in a piece of a body, read or unpacked.
+_CHUNK = 128 * 1024
 
 #: Encodings that are unpacked; others pack better than 1:1000, and several of them multiply.
-ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+_PLAIN = frozenset({"", "identity"})
+_GZIP = frozenset({"gzip", "x-gzip"})
+
+#: A gzip body may be several members one behind the other (RFC 1952, 2.2); servers send one.
+_MAX_MEMBERS = 1000
+_GZIP_MAGIC = b"\x1f\x8b"
 
 #: Bytes kept from the beginning, to see what it is.
 _HEAD = 4096
@@ -68,6 +79,78 @@ class SavedBody:
         return None
 
 
+def body_pieces(response: requests.Response, limit: int, what: str, too_large: str) -> Iterator[bytes]:
+    """The body of a streamed answer, unpacked, in pieces of bounded size.
+
+    Args:
+        response: the answer, not read yet.
+        limit: the largest body in bytes, on the wire and unpacked.
+        what: what it is, for messages.
+        too_large: what to say when it is larger.
+
+    Raises:
+        AnswerTooLargeError: it is larger.
+        AnswerError: its encoding is unknown, or its end is missing.
+        TransportError: it cannot be unpacked.
+    """
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    wire = response.raw.stream(_CHUNK, decode_content=False)
+    if encoding in _PLAIN:
+        yield from _bounded(wire, limit, too_large)
+    elif encoding in _GZIP or encoding == "deflate":
+        # Members of a gzip body may unpack to nothing, so that both sides have to be counted.
+        yield from _bounded(_unpacked(_bounded(wire, limit, too_large), encoding, what), limit, too_large)
+    else:
+        raise AnswerError(f"{what} came with the Content-Encoding {scrub(encoding)!r}; allowed are gzip and none")
+
+
+def _bounded(pieces: Iterable[bytes], limit: int, too_large: str) -> Iterator[bytes]:
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > limit:
+            raise AnswerTooLargeError(too_large)
+        yield piece
+
+
+def _unpacked(pieces: Iterable[bytes], encoding: str, what: str) -> Iterator[bytes]:
+    """Gzip or deflate data, unpacked, in pieces of at most `_CHUNK` bytes; what follows its end is left out."""
+    unpacker, started, members = _unpacker(encoding, b""), False, 1
+    for piece in pieces:
+        if not started and piece:
+            unpacker, started = _unpacker(encoding, piece), True
+        while piece:
+            if unpacker.eof:
+                if not piece.startswith(_GZIP_MAGIC[: len(piece)]) or encoding not in _GZIP:
+                    return
+                members += 1
+                if members > _MAX_MEMBERS:
+                    raise AnswerError(f"{what} came as more than {_MAX_MEMBERS} pieces of gzip; one is usual")
+                unpacker = _unpacker(encoding, piece)
+            try:
+                yield unpacker.decompress(piece, _CHUNK)
+            except zlib.error:
+                if members > 1:
+                    # What follows the end and only begins like gzip is left out as well.
+                    return
+                raise TransportError(
+                    f"{what} came with the Content-Encoding {encoding}, and its body is not packed that way; a proxy "
+                    "between this worker and the server may have unpacked it"
+                ) from None
+            piece = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
+    if started and not unpacker.eof:
+        raise AnswerError(f"{what} came as {encoding} data without its end, so that the rest of it is missing")
+
+
+def _unpacker(encoding: str, start: bytes) -> zlib._Decompress:
+    if encoding in _GZIP:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16)
+    # "deflate" is zlib data by RFC 9110, 8.4.1.2, and bare deflate data by some servers. zlib data begins with a method
+    # of 8 and, from its second byte on, is a multiple of 31 (RFC 1950, 2.2).
+    is_zlib = len(start) > 1 and start[0] & 0x0F == 8 and (start[0] << 8 | start[1]) % 31 == 0
+    return zlib.decompressobj(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
+
+
 def save_body(
     response: requests.Response,
     path: Path,
@@ -87,24 +170,20 @@ def save_body(
 
     Raises:
         AnswerTooLargeError: it is larger.
-        AnswerError: its encoding is unknown.
+        AnswerError: its encoding is unknown, or its end is missing.
+        TransportError: it cannot be unpacked.
         FileError: the reading was stopped.
     """
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
-    if encoding not in ENCODINGS:
-        raise AnswerError(f"{what} came with the Content-Encoding {scrub(encoding)!r}; allowed are gzip and none")
     promised = whole_number(response.headers.get("Content-Length"))
     too_large = f"{what} has more than the {max_bytes} bytes that are allowed"
     if promised is not None and promised > max_bytes:
         raise AnswerTooLargeError(too_large)
     digest, size, head = hashlib.sha256(), 0, b""
     with private_file(path).open("wb") as file:
-        for chunk in response.iter_content(CHUNK):
+        for chunk in body_pieces(response, max_bytes, what, too_large):
             if stopped():
                 raise FileError(f"{what}: the reading was stopped")
             size += len(chunk)
-            if size > max_bytes:
-                raise AnswerTooLargeError(too_large)
             if len(head) < _HEAD:
                 head = (head + chunk)[:_HEAD]
             digest.update(chunk)

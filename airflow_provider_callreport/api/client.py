@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError, LocationValueError, NewConnectionError
 
 from airflow_provider_callreport.api.answer_check import (
     check_answer,
@@ -22,7 +21,7 @@ from airflow_provider_callreport.api.answer_check import (
     read_count,
     vendor_error,
 )
-from airflow_provider_callreport.api.body import CHUNK, ENCODINGS, SavedBody, decode_saved, save_body
+from airflow_provider_callreport.api.body import SavedBody, body_pieces, decode_saved, save_body
 from airflow_provider_callreport.api.errors import (
     AnswerError,
     AnswerTooLargeError,
@@ -31,21 +30,16 @@ from airflow_provider_callreport.api.errors import (
     RateLimitedError,
     RedirectError,
     ServiceError,
-    SettingsError,
-    TimeoutExceededError,
     TransportError,
-    scrub,
 )
 from airflow_provider_callreport.api.pace import Pace
 from airflow_provider_callreport.api.request import HEADERS, build_body, endpoint_url
 from airflow_provider_callreport.api.retry import call_with_retries, log_retry
 from airflow_provider_callreport.api.settings import ClientSettings
-from airflow_provider_callreport.api.transport import deadline, make_session
+from airflow_provider_callreport.api.transport import make_session
+from airflow_provider_callreport.api.transport_errors import NETWORK_ERRORS, Patience, transport_error
 
 T = TypeVar("T")
-
-#: Bytes read at a time of an answer that is not packed.
-_PLAIN_CHUNK = 8 * CHUNK
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +82,7 @@ class CallReportClient:
         self.close()
 
     def close(self) -> None:
-        """Close the pooled connections."""
+        """End what is under way in other threads at once, and close the connections. A closed client stays closed."""
         self._session.close()
 
     def call(
@@ -131,6 +125,7 @@ class CallReportClient:
             attempt,
             max_retry_time=self.settings.max_retry_time if max_retry_time is None else max_retry_time,
             before_sleep=log_retry(endpoint, page, on_retry),
+            sleep=self._sleep,
         )
 
     def count(self, fields: Mapping[str, Any], *, max_retry_time: float | None = None) -> int:
@@ -164,7 +159,7 @@ class CallReportClient:
 
         def attempt() -> SavedAnswer:
             try:
-                return self._save_once(endpoint, body, path, max_bytes)
+                return self._save_once(endpoint, body, path, max_bytes, once=changes_state)
             except (AnswerError, AnswerTooLargeError, RateLimitedError, RedirectError, ServiceError) as error:
                 failure: CallReportError = error
             except TransportError as error:
@@ -178,17 +173,22 @@ class CallReportClient:
                 "account's list of exports before you ask once more"
             ) from failure
 
-        return call_with_retries(attempt, max_retry_time=self.settings.max_retry_time, before_sleep=log_retry(endpoint))
+        return call_with_retries(
+            attempt,
+            max_retry_time=self.settings.max_retry_time,
+            before_sleep=log_retry(endpoint),
+            sleep=self._sleep,
+        )
 
     def wait_for_turn(self) -> None:
         """Wait until the pace of this client (``requests_per_second``) allows one more request to its host."""
-        self._pace.wait()
+        self._pace.wait(self._sleep)
 
-    def _save_once(self, endpoint: str, body: bytes, path: Path, max_bytes: int) -> SavedAnswer:
+    def _save_once(self, endpoint: str, body: bytes, path: Path, max_bytes: int, *, once: bool) -> SavedAnswer:
         def read(response: requests.Response) -> SavedBody:
             return save_body(response, path, max_bytes, endpoint)
 
-        response, saved = self._exchange(endpoint, body, read)
+        response, saved = self._exchange(endpoint, body, read, once=once)
         is_json, payload = decode_saved(saved, decode, self.settings.max_response_bytes)
         if is_json or response.status_code >= 400:
             error = vendor_error(endpoint, response, payload, secrets=self._secrets())
@@ -203,30 +203,43 @@ class CallReportClient:
         return check_answer(endpoint, response, raw, page=page, secrets=self._secrets()), raw
 
     def _exchange(
-        self, endpoint: str, body: bytes, read: Callable[[requests.Response], T]
+        self, endpoint: str, body: bytes, read: Callable[[requests.Response], T], *, once: bool = False
     ) -> tuple[requests.Response, T]:
-        """One request and what ``read`` makes of its answer's body, all inside the deadline."""
+        """One request and what ``read`` makes of its answer's body, all inside the deadline.
+
+        Args:
+            endpoint: what to ask.
+            body: the signed body.
+            read: reads the answer's body.
+            once: the request must not be sent a second time, not even where the first met a closed connection.
+        """
         settings = self.settings
+
+        def send() -> requests.Response:
+            request = self._prepare(endpoint, body)
+            self._pace.wait(self._sleep)
+            self.requests_made += 1
+            timeout = (settings.connect_timeout, settings.timeout)
+            return self._session.send(request, timeout=timeout, allow_redirects=False, stream=True)
+
         try:
-            with deadline(settings.deadline), self._send(endpoint, body) as response:
+            with (
+                self._session.exchange(settings.deadline) as exchange,
+                send() if once else self._session.answer(exchange, send) as response,
+            ):
                 check_no_redirect(endpoint, response)
                 return response, read(response)
-        except requests.exceptions.RequestException as error:
-            failure = self._transport_error(endpoint, error)
-        except LocationValueError:
-            # A host name that no resolver takes; requests lets this one through.
-            failure = _unusable_host(settings)
+        except NETWORK_ERRORS as error:
+            where, patience = f"{endpoint} at {settings.base_url}", patience_of(settings)
+            failure = transport_error(where, settings.base_url, error, patience)
         # Outside the handler, so that the new error does not carry the original as its context: that one holds the
         # prepared request, and with it the credentials.
         raise failure
 
-    def _send(self, endpoint: str, body: bytes) -> requests.Response:
-        """Send a request when its turn has come, and return the head of its answer."""
-        request = self._prepare(endpoint, body)
-        self._pace.wait()
-        self.requests_made += 1
-        timeout = (self.settings.connect_timeout, self.settings.timeout)
-        return self._session.send(request, timeout=timeout, allow_redirects=False, stream=True)
+    def _sleep(self, seconds: float) -> None:
+        """Sleep, unless the client is closed meanwhile."""
+        if self._session.closed.wait(seconds):
+            raise TransportError("the client was closed", retryable=False, sent=False)
 
     def _prepare(self, endpoint: str, body: bytes) -> requests.PreparedRequest:
         request = self._template(endpoint).copy()
@@ -243,94 +256,16 @@ class CallReportClient:
 
     def _read(self, response: requests.Response, endpoint: str) -> bytes:
         limit = self.settings.max_response_bytes
-        encoding = response.headers.get("Content-Encoding", "").strip().lower()
-        if encoding not in ENCODINGS:
-            raise AnswerError(f"{endpoint} answered with the Content-Encoding {scrub(encoding)!r}; gzip was asked for")
-        chunks: list[bytes] = []
-        size = 0
-        # What is not packed cannot grow, and a page comes in one piece.
-        for chunk in response.iter_content(CHUNK if encoding else _PLAIN_CHUNK):
-            size += len(chunk)
-            if size > limit:
-                raise AnswerTooLargeError(
-                    f"{endpoint} answered more than {limit} bytes; ask for fewer calls a page (page_size), "
-                    "or raise max_response_bytes"
-                )
-            chunks.append(chunk)
-        return b"".join(chunks)
+        too_large = (
+            f"{endpoint} answered more than {limit} bytes; ask for fewer calls a page (page_size), "
+            "or raise max_response_bytes"
+        )
+        return b"".join(body_pieces(response, limit, f"the answer of {endpoint}", too_large))
 
     def _secrets(self) -> tuple[str, ...]:
         return (*self.settings.secrets(), self.settings.credentials.user_id or "")
 
-    def _transport_error(self, endpoint: str, error: requests.exceptions.RequestException) -> CallReportError:
-        return transport_error(f"{endpoint} at {self.settings.base_url}", error, self.settings)
 
-
-def transport_error(
-    where: str, error: requests.exceptions.RequestException, settings: ClientSettings, deadline: float | None = None
-) -> CallReportError:
-    """What a ``requests`` exception means, without the request that it holds.
-
-    Args:
-        where: what was asked for, and where.
-        error: the exception.
-        settings: its timeouts are named in the message.
-        deadline: the deadline that was in force, if not that of the settings.
-    """
-    text = str(error)
-    failure: TransportError
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        failure = TimeoutExceededError(f"{where}: no connection within {settings.connect_timeout:g} s")
-        failure.sent = False
-        return failure
-    if isinstance(error, requests.exceptions.Timeout) or "timed out" in text or "deadline passed" in text:
-        return TimeoutExceededError(
-            f"{where}: no whole answer within the timeout of {settings.timeout:g} s of silence and "
-            f"{settings.deadline if deadline is None else deadline:g} s in all"
-        )
-    if isinstance(error, requests.exceptions.SSLError):
-        failure = TransportError(
-            f"{where}: the TLS certificate was not accepted or TLS failed ({reason(error)}); "
-            "check Host, or set the extra field verify to your CA bundle"
-        )
-        failure.retryable = "certificate verify failed" not in text.lower()
-        failure.sent = failure.retryable
-        return failure
-    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
-        return _unusable_host(settings)
-    failure = TransportError(f"{where}: {reason(error)}")
-    failure.sent = not _is_unsent(error)
-    return failure
-
-
-def _unusable_host(settings: ClientSettings) -> SettingsError:
-    return SettingsError(f"Host gives the address {settings.base_url}, which is no usable URL")
-
-
-def _is_unsent(error: requests.exceptions.RequestException) -> bool:
-    """Whether no connection was made, so that not one byte of the request had left."""
-    cause = getattr(error.args[0], "reason", None) if error.args else None
-    # urllib3 wraps what came up while connecting, and only that, in these (NameResolutionError is one of them).
-    return isinstance(cause, (NewConnectionError, ConnectTimeoutError))
-
-
-def reason(error: BaseException) -> str:
-    """The plain cause of a ``requests`` exception, without its object addresses."""
-    text = str(error)
-    for words, reason in (
-        ("NameResolutionError", "the host name does not resolve"),
-        ("Name or service not known", "the host name does not resolve"),
-        ("Connection refused", "the connection was refused"),
-        ("Connection reset", "the connection was reset"),
-        ("IncompleteRead", "the answer was cut off"),
-        ("InvalidChunkLength", "the answer was cut off"),
-        ("Connection broken", "the answer was cut off"),
-        ("Remote end closed", "the connection was closed without an answer"),
-        ("Connection aborted", "the connection was closed without an answer"),
-        ("BadStatusLine", "the answer was not HTTP"),
-        ("certificate verify failed", "certificate verify failed"),
-        ("hostname mismatch", "certificate for another host"),
-    ):
-        if words.lower() in text.lower():
-            return reason
-    return type(error).__name__
+def patience_of(settings: ClientSettings, deadline: float | None = None) -> Patience:
+    """How long a client waits, in seconds; with another deadline where it is given."""
+    return Patience(settings.connect_timeout, settings.timeout, settings.deadline if deadline is None else deadline)

@@ -1,8 +1,5 @@
 """How many calls a filter matches, in one or two small requests and without a row kept.
 
-The steps are a generator that yields requests and is sent their answers, so that the sensor's worker and the
-triggerer's event loop count alike: `count_calls` drives them with one client, `acount_calls` with the other.
-
 Where the number comes from:
 
 1. ``calls``: ``reportCount``. Its answer is not documented; where it holds no number, or the endpoint is not there,
@@ -14,18 +11,17 @@ Where the number comes from:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_callreport.api.answer import Answer, parse_answer
+from airflow_provider_callreport.api.answer import parse_answer
 from airflow_provider_callreport.api.answer_check import read_count
 from airflow_provider_callreport.api.errors import AnswerError, RequestRejectedError, SettingsError
 from airflow_provider_callreport.api.filters import REPORTS, Window, build_filter
 from airflow_provider_callreport.report import span_json
 
 if TYPE_CHECKING:
-    from airflow_provider_callreport.api.aclient import AsyncCallReportClient
     from airflow_provider_callreport.api.client import CallReportClient
 
 #: Search engines stop counting here unless they are told otherwise: a total of exactly this many may be more.
@@ -50,19 +46,9 @@ class CallCount:
         return f"{'' if self.exact else 'at least '}{self.calls} calls (by {self.source})"
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    endpoint: str
-    fields: Mapping[str, Any]
-    parse: Callable[[Any, bytes], Any]
-
-
 def window_json(window: Window) -> dict[str, str]:
     """A window as XCom values and events hold it: ``start``, ``end`` (ISO 8601) and ``timezone``."""
     return span_json(window.local_start, window.local_end, window.zone.key)
-
-
-_Steps = Generator[_Request, Any, CallCount]
 
 
 def count_calls(
@@ -81,55 +67,13 @@ def count_calls(
         SettingsError: the API gives no total, and ``up_to`` is more than a page holds.
         CallReportError: the API does not answer.
     """
-    steps = _steps(report, filters, window, up_to, client.settings.page_size)
-    try:
-        request = next(steps)
-        while True:
-            try:
-                answer = client.call(request.endpoint, request.fields, request.parse)
-            except RequestRejectedError as error:
-                request = steps.throw(error)
-            else:
-                request = steps.send(answer)
-    except StopIteration as done:
-        count: CallCount = done.value
-        return count
-
-
-async def acount_calls(
-    client: AsyncCallReportClient, report: str, filters: Mapping[str, Any], window: Window, *, up_to: int = 1
-) -> CallCount:
-    """`count_calls` without blocking the event loop."""
-    steps = _steps(report, filters, window, up_to, client.settings.page_size)
-    try:
-        request = next(steps)
-        while True:
-            try:
-                answer = await client.call(request.endpoint, request.fields, request.parse)
-            except RequestRejectedError as error:
-                request = steps.throw(error)
-            else:
-                request = steps.send(answer)
-    except StopIteration as done:
-        count: CallCount = done.value
-        return count
-
-
-def _steps(report: str, filters: Mapping[str, Any], window: Window, up_to: int, page_size: int) -> _Steps:
     api_filter = build_filter(filters, window)
     if api_filter is None:
         return CallCount(0, True, "rows")
-    if report == "calls":
-        try:
-            number = yield _Request("reportCount", {"filter": api_filter}, _number_or_none)
-        except RequestRejectedError as error:
-            if error.http_status not in (404, 405) or error.code is not None:
-                raise
-            number = None
-        if number is not None:
-            return CallCount(number, True, "reportCount")
-    size = min(up_to, page_size)
-    answer: Answer = yield _Request(REPORTS[report], {"filter": api_filter, "sz": size, "page": 0}, parse_answer)
+    if report == "calls" and (number := _report_count(client, api_filter)) is not None:
+        return CallCount(number, True, "reportCount")
+    size = min(up_to, client.settings.page_size)
+    answer = client.call(REPORTS[report], {"filter": api_filter, "sz": size, "page": 0}, parse_answer)
     rows, total = len(answer.records), answer.count
     if total is not None and total > rows:
         return CallCount(total, total != _CAP, "cnt")
@@ -140,6 +84,16 @@ def _steps(report: str, filters: Mapping[str, Any], window: Window, up_to: int, 
         )
     # A server may answer fewer rows than it was asked for, and cnt may be their number: only "none" is certain.
     return CallCount(rows, rows == 0, "rows")
+
+
+def _report_count(client: CallReportClient, api_filter: Mapping[str, Any]) -> int | None:
+    """What ``reportCount`` says; None where it says no number, or does not exist."""
+    try:
+        return client.call("reportCount", {"filter": api_filter}, _number_or_none)
+    except RequestRejectedError as error:
+        if error.http_status not in (404, 405) or error.code is not None:
+            raise
+        return None
 
 
 def _number_or_none(payload: Any, raw: bytes) -> int | None:

@@ -21,19 +21,20 @@ import ipaddress
 import logging
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import requests
+from urllib3.connectionpool import HTTPConnectionPool
 
 from airflow_provider_callreport.api.answer_check import decode, vendor_error
 from airflow_provider_callreport.api.body import SavedBody, decode_saved, save_body
-from airflow_provider_callreport.api.client import transport_error
+from airflow_provider_callreport.api.client import patience_of
 from airflow_provider_callreport.api.errors import (
     AddressRefusedError,
     CallReportError,
@@ -46,13 +47,14 @@ from airflow_provider_callreport.api.retry import call_with_retries
 from airflow_provider_callreport.api.settings import is_loopback
 from airflow_provider_callreport.api.transport import (
     Connection,
-    DeadlineAdapter,
+    ExchangeAdapter,
     Pool,
     SecureConnection,
     SecurePool,
-    deadline,
     make_session,
+    proxies_to,
 )
+from airflow_provider_callreport.api.transport_errors import NETWORK_ERRORS, transport_error
 from airflow_provider_callreport.api.values import whole_number
 
 if TYPE_CHECKING:
@@ -104,11 +106,11 @@ class FileDownloader:
         self._deadline = deadline_seconds
         self._stopped = stopped
         self._own = urlsplit(client.settings.base_url)
-        self._session = make_session(client.settings.base_url, verify=client.settings.verify, pool_size=pool_size)
+        settings = client.settings
+        self._session = make_session(
+            settings.base_url, verify=settings.verify, pool_size=pool_size, adapter=_CheckedAdapter
+        )
         self._session.proxies = {}
-        adapter = _CheckedAdapter(pool_size)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
 
     def __enter__(self) -> FileDownloader:
         return self
@@ -116,6 +118,10 @@ class FileDownloader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what is under way in other threads at once, and close the connections."""
         self._session.close()
 
     def absolute(self, url: str) -> str:
@@ -157,7 +163,10 @@ class FileDownloader:
             return body
 
         return call_with_retries(
-            attempt, max_retry_time=self._client.settings.max_retry_time, before_sleep=_log_retry(what)
+            attempt,
+            max_retry_time=self._client.settings.max_retry_time,
+            before_sleep=_log_retry(what),
+            sleep=self._sleep,
         )
 
     def size(self, url: str, *, what: str) -> int | None:
@@ -176,7 +185,10 @@ class FileDownloader:
                 return whole_number(response.headers.get("Content-Length")) if plain else None
 
         return call_with_retries(
-            attempt, max_retry_time=self._client.settings.max_retry_time, before_sleep=_log_retry(what)
+            attempt,
+            max_retry_time=self._client.settings.max_retry_time,
+            before_sleep=_log_retry(what),
+            sleep=self._sleep,
         )
 
     @contextmanager
@@ -189,17 +201,21 @@ class FileDownloader:
         secret = _secret_address.set(True)
         judge = _judge.set(None if proxies or _same_place(parts, self._own) else self._judge_of(what))
         failure: CallReportError | None = None
+
+        def send() -> requests.Response:
+            return self._session.get(
+                url,
+                headers=_HEADERS,
+                timeout=(settings.connect_timeout, settings.timeout),
+                allow_redirects=False,
+                stream=True,
+                proxies=proxies,
+            )
+
         try:
             with (
-                deadline(self._deadline),
-                self._session.get(
-                    url,
-                    headers=_HEADERS,
-                    timeout=(settings.connect_timeout, settings.timeout),
-                    allow_redirects=False,
-                    stream=True,
-                    proxies=proxies,
-                ) as response,
+                self._session.exchange(self._deadline) as exchange,
+                self._session.answer(exchange, send) as response,
             ):
                 # Cookies of one answer are none of the next one's business.
                 self._session.cookies.clear()
@@ -209,14 +225,18 @@ class FileDownloader:
                         "it leads was not checked. Give the final address"
                     )
                 yield response
-        except requests.exceptions.RequestException as error:
-            failure = transport_error(where, error, settings, self._deadline)
+        except NETWORK_ERRORS as error:
+            failure = transport_error(where, settings.base_url, error, patience_of(settings, self._deadline))
         finally:
             _secret_address.reset(secret)
             _judge.reset(judge)
         if failure is not None:
             # Outside the handler: the original exception names the address.
             raise failure
+
+    def _sleep(self, seconds: float) -> None:
+        if self._session.closed.wait(seconds):
+            raise TransportError("the downloads were ended", retryable=False, sent=False)
 
     def _secrets(self, url: str) -> tuple[str, ...]:
         """What must not be quoted of an answer that repeats the request: credentials, the address's long parts."""
@@ -237,11 +257,11 @@ class FileDownloader:
         if parts.username is not None or parts.password is not None:
             raise AddressRefusedError(f"{what}: the address holds credentials; allowed is https://host/path")
         if _same_place(parts, self._own):
-            return parts, dict(requests.utils.get_environ_proxies(url)) if not is_loopback(host) else {}
+            return parts, proxies_to(url)
         local = is_loopback(host) and is_loopback(self._own.hostname or "")
         if parts.scheme == "http" and not local:
             raise AddressRefusedError(f"{what}: the address is plain http to {host}; allowed is https")
-        proxies = {} if is_loopback(host) else dict(requests.utils.get_environ_proxies(url))
+        proxies = proxies_to(url)
         judge = self._judge_of(what)
         if not proxies:
             for address in _resolve(host, what):
@@ -296,8 +316,7 @@ def _resolve(host: str, what: str) -> list[str]:
             dict.fromkeys(str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
         )
     except (OSError, UnicodeError):
-        failure = TransportError(f"{what} at {host}: the host name does not resolve")
-        failure.sent = False
+        failure = TransportError(f"{what} at {host}: the host name does not resolve", sent=False)
     raise failure
 
 
@@ -348,10 +367,8 @@ class _CheckedSecurePool(SecurePool):
     ConnectionCls = _CheckedSecureConnection
 
 
-class _CheckedAdapter(DeadlineAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _CheckedPool, "https": _CheckedSecurePool}
+class _CheckedAdapter(ExchangeAdapter):
+    pools: ClassVar[Mapping[str, type[HTTPConnectionPool]]] = {"http": _CheckedPool, "https": _CheckedSecurePool}
 
 
 def _keep_back(record: logging.LogRecord) -> bool:

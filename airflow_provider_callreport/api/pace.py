@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 
 class Pace:
-    """Requests at least ``1 / rate`` seconds apart, over all threads and tasks of a client.
+    """Requests at least ``1 / rate`` seconds apart, over all threads of a client.
 
     Args:
         rate: requests per second, or None for no limit.
@@ -18,24 +19,17 @@ class Pace:
         self._next = 0.0
         self._lock = threading.Lock()
 
-    def reserve(self) -> float:
-        """Take the next turn and return how many seconds it is away, for an event loop that waits in its own way."""
-        if not self._gap:
-            return 0.0
-        with self._lock:
-            now = time.monotonic()
-            turn = max(now, self._next)
-            self._next = turn + self._gap
-        return turn - now
-
-    def wait(self) -> None:
+    def wait(self, sleep: Callable[[float], None] = time.sleep) -> None:
         """Take the next turn, when it is there.
 
         Threads wait one behind the other, and a turn is counted from the moment at which it is really taken: after a
         process was held up, its threads do not make up for the lost time all at once.
+
+        Args:
+            sleep: waits so many seconds; what it raises ends the waiting.
         """
         if not self._gap:
             return
         with self._lock:
-            time.sleep(max(0.0, self._next - time.monotonic()))
+            sleep(max(0.0, self._next - time.monotonic()))
             self._next = time.monotonic() + self._gap

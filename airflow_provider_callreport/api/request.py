@@ -1,4 +1,4 @@
-"""One request of the API: its address, its headers, its body. The same for every HTTP library."""
+"""One request of the API: its address, its headers, its body."""
 
 from __future__ import annotations
 

@@ -6,12 +6,11 @@ import email.utils
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tenacity import (
-    AsyncRetrying,
     RetryCallState,
     Retrying,
     retry_if_exception,
@@ -19,7 +18,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from airflow_provider_callreport.api.errors import CallReportError
+from airflow_provider_callreport.errors import CallReportError
 
 T = TypeVar("T")
 
@@ -55,8 +54,9 @@ def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome is not None else None
     asked = getattr(error, "retry_after", None)
     backoff = float(_BACKOFF(state))
-    # The server's wish is a lower bound. The jitter on top keeps many mapped tasks from coming back at one instant.
-    return backoff if asked is None else asked + min(1.0, backoff)
+    # The server's wish is a lower bound and never shortens the backoff: a server that always says "0" would be asked
+    # without a pause. The jitter on top keeps many mapped tasks from coming back at one instant.
+    return backoff if asked is None else max(backoff, asked + min(1.0, backoff))
 
 
 def _is_retryable(error: BaseException) -> bool:
@@ -64,9 +64,19 @@ def _is_retryable(error: BaseException) -> bool:
 
 
 def call_with_retries(
-    request: Callable[[], T], *, max_retry_time: float, before_sleep: Callable[[RetryCallState], None]
+    request: Callable[[], T],
+    *,
+    max_retry_time: float,
+    before_sleep: Callable[[RetryCallState], None],
+    sleep: Callable[[float], None] = time.sleep,
 ) -> T:
     """Call ``request`` until it succeeds, fails for good, or the next wait would pass ``max_retry_time`` seconds.
+
+    Args:
+        request: what to call.
+        max_retry_time: seconds.
+        before_sleep: called before each wait.
+        sleep: waits so many seconds; what it raises ends the trying.
 
     Raises:
         CallReportError: the last error, as it was.
@@ -83,26 +93,15 @@ def call_with_retries(
             raise failed.pop()
         return request()
 
-    retrying = Retrying(**_rules(max_retry_time - (time.monotonic() - start), before_sleep))
+    retrying = Retrying(
+        retry=retry_if_exception(_is_retryable),
+        wait=_wait,
+        stop=stop_before_delay(max_retry_time - (time.monotonic() - start)),
+        before_sleep=before_sleep,
+        sleep=sleep,
+        reraise=True,
+    )
     return retrying(first_or_next)
-
-
-async def acall_with_retries(
-    request: Callable[[], Awaitable[T]], *, max_retry_time: float, before_sleep: Callable[[RetryCallState], None]
-) -> T:
-    """`call_with_retries` for a coroutine function; it waits without blocking the event loop."""
-    retrying = AsyncRetrying(**_rules(max_retry_time, before_sleep))
-    return await retrying(request)
-
-
-def _rules(max_retry_time: float, before_sleep: Callable[[RetryCallState], None]) -> dict[str, Any]:
-    return {
-        "retry": retry_if_exception(_is_retryable),
-        "wait": _wait,
-        "stop": stop_before_delay(max_retry_time),
-        "before_sleep": before_sleep,
-        "reraise": True,
-    }
 
 
 def log_retry(

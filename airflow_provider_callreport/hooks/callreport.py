@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Connection
 
-    from airflow_provider_callreport.api.aclient import AsyncCallReportClient
+    from airflow_provider_callreport.api.async_client import AsyncCallReportClient
     from airflow_provider_callreport.api.body import SavedBody
     from airflow_provider_callreport.api.client import CallReportClient
     from airflow_provider_callreport.api.detail import CallDetail
@@ -112,7 +112,7 @@ class CallReportHook(BaseHook):
         return self._settings
 
     async def aget_client(self) -> AsyncCallReportClient:
-        """`get_conn` for triggers: a client that counts; use it in an ``async with`` block.
+        """`get_conn` for triggers: a client whose requests go on in threads; use it in an ``async with`` block.
 
         Raises:
             SettingsError: a field of the connection is wrong.
@@ -401,7 +401,7 @@ class CallReportHook(BaseHook):
 
 
 def _async_client(settings: ClientSettings) -> AsyncCallReportClient:
-    from airflow_provider_callreport.api.aclient import AsyncCallReportClient
+    from airflow_provider_callreport.api.async_client import AsyncCallReportClient
 
     return AsyncCallReportClient(settings)
 

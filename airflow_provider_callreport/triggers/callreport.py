@@ -11,6 +11,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_callreport.errors import CallReportError
+
 log = logging.getLogger(__name__)
 
 
@@ -100,25 +102,25 @@ class CallReportTrigger(BaseTrigger):
         from airflow_provider_callreport.api.filters import Window
         from airflow_provider_callreport.hooks.callreport import CallReportHook
 
-        hook = CallReportHook(self.callreport_conn_id)
+        hook, filters = CallReportHook(self.callreport_conn_id), self.filters
         try:
             async with await hook.aget_client() as client:
-                from airflow_provider_callreport.api.counting import acount_calls
+                from airflow_provider_callreport.api.counting import count_calls
 
                 start, end = (datetime.fromisoformat(text) for text in (self.window_start, self.window_end))
                 window = Window(start, end, client.settings.timezone)
-                count = await acount_calls(client, self.report, self.filters, window, up_to=self.min_calls)
+                count = await client.run(
+                    lambda caller: count_calls(caller, self.report, filters, window, up_to=self.min_calls)
+                )
         except Exception as error:
             # Whatever it is, the worker is the place to raise it: there the task's retries and policies apply.
-            log.warning("counting failed, a worker looks into it (%s)", error_in_words(error))
+            log.warning("counting failed, a worker looks into it (%s)", safe_text(error))
             return True
         log.info("%s of %s; waiting for at least %d", count, self.report, self.min_calls)
         return count.calls >= self.min_calls
 
 
-def error_in_words(error: Exception) -> str:
+def safe_text(error: Exception) -> str:
     """What a log may say of an error that was raised in the triggerer."""
-    from airflow_provider_callreport.api.errors import CallReportError
-
     # A foreign exception's text may hold the request, and with it the credentials.
     return str(error) if isinstance(error, CallReportError) else type(error).__name__

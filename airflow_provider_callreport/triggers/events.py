@@ -29,10 +29,10 @@ from airflow_provider_callreport.task.arguments import (
 )
 from airflow_provider_callreport.task.base import check_whole_number
 from airflow_provider_callreport.task.private_filters import has_phone_numbers
-from airflow_provider_callreport.triggers.callreport import error_in_words
+from airflow_provider_callreport.triggers.callreport import safe_text
 
 if TYPE_CHECKING:
-    from airflow_provider_callreport.api.aclient import AsyncCallReportClient
+    from airflow_provider_callreport.api.async_client import AsyncCallReportClient
     from airflow_provider_callreport.api.counting import CallCount
 
 if TYPE_CHECKING or AIRFLOW_V_3_0_PLUS:
@@ -182,7 +182,7 @@ class CallReportEventTrigger(BaseEventTrigger):
                 look = await watch.look(now if looked_at is None else looked_at, now)
             except Exception as error:
                 failures += 1
-                log.warning("%s could not be counted (%s)", watch.report, error_in_words(error))
+                log.warning("%s could not be counted (%s)", watch.report, safe_text(error))
             else:
                 looked_at, failures = now, 0
                 yield look
@@ -198,7 +198,7 @@ class CallReportEventTrigger(BaseEventTrigger):
             try:
                 counts = [*await self._missed(state, look), *look.counts]
             except Exception as error:
-                log.warning("%s could not be counted (%s)", self.report, error_in_words(error))
+                log.warning("%s could not be counted (%s)", self.report, safe_text(error))
                 continue
             told = {}
             for window, count in counts:
@@ -229,12 +229,13 @@ class CallReportEventTrigger(BaseEventTrigger):
             return Look(until, [(window, await self._count(client, window)) for window in windows])
 
     async def _count(self, client: AsyncCallReportClient, window: Window) -> CallCount:
-        from airflow_provider_callreport.api.counting import acount_calls
+        from airflow_provider_callreport.api.counting import count_calls
 
-        count = await acount_calls(client, self.report, self.filters, window)
+        count = await client.run(lambda caller: count_calls(caller, self.report, self.filters, window))
         if count.source == "rows" and not count.exact:
             # The API gives no total, or a single call. A whole page of rows is the most that can be counted.
-            count = await acount_calls(client, self.report, self.filters, window, up_to=client.settings.page_size)
+            most = client.settings.page_size
+            count = await client.run(lambda caller: count_calls(caller, self.report, self.filters, window, up_to=most))
             if count.calls >= client.settings.page_size:
                 log.warning(
                     "the API gives no total of %s, and there are at least %d from %s: more are not noticed; raise "
