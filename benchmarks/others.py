@@ -52,7 +52,7 @@ _ENDLESS = 10
 
 @dataclass(frozen=True)
 class BadServer:
-    """One of the ten bad servers (bar C1).
+    """One of the ten bad servers (whole-or-red).
 
     Attributes:
         words: what it does; pages are counted from 1.

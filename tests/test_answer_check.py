@@ -37,7 +37,7 @@ def calls_in(*answers: Any) -> int:
     ],
 )
 def test_an_error_is_no_day_without_calls(error: dict[str, Any], says: str, cnt: dict[str, int]) -> None:
-    """C1: the sentence names the key, and nothing of what stands in it."""
+    """empty-is-proved: the sentence names the key, and nothing of what stands in it."""
     with pytest.raises(AnswerError, match=f"has 0 rows and says {says}, so it is no result") as caught:
         calls_in({"data": [], **cnt, **error})
     assert caught.value.retryable is True
@@ -45,7 +45,9 @@ def test_an_error_is_no_day_without_calls(error: dict[str, Any], says: str, cnt:
 
 
 def test_rows_beside_a_timeout_are_no_page() -> None:
-    """C1: a search that gave up has some rows and the number of these; so it is red, on a later page as well."""
+    """empty-is-proved: a search that gave up has some rows and the number of these; so it is red, on a later page as
+    well.
+    """
     with pytest.raises(AnswerError, match="has 10 rows and says timed_out true"):
         calls_in({"data": ROWS, "cnt": 10, "timed_out": True})
     with pytest.raises(IncompleteReportError, match=r"says success false.*page 1, got 10 of 20 rows"):
@@ -62,5 +64,5 @@ def test_rows_beside_a_timeout_are_no_page() -> None:
     ],
 )
 def test_a_day_without_calls_stays_one(beside: dict[str, Any]) -> None:
-    """C2: keys that say that all is well do not make a right report red."""
+    """empty-is-proved: keys that say that all is well do not make a right report red."""
     assert calls_in({"data": [], "cnt": 0, **beside}) == 0

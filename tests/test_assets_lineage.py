@@ -57,7 +57,9 @@ def test_the_run_went_as_intended(run: Evidence) -> None:
 
 
 def test_events_are_of_what_was_delivered_and_of_nothing_else(run: Evidence) -> None:
-    """A4: none for an object that was left as it was or was there already, for a failed task, or for a skipped one."""
+    """known-to-airflow: none for an object that was left as it was or was there already, for a failed task, or for a
+    skipped one.
+    """
     assert sorted((event.task_id, event.uri) for event in run.asset_events("assets")) == [
         ("by_address", "s3://reports/assets/a b.csv"),
         ("by_name", "delivered_calls"),
@@ -92,7 +94,9 @@ def test_events_are_of_what_was_delivered_and_of_nothing_else(run: Evidence) -> 
     ],
 )
 def test_event_says_what_is_in_the_object(run: Evidence, task_id: str, key: str, whole: Mapping[str, Any]) -> None:
-    """A4: rows, bytes, SHA-256 and window, by name, address and alias; also when an earlier try had written it."""
+    """known-to-airflow: rows, bytes, SHA-256 and window, by name, address and alias; also when an earlier try had
+    written it.
+    """
     (event,) = events_of(run, task_id)
     body = run.objects[key].body
     assert event.extra == {
@@ -105,7 +109,9 @@ def test_event_says_what_is_in_the_object(run: Evidence, task_id: str, key: str,
 
 
 def test_groups_have_an_event_each_and_one_together(run: Evidence) -> None:
-    """A4: an alias gets an event for each object, an asset the sum; `calls` are the report's, `rows` the object's."""
+    """known-to-airflow: an alias gets an event for each object, an asset the sum; `calls` are the report's, `rows` the
+    object's.
+    """
     events = {event.uri: event.extra for event in events_of(run, "grouped")}
     bodies = {name: run.objects[f"{FOLDER}/{name}.csv"].body for name in GROUPS}
     for name, rows in GROUPS.items():
@@ -120,7 +126,7 @@ def test_groups_have_an_event_each_and_one_together(run: Evidence) -> None:
 
 
 def test_mail_is_an_event_without_an_object(run: Evidence) -> None:
-    """A4: the asset of a mailed report says what went; an alias has no object to speak of."""
+    """known-to-airflow: the asset of a mailed report says what went; an alias has no object to speak of."""
     (event,) = events_of(run, "mailed")
     (mail,) = [mail for mail in run.mails["smtp_default"] if mail.recipients == ("mailed@example.com",)]
     (attachment,) = mail.message.iter_attachments()
@@ -145,7 +151,7 @@ def test_mail_is_an_event_without_an_object(run: Evidence) -> None:
 def test_what_is_no_export_says_what_it_delivered(
     run: Evidence, task_id: str, uri: str, key: str, told: Mapping[str, Any]
 ) -> None:
-    """A4: manifest and list of recordings: address, size, SHA-256, rows."""
+    """known-to-airflow: manifest and list of recordings: address, size, SHA-256, rows."""
     (extra,) = [event.extra for event in events_of(run, task_id) if event.uri == uri]
     body = run.objects[key].body
     # The bytes of the list of recordings are those of the recordings.
@@ -155,21 +161,23 @@ def test_what_is_no_export_says_what_it_delivered(
 
 
 def test_address_that_is_too_long_for_an_asset_is_said(run: Evidence) -> None:
-    """A4: the object is there, the task is green, and the log says what is missing."""
+    """known-to-airflow: the object is there, the task is green, and the log says what is missing."""
     assert f"{'ग' * 330}" in run.objects
     assert events_of(run, "too_long") == []
     assert "has no event" in run.task("assets", "too_long").log
 
 
 def test_audit_reads_the_events(run: Evidence) -> None:
-    """C2: `CallReportCheckOperator` finds the number and the window in an asset's event, and in those of an alias."""
+    """proved-total: `CallReportCheckOperator` finds the number and the window in an asset's event, and in those of an
+    alias.
+    """
     for task_id in ("checked", "checked_groups"):
         xcom = run.task("assets", task_id).xcom
         assert (xcom["counted"], xcom["delivered"], xcom["window"]) == (6, 6, WINDOW)
 
 
 def test_no_number_and_no_secret_in_events_and_lineage(run: Evidence) -> None:
-    """P1: no filter and no credential in an event's extra, nor anywhere in what OpenLineage is sent."""
+    """no-leak: no filter and no credential in an event's extra, nor anywhere in what OpenLineage is sent."""
     told = "".join(f"{event.uri}{json.dumps(dict(event.extra))}" for event in run.asset_events("assets"))
     file = run.home.parent / LINEAGE_FILE
     if file.exists():
@@ -183,7 +191,9 @@ def test_no_number_and_no_secret_in_events_and_lineage(run: Evidence) -> None:
 
 
 def test_lineage_leads_from_the_api_to_the_object(lineage: Mapping[str, Any]) -> None:
-    """A4: datasets, schema with types, where each column comes from, what is masked, and how much was written."""
+    """known-to-airflow: datasets, schema with types, where each column comes from, what is masked, and how much was
+    written.
+    """
     event = lineage["by_name"]
     (source,), (output,) = event["inputs"], event["outputs"]
     assert event["eventType"] == "COMPLETE"
@@ -210,7 +220,7 @@ def test_lineage_leads_from_the_api_to_the_object(lineage: Mapping[str, Any]) ->
 
 
 def test_lineage_names_new_objects_only(lineage: Mapping[str, Any]) -> None:
-    """A4: each group's object is an output; a mail is none, nor is an object that was left as it was."""
+    """known-to-airflow: each group's object is an output; a mail is none, nor is an object that was left as it was."""
     outputs = {task_id: [one["name"] for one in event["outputs"]] for task_id, event in lineage.items()}
     assert outputs["grouped"] == [f"{FOLDER}/{name}.csv" for name in GROUPS]
     assert outputs["mailed"] == outputs["left_alone"] == outputs["again"] == []
@@ -221,7 +231,9 @@ def test_lineage_names_new_objects_only(lineage: Mapping[str, Any]) -> None:
 
 
 def test_lineage_of_what_is_no_export(lineage: Mapping[str, Any]) -> None:
-    """A4: keys as they are, also with "#", "?" and spaces; nothing of what was left as it was, or not delivered."""
+    """known-to-airflow: keys as they are, also with "#", "?" and spaces; nothing of what was left as it was, or not
+    delivered.
+    """
 
     def told(task_id: str, side: str) -> list[tuple[str, str]]:
         return [(one["namespace"], one["name"]) for one in lineage[task_id][side]]
@@ -243,7 +255,9 @@ def test_lineage_of_what_is_no_export(lineage: Mapping[str, Any]) -> None:
 
 
 def test_without_openlineage_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A4: the method has nothing to say before a delivery, and after one where the provider is not installed."""
+    """known-to-airflow: the method has nothing to say before a delivery, and after one where the provider is not
+    installed.
+    """
     operator = CallReportExportOperator(task_id="calls", s3_bucket="reports", s3_key="calls.csv")
     assert operator.get_openlineage_facets_on_complete(None) is None
     monkeypatch.setitem(sys.modules, "airflow.providers.openlineage.extractors", None)
@@ -253,7 +267,7 @@ def test_without_openlineage_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("status", ["written", "already_there"])
 def test_object_of_this_run_is_new(status: str) -> None:
-    """A4: also when an earlier try of the task wrote it, and died before Airflow knew."""
+    """known-to-airflow: also when an earlier try of the task wrote it, and died before Airflow knew."""
     assert [one.new for one in delivery_of(summary_of(("s3://reports/a", status))).objects] == [True]
 
 
@@ -269,7 +283,9 @@ def test_object_of_this_run_is_new(status: str) -> None:
     ],
 )
 def test_object_of_another_run_is_not_new(uri: str, status: str, try_number: int, new: bool) -> None:
-    """A4: an event too many is better than none where nobody knows whose object it is: outside of S3, after a retry."""
+    """known-to-airflow: an event too many is better than none where nobody knows whose object it is: outside of S3,
+    after a retry.
+    """
     delivery = delivery_of(summary_of((uri, status)), try_number=try_number)
     assert [one.new for one in delivery.objects] == [new]
     assert delivery.extra.get("rows") == int(new)
@@ -286,14 +302,16 @@ def test_object_of_another_run_is_not_new(uri: str, status: str, try_number: int
     ],
 )
 def test_object_has_a_store_and_a_key(uri: str, bucket: str | None, store: str | None, key: str, asset: str) -> None:
-    """A4: OpenLineage wants the two apart and as they are, Airflow one address in ASCII."""
+    """known-to-airflow: OpenLineage wants the two apart and as they are, Airflow one address in ASCII."""
     (one,) = delivery_of(summary_of((uri, "written")), bucket=bucket).objects
     assert (one.store, one.key) == (store or f"s3://{bucket}", key)
     assert one.asset_uri == (asset or uri)
 
 
 def test_asset_of_a_report_has_one_spelling() -> None:
-    """A4: Airflow calls the package for ``callreport://``, so that host, slash and fragment make no second asset."""
+    """known-to-airflow: Airflow calls the package for ``callreport://``, so that host, slash and fragment make no
+    second asset.
+    """
     assert report_asset().uri == "callreport://v4-api.deepcall.com/calls"
     assert report_asset("masked_calls", "api.brand.example").uri == "callreport://api.brand.example/masked_calls"
     assert Asset(uri="callreport://V4-API.deepcall.com/calls/#x").uri == report_asset().uri
@@ -310,7 +328,7 @@ def test_asset_of_a_report_has_one_spelling() -> None:
     ],
 )
 def test_wrong_asset_of_a_report_is_refused(uri: str, why: str) -> None:
-    """P1, rule 8: one sentence that says what is allowed, without the phone number of a filter."""
+    """no-leak, clear-sentence: one sentence that says what is allowed, without the phone number of a filter."""
     if AIRFLOW >= (3, 0):
         with pytest.raises(ValueError, match=why) as caught:
             Asset(uri=uri)
@@ -327,7 +345,9 @@ def test_wrong_asset_of_a_report_is_refused(uri: str, why: str) -> None:
 
 
 def test_airflow_knows_the_scheme() -> None:
-    """A4: `asset-uris` (Airflow 2: `dataset-uris`) of the provider info is what Airflow has registered."""
+    """known-to-airflow: `asset-uris` (Airflow 2: `dataset-uris`) of the provider info is what Airflow
+    has registered.
+    """
     try:
         manager: Any = import_module("airflow.sdk.providers_manager_runtime").ProvidersManagerTaskRuntime()
     except ImportError:
@@ -342,7 +362,7 @@ def test_airflow_knows_the_scheme() -> None:
 
 
 def test_openlineage_name_of_the_asset_is_that_of_the_input(lineage: Mapping[str, Any]) -> None:
-    """A4: an inlet ``callreport://host/calls`` and the input of an export are one dataset."""
+    """known-to-airflow: an inlet ``callreport://host/calls`` and the input of an export are one dataset."""
     (source,) = lineage["by_name"]["inputs"]
     host = source["namespace"].removeprefix("callreport://")
     dataset = convert_to_openlineage(report_asset("calls", host), None)

@@ -32,7 +32,7 @@ def right() -> Counter[tuple[str, ...]]:
 
 
 def test_each_contestant_gets_the_rows_of_a_good_server(where: dict[str, Any], right: Counter[tuple[str, ...]]) -> None:
-    """K2: ratios are between jobs that did the job; the requests are the API's own count."""
+    """fast-export: ratios are between jobs that did the job; the requests are the API's own count."""
     set_faults(where, [])
     assert right.total() == CALLS
     for job in ("ours", "pandas", "bare"):
@@ -45,14 +45,14 @@ def test_each_contestant_gets_the_rows_of_a_good_server(where: dict[str, Any], r
 
 
 def test_the_floor_reads_every_call(where: dict[str, Any]) -> None:
-    """K2: the floor does the same reading."""
+    """fast-export: the floor does the same reading."""
     set_faults(where, [])
     result = run("floor", where)
     assert (result.ended, result.rows, result.requests) == ("green", CALLS, 4), result
 
 
 def test_lost_and_doubled_rows_are_counted(where: dict[str, Any], right: Counter[tuple[str, ...]]) -> None:
-    """C1: a short page that nobody noticed is so many rows wrong, and pages that overlap twice as many."""
+    """whole-or-red: a short page that nobody noticed is so many rows wrong, and pages that overlap twice as many."""
     for fault, wrong in (("short_page:page=1,rows=5", 5), ("overlapping_pages:page=1,rows=5", 10)):
         set_faults(where, [fault])
         result = run("bare", where)
@@ -60,7 +60,7 @@ def test_lost_and_doubled_rows_are_counted(where: dict[str, Any], right: Counter
 
 
 def test_a_job_that_never_ends_is_stopped(where: dict[str, Any]) -> None:
-    """C1: the same page for ever."""
+    """whole-or-red: the same page for ever."""
     set_faults(where, ["ignores_page"])
     result = run("bare", where, most_requests=40)
     assert result.ended == "endless"
@@ -68,7 +68,7 @@ def test_a_job_that_never_ends_is_stopped(where: dict[str, Any]) -> None:
 
 
 def test_a_job_that_fails_is_red(where: dict[str, Any]) -> None:
-    """C1: the error is kept, and no row is counted wrong."""
+    """whole-or-red: the error is kept, and no row is counted wrong."""
     set_faults(where, [BAD_SERVERS[0].fault])
     result = run("bare", where)
     assert (result.ended, result.error) == ("red", "KeyError: 'data'")
@@ -76,13 +76,13 @@ def test_a_job_that_fails_is_red(where: dict[str, Any]) -> None:
 
 
 def test_a_green_job_with_all_rows_is_right() -> None:
-    """C1: the four words of the table."""
+    """whole-or-red: the four words of the table."""
     words = [outcome(Result("bare", ended), wrong)["outcome"] for ended, wrong in (("green", 0), ("green", 7))]
     assert words == ["right", "wrong"]
 
 
 def test_the_model_finds_the_constants_that_runs_were_made_with() -> None:
-    """K3: runs made by a known model give that model back, and no other wall time."""
+    """side-by-side: runs made by a known model give that model back, and no other wall time."""
     known = scale.Model(0.5, 0.002, 1e-5, 0.004, 2e-6, 160.0, 150.0)
     runs = [
         {
@@ -109,7 +109,7 @@ def test_the_model_finds_the_constants_that_runs_were_made_with() -> None:
 
 
 def test_the_pages_are_made_of_what_was_measured(tmp_path: Path) -> None:
-    """K1, K2: each figure of the page comes from the kept runs; a second making changes nothing."""
+    """flat-memory, fast-export: each figure of the page comes from the kept runs; a second making changes nothing."""
     entry = {"calls": 1000, "latency": 0.0, "ended": "green", "peak_mib": 100.0, "requests": 11, "wrong": 0, "cpu": 0.1}
     runs = [
         {**entry, "job": job, "round": turn, "seconds": seconds}
@@ -134,7 +134,7 @@ def test_the_pages_are_made_of_what_was_measured(tmp_path: Path) -> None:
 
 
 def test_a_page_without_the_place_is_an_error(tmp_path: Path) -> None:
-    """K2: a figure that has no place on the page is not lost in silence."""
+    """fast-export: a figure that has no place on the page is not lost in silence."""
     made = tmp_path / "page.md"
     made.write_text("<!-- measured: one -->\n<!-- end -->\n")
     with pytest.raises(ValueError, match=r"page.md has no place for 'two'"):

@@ -1,4 +1,4 @@
-"""A2: the connection form, the Test button and a run, clicked in a real browser against a running Airflow.
+"""connection-form: the connection form, the Test button and a run, clicked in a real browser against a running Airflow.
 
 It takes a minute or two of both cores, so it runs only with ``CALLREPORT_BROWSER=1``. ``CALLREPORT_PICTURES=1`` saves
 the screenshots of the documentation, in ``docs/images``.
@@ -85,7 +85,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 
 def test_from_an_empty_form_to_a_green_run(desk: Desk) -> None:
-    """A2, main job: fill in, Test (red, says why), correct, Test (green), run a Dag with a date, find the file."""
+    """connection-form: fill in, Test (red, says why), correct, Test (green), run a Dag with a date, find the file."""
     fill_in(desk, token="a-wrong-token")
     press_test(desk, "Set userId (Login) and token (Password)")
     correct(desk)

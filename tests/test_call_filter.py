@@ -93,14 +93,14 @@ def test_each_helper_becomes_its_key(arguments: dict[str, Any], sent: dict[str, 
     ],
 )
 def test_a_mistake_is_refused_with_what_is_allowed(arguments: dict[str, Any], sentence: str) -> None:
-    """Bad input: one sentence, the nearest valid name, and no phone number in it."""
+    """clear-sentence: one sentence, the nearest valid name, and no phone number in it."""
     with pytest.raises(SettingsError, match=re.escape(sentence)) as caught:
         build(**arguments)
     assert "9876543210" not in str(caught.value)
 
 
 def test_a_number_with_a_slip_is_not_repeated() -> None:
-    """P1: a number that is refused may be a real one."""
+    """no-leak: a number that is refused may be a real one."""
     with pytest.raises(SettingsError) as caught:
         build(caller="+91 81234 4321O")
     assert "81234" not in str(caught.value)
@@ -117,7 +117,7 @@ def test_it_goes_where_filters_go() -> None:
 
 
 def test_number_filters_are_those_that_are_kept_private() -> None:
-    """P1: every argument that takes phone numbers becomes a key that logs and rendered templates hide."""
+    """no-leak: every argument that takes phone numbers becomes a key that logs and rendered templates hide."""
     assert {KEYS[name] for name in ("caller", "from_number", "to_number")} == set(NUMBER_FILTERS)
 
 

@@ -67,7 +67,7 @@ def audit(client: CallReportClient, *keys: str, check_bytes: bool = False, toler
 
 
 def test_a_delivered_export_is_whole_until_a_call_comes_late(server: SandboxServer, s3: SandboxS3) -> None:
-    """C1, C2: equal is green; a call that shows up after the export is red, with both numbers."""
+    """whole-or-red, proved-total: equal is green; a call that shows up after the export is red, with both numbers."""
     calls = recorded_calls(5)
     behave(server, calls=listed(*calls))
     with client_of(server) as client:
@@ -87,7 +87,7 @@ def test_a_delivered_export_is_whole_until_a_call_comes_late(server: SandboxServ
 
 
 def test_a_grouped_export_is_added_up(server: SandboxServer, s3: SandboxS3) -> None:
-    """C2: the files of one report together."""
+    """proved-total: the files of one report together."""
     behave(server, calls=listed(Call(NOON, status="A"), Call(NOON, status="B"), Call(NOON, status="B")))
     with client_of(server) as client:
         export(client, "by/[[ group ]].csv", group_by="Status")
@@ -97,7 +97,7 @@ def test_a_grouped_export_is_added_up(server: SandboxServer, s3: SandboxS3) -> N
 
 
 def test_a_manifest_of_recordings_counts_calls_and_not_lines(server: SandboxServer, s3: SandboxS3) -> None:
-    """C2: a call with two recordings is one call."""
+    """proved-total: a call with two recordings is one call."""
     calls = [*recorded_calls(2), Call(NOON, call_id="two", recording=recorded_calls(2)[0].recording + " " + TOKEN)]
     behave(server, calls=listed(*calls))
     asked = RecordingsRequest("calls", DAY, "reports", "r/[[ call ]]_[[ part ]]", "m.jsonl", rounds_wait=(0,))
@@ -110,7 +110,7 @@ TOKEN = "canaryrecording9999*mp3*acme*2026*03*13*other.mp3"
 
 
 def test_an_overwritten_file_is_noticed(server: SandboxServer, s3: SandboxS3) -> None:
-    """D3: the bytes are read and compared, when asked; metadata alone can be copied."""
+    """stored-bytes: the bytes are read and compared, when asked; metadata alone can be copied."""
     behave(server, calls=listed(*recorded_calls(2)))
     with client_of(server) as client:
         export(client)
@@ -125,7 +125,7 @@ def test_an_overwritten_file_is_noticed(server: SandboxServer, s3: SandboxS3) ->
 
 
 def test_a_missing_file_is_drift_and_a_missing_bucket_an_error(server: SandboxServer, s3: SandboxS3) -> None:
-    """D1: nothing delivered is not "zero calls", also on a day without calls."""
+    """all-or-nothing: nothing delivered is not "zero calls", also on a day without calls."""
     behave(server, calls=listed())
     with client_of(server) as client, pytest.raises(DriftError, match=r"s3://reports/calls\.csv is not there"):
         audit(client)
@@ -135,7 +135,7 @@ def test_a_missing_file_is_drift_and_a_missing_bucket_an_error(server: SandboxSe
 
 
 def test_a_file_of_another_window_is_drift(server: SandboxServer, s3: SandboxS3) -> None:
-    """C2: as many calls of another day prove nothing."""
+    """proved-total: as many calls of another day prove nothing."""
     behave(server, calls=listed(*recorded_calls(2)))
     other = Window(DAY.start, DAY.end - timedelta(hours=1), KOLKATA)
     with client_of(server) as client:
@@ -147,7 +147,7 @@ def test_a_file_of_another_window_is_drift(server: SandboxServer, s3: SandboxS3)
 
 @pytest.mark.parametrize("report", ["calls", "masked_calls"])
 def test_counting_asks_or_reads(server: SandboxServer, report: str) -> None:
-    """C2, C4: reportCount is one request; what it may not know of is read and proved."""
+    """proved-total, few-requests: reportCount is one request; what it may not know of is read and proved."""
     behave(server, calls=listed(*recorded_calls(7)), masked_calls=listed(*recorded_calls(4)))
     with client_of(server) as client:
         assert count_calls(client, report, {}, DAY) == (7 if report == "calls" else 4)
@@ -159,7 +159,7 @@ def test_counting_asks_or_reads(server: SandboxServer, report: str) -> None:
 
 
 def test_a_count_that_cannot_be_had_is_an_error(server: SandboxServer) -> None:
-    """C1: neither an HTML page nor a report with a hole is a number."""
+    """whole-or-red: neither an HTML page nor a report with a hole is a number."""
     behave(server, calls=listed(*recorded_calls(9)), report_count="missing")
     with client_of(server) as client, pytest.raises(Exception, match="404"):
         count_calls(client, "calls", {}, DAY)
@@ -189,7 +189,7 @@ def test_a_value_says_how_many(value: Any, calls: int) -> None:
 
 @pytest.mark.parametrize("value", [None, "", "many", -1, True, 1.5, {}, {"rows": None}, [5], "None"])
 def test_a_value_without_a_number_is_refused(value: Any) -> None:
-    """C1: an XCom value that is not there is not "zero calls"."""
+    """whole-or-red: an XCom value that is not there is not "zero calls"."""
     with pytest.raises(SettingsError, match="delivered has no number of calls; allowed is a whole number"):
         delivered_in_summary(value, "delivered")
 
@@ -230,6 +230,6 @@ def test_the_newest_event_of_the_window_counts() -> None:
     ],
 )
 def test_wrong_arguments(wrong: dict[str, Any], sentence: str) -> None:
-    """Bad input: one sentence, while the Dag is parsed."""
+    """clear-sentence: one sentence, while the Dag is parsed."""
     with pytest.raises(ValueError, match=re.escape(sentence)):
         CallReportCheckOperator(**{"task_id": "a", "delivered": 5, **wrong})

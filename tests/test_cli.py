@@ -103,7 +103,7 @@ def on_a_terminal(*arguments: str) -> tuple[int, str]:
 
 
 def test_check_signs_in_and_says_so(api: SandboxServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """Issue 6.5: one sentence, after one request."""
+    """command-line: one sentence, after one request."""
     ended = Ended(capsys, "check")
     assert ended.code == ExitCode.OK
     assert re.fullmatch(
@@ -115,7 +115,9 @@ def test_check_signs_in_and_says_so(api: SandboxServer, capsys: pytest.CaptureFi
 def test_check_says_what_to_fix(
     api: SandboxServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Issue 6.5: a missing connection, a field of it that is wrong, and credentials that are, in one sentence each."""
+    """command-line: a missing connection, a field of it that is wrong, and credentials that are, in one
+    sentence each.
+    """
     ended = Ended(capsys, "check", "--conn-id", "no_such_connection")
     assert (ended.code, ended.out) == (ExitCode.CONNECTION, "")
     assert ended.sentence == "there is no Airflow connection 'no_such_connection'; create it or correct --conn-id"
@@ -136,7 +138,7 @@ def test_check_says_what_to_fix(
 
 
 def test_preview_hides_numbers_until_they_are_asked_for(api: SandboxServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """P1: by default no cell shows more than the last four digits of a number, in any column."""
+    """no-leak: by default no cell shows more than the last four digits of a number, in any column."""
     hidden = Ended(capsys, "preview", "--report", "masked_calls", *DAY, "--limit", "4")
     assert (hidden.code, hidden.err) == (ExitCode.OK, "")
     header, *rows, footer = hidden.out.splitlines()
@@ -153,7 +155,7 @@ def test_preview_hides_numbers_until_they_are_asked_for(api: SandboxServer, caps
 
 
 def test_preview_reads_no_further_than_it_must(api: SandboxServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """Issue 6.5: columns, filters and the window reach the API; two pages of the limit's size are enough."""
+    """command-line: columns, filters and the window reach the API; two pages of the limit's size are enough."""
     ended = Ended(capsys, "preview", *DAY, "--limit", "3", "--columns", "Status, Time", "--filter", "cNum=919800000000")
     assert ended.out == "No calls in the window.\n"
     ended = Ended(capsys, "preview", *DAY, "--end", "2026-10-15T01:00:00", "--limit", "3", "--columns", "Status, Time")
@@ -166,7 +168,7 @@ def test_preview_reads_no_further_than_it_must(api: SandboxServer, capsys: pytes
 
 
 def test_preview_says_that_it_shows_all(api: SandboxServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """C: only a reading that came to its end is called one."""
+    """whole-or-red: only a reading that came to its end is called one."""
     ended = Ended(capsys, "preview", *DAY, "--end", "2026-10-15T00:30:00", "--limit", "1000")
     *_, footer = ended.out.splitlines()
     assert re.fullmatch(r"\d+ calls; these are all of the window\.", footer)
@@ -174,7 +176,7 @@ def test_preview_says_that_it_shows_all(api: SandboxServer, capsys: pytest.Captu
 
 
 def test_preview_obeys_nothing_that_a_cell_says(api: SandboxServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """P: no control character of a call reaches the terminal, and no markup is one."""
+    """private-files: no control character of a call reaches the terminal, and no markup is one."""
     behave(api, calls=listed(Call(time=datetime(2026, 10, 15, 9), campaign="[bold]\x1b[31mred\x9b1m\nnext")))
     for option in ((), ("--show-numbers",)):
         ended = Ended(capsys, "preview", *DAY, "--columns", "Campaign", *option)
@@ -182,7 +184,7 @@ def test_preview_obeys_nothing_that_a_cell_says(api: SandboxServer, capsys: pyte
 
 
 def test_preview_fits_the_terminal(api: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Issue 6.5: on a terminal no line is longer than it, and the columns that do not fit are named."""
+    """command-line: on a terminal no line is longer than it, and the columns that do not fit are named."""
     monkeypatch.setenv("COLUMNS", "80")
     code, text = on_a_terminal("preview", *DAY, "--limit", "2")
     assert code == ExitCode.OK
@@ -194,7 +196,7 @@ def test_preview_fits_the_terminal(api: SandboxServer, monkeypatch: pytest.Monke
 
 
 def test_a_reader_may_have_seen_enough(api: SandboxServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """Issue 6.5: `callreport preview | head` is no error."""
+    """command-line: `callreport preview | head` is no error."""
     theirs, ours = os.pipe()
     os.close(theirs)
     with os.fdopen(ours, "w") as pipe, redirect_stdout(pipe):
@@ -208,7 +210,7 @@ def test_a_reader_may_have_seen_enough(api: SandboxServer, capsys: pytest.Captur
 def test_export_writes_the_operators_file(
     api: SandboxServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """T2, P: the bytes are those of the road that the operators take, in a file for nobody else."""
+    """same-again, private-files: the bytes are those of the road that the operators take, in a file for nobody else."""
     monkeypatch.chdir(tmp_path)
     ended = Ended(capsys, "export", *DAY, "--redact", "Caller Number=last4", "--filter", 'frm=["9180"]')
     assert (ended.code, ended.err) == (ExitCode.OK, "")
@@ -233,7 +235,7 @@ def test_export_writes_the_operators_file(
 def test_export_replaces_nothing_unasked(
     api: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Issue 6.5: a file that is there stays, and the API is not asked; --force replaces it whole."""
+    """command-line: a file that is there stays, and the API is not asked; --force replaces it whole."""
     path = tmp_path / "calls.csv"
     path.write_text("mine")
     ended = Ended(capsys, "export", *DAY, "--output", str(path))
@@ -250,7 +252,7 @@ def test_export_replaces_nothing_unasked(
 def test_the_files_name_tells_its_format(
     api: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, begin: bytes
 ) -> None:
-    """Issue 6.5: any format, chosen by the ending of the name."""
+    """command-line: any format, chosen by the ending of the name."""
     hour = (*DAY, "--end", "2026-10-15T01:00")
     assert Ended(capsys, "export", *hour, "--output", str(tmp_path / name)).code == ExitCode.OK
     assert (tmp_path / name).read_bytes().startswith(begin)
@@ -259,7 +261,7 @@ def test_the_files_name_tells_its_format(
 def test_export_shows_progress_on_a_terminal_only(
     api: SandboxServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Issue 6.5: a bar that reaches the API's own count; elsewhere there is none (see the tests above)."""
+    """command-line: a bar that reaches the API's own count; elsewhere there is none (see the tests above)."""
     monkeypatch.chdir(tmp_path)
     code, text = on_a_terminal("export", *DAY)
     assert code == ExitCode.OK
@@ -270,7 +272,7 @@ def test_export_shows_progress_on_a_terminal_only(
 def test_columns_options_and_policies_reach_the_road(
     api: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Issue 6.5: the arguments mean what the operators' do."""
+    """command-line: the arguments mean what the operators' do."""
     path = tmp_path / "a.csv"
     ended = Ended(capsys, "export", *DAY, "--columns", "Status,Time", "--option", "delimiter=;", "--output", str(path))
     assert ended.code == ExitCode.OK
@@ -311,7 +313,7 @@ EXPORT = ("export", *DAY, "--output")
 def test_each_kind_of_error_has_its_status(
     api: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: Fault, code: ExitCode, words: str
 ) -> None:
-    """E1, C1: one sentence, the status of the table, and no file."""
+    """error-kinds, whole-or-red: one sentence, the status of the table, and no file."""
     behave(api, [fault])
     ended = Ended(capsys, *EXPORT, str(tmp_path / "a.csv"))
     assert (ended.code, ended.out) == (code, "")
@@ -345,7 +347,7 @@ def test_wrong_arguments_are_named_before_anything_is_asked(
     arguments: tuple[str, ...],
     words: str,
 ) -> None:
-    """Issue 6.5: status 2, a sentence with the argument, no request, no file."""
+    """command-line: status 2, a sentence with the argument, no request, no file."""
     monkeypatch.chdir(tmp_path)
     ended = Ended(capsys, "export", *arguments)
     assert ended.code == ExitCode.USAGE
@@ -354,7 +356,7 @@ def test_wrong_arguments_are_named_before_anything_is_asked(
 
 
 def test_what_cannot_be_written_is_said(api: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """D: a path below a file has status 7, and its reason."""
+    """clear-sentence: a path below a file has status 7, and its reason."""
     (tmp_path / "file").write_text("")
     ended = Ended(capsys, *EXPORT, str(tmp_path / "file" / "a.csv"))
     assert ended.code == ExitCode.FILE
@@ -364,7 +366,7 @@ def test_what_cannot_be_written_is_said(api: SandboxServer, tmp_path: Path, caps
 def test_an_unexpected_error_shows_its_place_but_not_its_text(
     api: SandboxServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """P1: nobody knows what a foreign error's text holds."""
+    """no-leak: nobody knows what a foreign error's text holds."""
 
     def fail(*_: Any) -> None:
         raise RuntimeError("canary-text")
@@ -379,7 +381,7 @@ def test_an_unexpected_error_shows_its_place_but_not_its_text(
 def test_nothing_secret_is_logged_at_debug(
     api: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """P1: with --debug, neither the token nor a phone number of a redacted column."""
+    """no-leak: with --debug, neither the token nor a phone number of a redacted column."""
     ended = Ended(capsys, *EXPORT, str(tmp_path / "a.csv"), "--debug", "--redact", "Caller Number=drop")
     assert ended.code == ExitCode.OK
     assert "calls page 3: 100 rows" in caplog.text
@@ -390,7 +392,9 @@ def test_nothing_secret_is_logged_at_debug(
 
 @pytest.mark.slow
 def test_sigterm_leaves_nothing_behind(api: SandboxServer, tmp_path: Path) -> None:
-    """D1: a command that is told to stop while it waits for page 3 removes what it has made, and has status 130."""
+    """all-or-nothing: a command that is told to stop while it waits for page 3 removes what it has made, and has status
+    130.
+    """
     behave(api, [Fault("delay", page=2, seconds=60)])
     (tmp_path / "temp").mkdir()
     command = subprocess.Popen(
@@ -414,7 +418,7 @@ def test_sigterm_leaves_nothing_behind(api: SandboxServer, tmp_path: Path) -> No
 def test_sandbox_serves_until_it_is_told_to_stop(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Issue 6.5: the servers of `python -m airflow_provider_callreport.sandbox`, with its arguments."""
+    """command-line: the servers of `python -m airflow_provider_callreport.sandbox`, with its arguments."""
     command = subprocess.Popen(
         [*PROGRAM, "sandbox", "--no-s3", "--no-smtp", "--calls-per-day", "7", "--json"],
         stdout=subprocess.PIPE,
@@ -428,7 +432,7 @@ def test_sandbox_serves_until_it_is_told_to_stop(
 
 
 def test_sandbox_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
-    """Issue 6.5: status 2 and one sentence, before a server starts."""
+    """command-line: status 2 and one sentence, before a server starts."""
     ended = Ended(capsys, "sandbox", "--set", "page_size")
     assert (ended.code, ended.sentence) == (ExitCode.USAGE, "--set takes NAME=VALUE, not 'page_size'")
 
@@ -437,7 +441,9 @@ def test_sandbox_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str
 
 
 def test_airflow_has_the_commands_too(api: SandboxServer, airflow_runs: AirflowRuns, tmp_path: Path) -> None:
-    """A1: `airflow callreport` where Airflow looks for it, with a connection that is only in Airflow's database."""
+    """every-airflow: `airflow callreport` where Airflow looks for it, with a connection that is only in Airflow's
+    database.
+    """
     if AIRFLOW < (3, 2):
         pytest.skip("Airflow before 3.2 has no commands of providers")
     home = tmp_path / "home"
@@ -471,7 +477,9 @@ def test_airflow_has_the_commands_too(api: SandboxServer, airflow_runs: AirflowR
 
 
 def test_airflows_parser_takes_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    """A1: the commands and their arguments are the same in both, and a status of ours ends Airflow's process."""
+    """every-airflow: the commands and their arguments are the same in both, and a status of ours ends Airflow's
+    process.
+    """
     if AIRFLOW < (3, 2):
         pytest.skip("Airflow before 3.2 has no commands of providers")
     Draft7Validator(json.loads(resources.files("airflow").joinpath("provider_info.schema.json").read_text())).validate(
@@ -492,7 +500,7 @@ def test_airflows_parser_takes_every_command(capsys: pytest.CaptureFixture[str])
 
 
 def test_nothing_heavy_is_imported_for_airflows_parser() -> None:
-    """K4: what every `airflow` command pays for ours."""
+    """light-import: what every `airflow` command pays for ours."""
     program = (
         "import sys, airflow_provider_callreport.cli.definition\n"
         "print([name for name in sys.modules if name.partition('.')[0] in ('airflow', 'requests', 'rich', 'boto3')])"

@@ -1,4 +1,4 @@
-"""One request, one checked answer: what is sent, where it goes, and what never leaves (P1, P3)."""
+"""One request, one checked answer: what is sent, where it goes, and what never leaves (no-leak, safe-transport)."""
 
 from __future__ import annotations
 
@@ -140,14 +140,14 @@ def test_what_is_no_count(payload: Any) -> None:
     ],
 )
 def test_a_number_beside_an_error_is_no_count(payload: Any) -> None:
-    """C2: a witness, or a sensor, is not told "0" by a gateway that has failed."""
+    """proved-total: a witness, or a sensor, is not told "0" by a gateway that has failed."""
     with pytest.raises(AnswerError, match="so its answer is no count"):
         read_count(payload)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(status: int) -> None:
-    """P3: the credentials of the body go nowhere else, and the sentence says what to set."""
+    """safe-transport: the credentials of the body go nowhere else, and the sentence says what to set."""
     with ScriptedServer(EMPTY) as elsewhere:
         to_there = (status, {"Location": f"{elsewhere.url}/list"}, b"")
         with (
@@ -195,7 +195,9 @@ def tls_server(certificate: Path) -> Iterator[ScriptedServer]:
 
 
 def test_tls_is_verified_by_default(tls_server: ScriptedServer) -> None:
-    """P3: a certificate that nobody vouches for ends the request before a byte is sent; it is not tried again."""
+    """safe-transport: a certificate that nobody vouches for ends the request before a byte is sent; it is not tried
+    again.
+    """
     with (
         CallReportClient(client_settings(tls_server.url, max_retry_time=30)) as client,
         pytest.raises(
@@ -209,7 +211,7 @@ def test_tls_is_verified_by_default(tls_server: ScriptedServer) -> None:
 
 
 def test_a_ca_bundle_makes_a_certificate_good(tls_server: ScriptedServer, certificate: Path) -> None:
-    """P3: verify may be a path; the host name is checked all the same."""
+    """safe-transport: verify may be a path; the host name is checked all the same."""
     with CallReportClient(client_settings(tls_server.url, verify=str(certificate))) as client:
         assert ask(client).count == 0
     other_name = tls_server.url.replace("127.0.0.1", "localhost")
@@ -224,7 +226,7 @@ def test_a_ca_bundle_makes_a_certificate_good(tls_server: ScriptedServer, certif
 def test_a_ca_bundle_of_the_environment_counts(
     tls_server: ScriptedServer, certificate: Path, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """P3: companies set it for all of ``requests``; it is what "true" verifies against."""
+    """safe-transport: companies set it for all of ``requests``; it is what "true" verifies against."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, str(certificate))
@@ -234,7 +236,7 @@ def test_a_ca_bundle_of_the_environment_counts(
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 def test_verification_can_be_turned_off(tls_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """P3: only by saying so; a bundle of the environment does not turn it on again."""
+    """safe-transport: only by saying so; a bundle of the environment does not turn it on again."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/file")
     with CallReportClient(client_settings(tls_server.url, verify=False)) as client:
         assert ask(client).count == 0
@@ -242,7 +244,7 @@ def test_verification_can_be_turned_off(tls_server: ScriptedServer, monkeypatch:
 
 @pytest.mark.parametrize("host", ["a..invalid", "a" * 64 + ".invalid"])
 def test_a_host_that_cannot_be_is_a_wrong_setting(host: str) -> None:
-    """Bad input: a name that no resolver takes is the connection's fault, said in our words."""
+    """clear-sentence: a name that no resolver takes is the connection's fault, said in our words."""
     with (
         CallReportClient(client_settings(f"https://{host}")) as client,
         pytest.raises(SettingsError, match=rf"Host gives the address https://{host}, which is no usable URL"),
@@ -252,7 +254,7 @@ def test_a_host_that_cannot_be_is_a_wrong_setting(host: str) -> None:
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 def test_a_request_to_this_machine_passes_no_proxy(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """P3: plain http is for this machine only, and a proxy is another machine."""
+    """safe-transport: plain http is for this machine only, and a proxy is another machine."""
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     with ScriptedServer(EMPTY) as proxy, ScriptedServer(EMPTY) as server:
@@ -273,7 +275,7 @@ def test_a_proxy_of_the_environment_is_used_for_other_hosts(monkeypatch: pytest.
 
 
 def test_no_netrc_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """P1: ``requests`` would add a header of its own from it."""
+    """no-leak: ``requests`` would add a header of its own from it."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password something\n")
     netrc.chmod(0o600)
@@ -298,7 +300,9 @@ LEAKS = {
 def test_an_error_that_echoes_the_request_leaks_nothing(
     form: str, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """P1: token and numbers in a vendor's message are replaced in exception, traceback and log, however escaped."""
+    """no-leak: token and numbers in a vendor's message are replaced in exception, traceback and log,
+    however escaped.
+    """
     caplog.set_level(logging.DEBUG)
     message = f"query failed for {LEAKS[form]} and +{NUMBER}, 98765 43210, (987) 654-3210"
     script = json_answer({"status": "error", "code": 1009, "message": message}, status)
@@ -317,7 +321,7 @@ def test_an_error_that_echoes_the_request_leaks_nothing(
 
 @pytest.mark.parametrize("html", [True, False])
 def test_a_body_is_never_part_of_an_error(server: SandboxServer, html: bool, caplog: pytest.LogCaptureFixture) -> None:
-    """P1: a page that shows the request to the world is named, not quoted."""
+    """no-leak: a page that shows the request to the world is named, not quoted."""
     caplog.set_level(logging.DEBUG)
     behave(server, [Fault("leaky_error", html=html)], calls=CALLS)
     with client_of(server) as client, pytest.raises(AnswerError if html else ApiError) as failed:
@@ -329,7 +333,7 @@ def test_a_body_is_never_part_of_an_error(server: SandboxServer, html: bool, cap
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "https://127.0.0.1:9", "https://callreport.invalid"])
 def test_an_error_of_the_wire_carries_no_request(url: str) -> None:
-    """P1: the exception of ``requests`` holds the prepared body; ours has neither cause nor context."""
+    """no-leak: the exception of ``requests`` holds the prepared body; ours has neither cause nor context."""
     with CallReportClient(client_settings(url)) as client, pytest.raises(TransportError) as failed:
         ask(client)
     assert failed.value.__cause__ is None
@@ -337,7 +341,7 @@ def test_an_error_of_the_wire_carries_no_request(url: str) -> None:
 
 
 def test_the_log_at_debug_shows_no_secret(server: SandboxServer, caplog: pytest.LogCaptureFixture) -> None:
-    """P1: neither ours nor that of urllib3."""
+    """no-leak: neither ours nor that of urllib3."""
     caplog.set_level(logging.DEBUG)
     behave(server, calls=CALLS)
     read_report(server, filters={"cNum": NUMBER})
@@ -357,7 +361,7 @@ def test_the_log_at_debug_shows_no_secret(server: SandboxServer, caplog: pytest.
     ],
 )
 def test_how_foreign_text_is_shown(text: str, shown: str) -> None:
-    """P1: one line, no control characters, no phone numbers, at most 300 characters; short numbers stay."""
+    """no-leak: one line, no control characters, no phone numbers, at most 300 characters; short numbers stay."""
     assert scrub(text) == shown
 
 

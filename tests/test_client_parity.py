@@ -1,4 +1,4 @@
-"""One table of answers, two clients: both judge each alike (E1 to E5, P3).
+"""One table of answers, two clients: both judge each alike.
 
 An answer is asked for with ``reportCount`` over a real socket: by the worker's client and by the triggerer's. Nothing
 is tried again. What comes of it, a number or an error with all that it carries, must be the same; what it must be is in
@@ -204,7 +204,7 @@ ERRORS: dict[str, tuple[Any, type[Exception]]] = {
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_both_read_the_number(name: str) -> None:
-    """E1, E5: an answer with a number, however it is packed and labelled."""
+    """error-kinds, bounded-answers: an answer with a number, however it is packed and labelled."""
     with ScriptedServer(NUMBERS[name]) as server:
         assert alike(server.url) == Judged(7)
         assert [seen.path for seen in server.seen] == ["/reportCount"] * 2
@@ -213,7 +213,9 @@ def test_both_read_the_number(name: str) -> None:
 
 @pytest.mark.parametrize("name", ERRORS)
 def test_both_raise_the_same(name: str) -> None:
-    """E1, E2, E5, P3: the same class, code, status, message and wait; an error is never a number."""
+    """error-kinds, retry-wait, bounded-answers, safe-transport: the same class, code, status, message and wait; an
+    error is never a number.
+    """
     script, kind = ERRORS[name]
     with ScriptedServer(script) as server:
         assert alike(server.url).kind is kind
@@ -239,7 +241,7 @@ def vendor() -> Iterator[SandboxServer]:
     ],
 )
 def test_both_notice_what_breaks_on_the_wire(vendor: SandboxServer, fault: str, kind: type[Exception]) -> None:
-    """E3: a broken connection is an error that is tried again."""
+    """network-faults: a broken connection is an error that is tried again."""
     url = f"{vendor.url}/api/v2/CallReport"
     behave(vendor, [Fault(fault, times=None)])
     judged = alike(url)
@@ -247,19 +249,19 @@ def test_both_notice_what_breaks_on_the_wire(vendor: SandboxServer, fault: str, 
 
 
 def test_nobody_listens() -> None:
-    """E3: a refused connection and a name that does not exist."""
+    """network-faults: a refused connection and a name that does not exist."""
     assert alike("http://127.0.0.1:9") == Judged(None, TransportError, True)
     assert alike("http://no-such-host.invalid", max_retry_time=0) == Judged(None, TransportError, True)
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "https://ü b.invalid"])
 def test_an_address_that_is_none(url: str) -> None:
-    """Bad input: no retry makes it one."""
+    """clear-sentence: no retry makes it one."""
     assert alike(url) == Judged(None, SettingsError)
 
 
 def test_a_server_that_says_too_little(vendor: SandboxServer) -> None:
-    """E3: silence, and a byte now and then: the timeout and the deadline end them."""
+    """network-faults: silence, and a byte now and then: the timeout and the deadline end them."""
     behave(vendor, [Fault("slow_body", interval=0.3, times=None)])
     url = f"{vendor.url}/api/v2/CallReport"
     assert alike(url, deadline=0.5).kind is TimeoutExceededError
@@ -267,7 +269,7 @@ def test_a_server_that_says_too_little(vendor: SandboxServer) -> None:
 
 
 def test_an_answer_that_is_too_large() -> None:
-    """E5: on the wire and unpacked; the triggerer takes 4 MiB whatever the connection allows."""
+    """bounded-answers: on the wire and unpacked; the triggerer takes 4 MiB whatever the connection allows."""
     long = json.dumps({"cnt": 7, "x": "x" * 5000}).encode()
     for script in (answer(200, long), packed("gzip", gzip.compress(long))):
         with ScriptedServer(script) as server:
@@ -281,7 +283,7 @@ def test_an_answer_that_is_too_large() -> None:
 
 
 def test_a_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """P3: it is used for other machines, however it is spelled, and never for this one."""
+    """safe-transport: it is used for other machines, however it is spelled, and never for this one."""
     with ScriptedServer(json_answer({"cnt": 7})) as proxy, ScriptedServer(json_answer({"cnt": 8})) as server:
         for spelled in (proxy.url, proxy.url.removeprefix("http://")):
             for name in ("http_proxy", "all_proxy"):
@@ -297,7 +299,7 @@ def test_a_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_proxy_that_does_not_let_tls_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    """P3: nothing of the request is shown to it."""
+    """safe-transport: nothing of the request is shown to it."""
     with ScriptedServer(json_answer({"cnt": 7})) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         assert alike("https://api.invalid") == Judged(None, TransportError, True)
@@ -325,7 +327,9 @@ def tls_server(directory: Path, name: str) -> Iterator[tuple[ScriptedServer, str
 
 
 def test_tls_is_verified(tmp_path: Path) -> None:
-    """P3: a certificate that nobody signed, or of another host, is refused for good; verify can name it, or not ask."""
+    """safe-transport: a certificate that nobody signed, or of another host, is refused for good; verify can name it, or
+    not ask.
+    """
     refused = Judged(None, TransportError, retryable=False)
     with tls_server(tmp_path, "IP:127.0.0.1") as (server, certificate):
         assert alike(server.url) == refused
@@ -338,7 +342,7 @@ def test_tls_is_verified(tmp_path: Path) -> None:
 
 
 def test_tls_where_none_is_spoken() -> None:
-    """E3: a plain server behind an https address may be one that is being mended."""
+    """network-faults: a plain server behind an https address may be one that is being mended."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def greet() -> None:

@@ -1,4 +1,4 @@
-"""The file is the whole report, or the export fails and says why (C1 to C5)."""
+"""The file is the whole report, or the export fails and says why."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Red:
     kind: type[IncompleteReportError] = IncompleteReportError
 
 
-#: The ten bad servers of the bar, then their relatives.
+#: The ten bad servers of whole-or-red, then their relatives.
 BAD_SERVERS: dict[str, tuple[list[Fault], dict[str, Any], Red]] = {
     "1 error body on a later page": (
         [Fault("error_on_page", page=1, code=1009)],
@@ -152,7 +152,7 @@ BAD_SERVERS: dict[str, tuple[list[Fault], dict[str, Any], Red]] = {
 @pytest.mark.parametrize("row_shape", ["position", "hit", "array"])
 @pytest.mark.parametrize("name", BAD_SERVERS)
 def test_a_bad_server_never_gives_a_short_file(server: SandboxServer, name: str, row_shape: str, ids: bool) -> None:
-    """C1: each bad server ends red, naming page, rows got, rows promised and the vendor's code."""
+    """whole-or-red: each bad server ends red, naming page, rows got, rows promised and the vendor's code."""
     faults, settings, red = BAD_SERVERS[name]
     if "overlap" in name and (not ids or row_shape == "array"):
         # Five rows doubled and five lost make the right number of rows; they are red all the same.
@@ -172,7 +172,7 @@ def test_a_bad_server_never_gives_a_short_file(server: SandboxServer, name: str,
 
 
 def test_a_refused_token_on_the_first_page_is_fatal(server: SandboxServer) -> None:
-    """C1: error 1014 in an HTTP 200 on the first page is no empty report; page and code are named."""
+    """whole-or-red: error 1014 in an HTTP 200 on the first page is no empty report; page and code are named."""
     behave(server, [Fault("error_on_page", page=0, code=1014)], calls=CALLS)
     with pytest.raises(AuthenticationError, match=r"list, page 0 with HTTP 200, code 1014: Invalid token"):
         read_report(server)
@@ -195,7 +195,7 @@ TRANSIENT = [
 def test_a_server_that_is_bad_once_gives_the_right_rows(
     server: SandboxServer, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """C1: what is bad only once is asked for again, and the file is right."""
+    """whole-or-red: what is bad only once is asked for again, and the file is right."""
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
     behave(server, [Fault(name, times=1)], calls=CALLS)
     reading = read_report(server, client={"max_retry_time": 60})
@@ -207,7 +207,7 @@ def test_a_server_that_is_bad_once_gives_the_right_rows(
 @pytest.mark.parametrize("cursor_shape", ["list", "scalar"])
 @pytest.mark.parametrize("order", ["oldest", "newest"])
 def test_a_good_server_gives_the_right_rows(server: SandboxServer, cursor: str, cursor_shape: str, order: str) -> None:
-    """C1: every kind of paging, in both orders, brings each call once and in the API's order."""
+    """whole-or-red: every kind of paging, in both orders, brings each call once and in the API's order."""
     behave(server, calls=CALLS, cursor=cursor, cursor_shape=cursor_shape, order=order)
     reading = read_report(server)
     expected = truth(CALLS)
@@ -216,7 +216,7 @@ def test_a_good_server_gives_the_right_rows(server: SandboxServer, cursor: str, 
 
 
 def test_a_row_of_another_type_is_red(server: SandboxServer) -> None:
-    """C1: a row that is neither object nor array is never skipped."""
+    """whole-or-red: a row that is neither object nor array is never skipped."""
     behave(server, [Fault("odd_row", page=0, value="row")], calls=CALLS)
     with pytest.raises(TableError, match="row 0 of the answer is text; a row must be an object or an array"):
         read_report(server)
@@ -224,7 +224,7 @@ def test_a_row_of_another_type_is_red(server: SandboxServer) -> None:
 
 @pytest.mark.parametrize("name", ["short_page", "empty_page", "overlapping_pages"])
 def test_the_second_witness_convicts_a_short_report(server: SandboxServer, name: str) -> None:
-    """C2: where cnt is no total, reportCount shows that rows are missing."""
+    """proved-total: where cnt is no total, reportCount shows that rows are missing."""
     behave(server, [Fault(name, page=1)], calls=CALLS, cnt="missing")
     with pytest.raises(IncompleteReportError, match=rf"of {TOTAL} rows"):
         read_report(server)
@@ -239,7 +239,9 @@ PROOFS = [
 
 @pytest.mark.parametrize(("cnt", "witness", "cursor"), PROOFS)
 def test_what_proves_a_report_whole(server: SandboxServer, cnt: str, witness: str, cursor: str) -> None:
-    """C2: cnt proves it when it is a total, reportCount when it answers, else the file says that nothing proves it."""
+    """proved-total: cnt proves it when it is a total, reportCount when it answers, else the file says that nothing
+    proves it.
+    """
     behave(server, calls=CALLS, cnt=cnt, report_count=witness, cursor=cursor)
     reading = read_report(server)
     assert reading.rows == truth(CALLS)
@@ -252,7 +254,9 @@ def test_what_proves_a_report_whole(server: SandboxServer, cnt: str, witness: st
 
 
 def test_a_total_of_all_calls_does_not_convict_the_masked_ones(server: SandboxServer) -> None:
-    """C2: reportCount may count other calls than masklist shows; then it is no witness, and the file says so."""
+    """proved-total: reportCount may count other calls than masklist shows; then it is no witness, and
+    the file says so.
+    """
     masked = SyntheticCalls(120, masked=True)
     behave(server, calls=CALLS, masked_calls=masked, cnt="missing")
     reading = read_report(server, report="masked_calls")
@@ -265,7 +269,7 @@ def test_a_total_of_all_calls_does_not_convict_the_masked_ones(server: SandboxSe
 
 @pytest.mark.parametrize("total", [0, 30, 100, 130])
 def test_one_page_of_calls_is_proved_like_many(server: SandboxServer, total: int) -> None:
-    """C2: a cnt that equals the rows of the only page may be the page's; the next answer tells."""
+    """proved-total: a cnt that equals the rows of the only page may be the page's; the next answer tells."""
     calls = SyntheticCalls(total)
     for cnt, complete in (("total", True), ("page", True if total == 0 else None)):
         behave(server, calls=calls, cnt=cnt, report_count="missing")
@@ -276,7 +280,7 @@ def test_one_page_of_calls_is_proved_like_many(server: SandboxServer, total: int
 
 @pytest.mark.parametrize("cursor", ["none", "top"])
 def test_a_total_that_grows_is_read_to_its_end(server: SandboxServer, cursor: str) -> None:
-    """C2: calls that appear while the report is read are in it, and the last total is the one that counts."""
+    """proved-total: calls that appear while the report is read are in it, and the last total is the one that counts."""
     behave(server, [Fault("growing_total", rows=30, step=15)], calls=CALLS, cursor=cursor)
     reading = read_report(server)
     assert reading.rows == truth(CALLS)
@@ -285,7 +289,7 @@ def test_a_total_that_grows_is_read_to_its_end(server: SandboxServer, cursor: st
 
 @pytest.mark.parametrize("cursor", ["none", "top"])
 def test_a_total_that_runs_ahead_is_asked_for_a_bounded_number_of_times(server: SandboxServer, cursor: str) -> None:
-    """C2: an index that shows its total before its rows gets three more looks, no more and no fewer."""
+    """proved-total: an index that shows its total before its rows gets three more looks, no more and no fewer."""
     behave(server, [Fault("wrong_total", by=3)], calls=SyntheticCalls(100), cursor=cursor)
     with pytest.raises(IncompleteReportError, match="got 100 of 103 rows"):
         read_report(server)
@@ -294,7 +298,7 @@ def test_a_total_that_runs_ahead_is_asked_for_a_bounded_number_of_times(server: 
 
 @pytest.mark.parametrize(("end", "cursor"), [("newest", "none"), ("oldest", "none"), ("newest", "top")])
 def test_a_report_that_shrinks_is_read_again(server: SandboxServer, end: str, cursor: str) -> None:
-    """C2: while calls vanish, rows slip past the page that is read: only a reading in peace counts."""
+    """proved-total: while calls vanish, rows slip past the page that is read: only a reading in peace counts."""
     shrinking = Fault("shrinking_total", rows=3, step=1, end=end)
     behave(server, [shrinking], calls=CALLS, cursor=cursor)
     reading = read_report(server)
@@ -305,7 +309,9 @@ def test_a_report_that_shrinks_is_read_again(server: SandboxServer, end: str, cu
 
 
 def test_a_page_of_known_calls_in_a_report_that_moves_is_read_again(server: SandboxServer) -> None:
-    """C2: a call that is added in front pushes the last one onto a page of its own: no server fault, so read again."""
+    """proved-total: a call that is added in front pushes the last one onto a page of its own: no server fault, so read
+    again.
+    """
     calls = [Call(NOON + timedelta(minutes=minute), call_id=f"call-{minute}") for minute in range(SIZE)]
     source = _GrowsInFront(calls, Call(NOON - timedelta(minutes=1), call_id="late"))
     behave(server, calls=source)
@@ -315,7 +321,9 @@ def test_a_page_of_known_calls_in_a_report_that_moves_is_read_again(server: Sand
 
 
 def test_a_call_that_a_new_one_pushes_onto_the_next_page_is_not_written_twice(server: SandboxServer) -> None:
-    """C5: without ids, one row more and one call more make equal numbers; while the total grows they prove nothing."""
+    """alike-calls: without ids, one row more and one call more make equal numbers; while the total grows they prove
+    nothing.
+    """
     calls = [Call(NOON + timedelta(minutes=minute), number=f"9198{minute:08}") for minute in range(SIZE + 50)]
     source = _GrowsInFront(calls, Call(NOON - timedelta(minutes=1)))
     behave(server, calls=source, ids=False)
@@ -338,7 +346,7 @@ class _GrowsInFront(ListedCalls):
 
 
 def test_warn_delivers_a_short_report_and_says_so(server: SandboxServer) -> None:
-    """C1: on_incomplete="warn" writes what came, and the numbers that disagree."""
+    """whole-or-red: on_incomplete="warn" writes what came, and the numbers that disagree."""
     behave(server, [Fault("short_page", page=1, rows=5)], calls=CALLS)
     reading = read_report(server, on_incomplete="warn")
     assert len(reading.rows) == TOTAL - 5
@@ -347,7 +355,7 @@ def test_warn_delivers_a_short_report_and_says_so(server: SandboxServer) -> None
 
 
 def test_warn_does_not_help_where_a_page_could_not_be_read(server: SandboxServer) -> None:
-    """C1: on_incomplete="warn" forgives a number, not an error."""
+    """whole-or-red: on_incomplete="warn" forgives a number, not an error."""
     behave(server, [Fault("error_on_page", page=1)], calls=CALLS)
     with pytest.raises(IncompleteReportError, match="vendor code 1009"):
         read_report(server, on_incomplete="warn")
@@ -361,7 +369,7 @@ def _export(server: SandboxServer, **request: Any) -> ExportSummary:
 
 
 def test_what_empty_means(server: SandboxServer) -> None:
-    """F6: a report without calls is written, skipped or an error that a later try may mend."""
+    """empty-report: a report without calls is written, skipped or an error that a later try may mend."""
     behave(server, calls=SyntheticCalls(0))
     written = _export(server, empty="write")
     assert (written.skipped, written.outcome.rows, len(written.files)) == (False, 0, 1)
@@ -374,7 +382,7 @@ def test_what_empty_means(server: SandboxServer) -> None:
 
 @pytest.mark.parametrize("empty", ["skip", "fail"])
 def test_no_rows_where_some_are_promised_is_not_empty(server: SandboxServer, empty: str) -> None:
-    """F6: 0 of 450 calls is incomplete, and under on_incomplete="warn" no reason to skip quietly."""
+    """empty-report: 0 of 450 calls is incomplete, and under on_incomplete="warn" no reason to skip quietly."""
     behave(server, [Fault("empty_page", page=0)], calls=CALLS)
     with pytest.raises(IncompleteReportError, match="got 0 of 450"):
         _export(server, empty=empty)
@@ -383,7 +391,7 @@ def test_no_rows_where_some_are_promised_is_not_empty(server: SandboxServer, emp
 
 
 def test_a_row_lost_between_reading_and_writing_is_red(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """C1: the last check of the road: rows written are the rows that came."""
+    """whole-or-red: the last check of the road: rows written are the rows that came."""
     behave(server, calls=CALLS)
     rows = Table.rows
     monkeypatch.setattr(Table, "rows", lambda table, records, column_arr: rows(table, records, column_arr)[1:])
@@ -413,7 +421,9 @@ def many_calls() -> list[tuple[str, ...]]:
     ids=["cursor", "capped, by page", "true total, by page", "capped, by page, no columns, no ids"],
 )
 def test_a_day_beyond_ten_thousand_calls_comes_out_whole(server: SandboxServer, settings: dict[str, Any]) -> None:
-    """C3: past 10,000 the reader follows the cursor, or splits the window by time: 25,000 (soak: 250,000) calls."""
+    """capped-totals: past 10,000 the reader follows the cursor, or splits the window by time: 25,000 (soak: 250,000)
+    calls.
+    """
     behave(server, calls=MANY, **settings)
     reading = read_report(server, page_size=1000)
     assert reading.rows == many_calls()
@@ -421,7 +431,7 @@ def test_a_day_beyond_ten_thousand_calls_comes_out_whole(server: SandboxServer, 
 
 
 def test_a_total_of_ten_thousand_is_no_proof(server: SandboxServer) -> None:
-    """C3: 10,000 of 10,000 is what a capped count says of any larger report, so it proves nothing."""
+    """capped-totals: 10,000 of 10,000 is what a capped count says of any larger report, so it proves nothing."""
     calls = SyntheticCalls(10_000)
     behave(server, calls=calls, cnt="capped", cursor="top", report_count="missing")
     reading = read_report(server, page_size=1000)
@@ -434,7 +444,9 @@ def test_a_total_of_ten_thousand_is_no_proof(server: SandboxServer) -> None:
 
 
 def test_a_total_that_stops_growing_at_ten_thousand_is_no_proof(server: SandboxServer) -> None:
-    """C3: a count that grows up to its cap stands still there; the calls behind it are read, and nothing is claimed."""
+    """capped-totals: a count that grows up to its cap stands still there; the calls behind it are read, and nothing is
+    claimed.
+    """
     calls = SyntheticCalls(10_020)
     growing = Fault("growing_total", rows=40, step=5)
     behave(server, [growing], calls=calls, cnt="capped", cursor="top", report_count="missing")
@@ -444,7 +456,7 @@ def test_a_total_that_stops_growing_at_ten_thousand_is_no_proof(server: SandboxS
 
 
 def test_pages_beyond_the_limit_of_an_uncounted_report_are_red(server: SandboxServer) -> None:
-    """C3: without count and cursor the reader cannot know in time; it fails and says what to do."""
+    """capped-totals: without count and cursor the reader cannot know in time; it fails and says what to do."""
     behave(server, calls=SyntheticCalls(10_400), cnt="missing", deep_page_limit=10_000)
     with pytest.raises(IncompleteReportError, match="got 10000 of an unknown number") as failed:
         read_report(server, page_size=1000)
@@ -454,7 +466,9 @@ def test_pages_beyond_the_limit_of_an_uncounted_report_are_red(server: SandboxSe
 def test_a_window_down_to_one_second_is_not_split_for_ever(
     server: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """C3: more calls in one second than can be counted cannot be split: read by page, reportCount is the proof."""
+    """capped-totals: more calls in one second than can be counted cannot be split: read by page, reportCount is the
+    proof.
+    """
     monkeypatch.setattr(paging, "TOTAL_CAP", 1_000)
     monkeypatch.setattr(answer, "CAP", 1_000)
     calls = listed(*(Call(NOON, call_id=f"call-{number}", number=f"9198{number:08}") for number in range(1_001)))
@@ -483,7 +497,7 @@ SIZES = [
 @pytest.mark.parametrize("cursor", ["none", "top"])
 @pytest.mark.parametrize(("total", "size"), SIZES)
 def test_a_clean_run_makes_few_requests(server: SandboxServer, total: int, size: int, cursor: str) -> None:
-    """C4: requests <= ceil(total / size) + 2, whatever of size and total divides the other."""
+    """few-requests: requests <= ceil(total / size) + 2, whatever of size and total divides the other."""
     calls = SyntheticCalls(total)
     behave(server, calls=calls, cursor=cursor)
     reading = read_report(server, page_size=size)
@@ -493,7 +507,7 @@ def test_a_clean_run_makes_few_requests(server: SandboxServer, total: int, size:
 
 @pytest.mark.parametrize("total", [99, 100, 101, 260])
 def test_a_server_that_clamps_the_size_costs_no_further_requests(server: SandboxServer, total: int) -> None:
-    """C4: with pages of at most 50 where 100 were asked for, the bound holds for 50."""
+    """few-requests: with pages of at most 50 where 100 were asked for, the bound holds for 50."""
     calls = SyntheticCalls(total)
     behave(server, calls=calls, max_page_size=50)
     assert read_report(server).rows == truth(calls)
@@ -501,7 +515,7 @@ def test_a_server_that_clamps_the_size_costs_no_further_requests(server: Sandbox
 
 
 def test_splitting_a_window_costs_little(server: SandboxServer) -> None:
-    """C4: each half adds the request that found it too large, and a last page of its own."""
+    """few-requests: each half adds the request that found it too large, and a last page of its own."""
     calls = SyntheticCalls(12_000)
     behave(server, calls=calls, cnt="capped", deep_page_limit=10_000)
     assert len(read_report(server, page_size=100).rows) == 12_000
@@ -510,7 +524,7 @@ def test_splitting_a_window_costs_little(server: SandboxServer) -> None:
 
 @pytest.mark.parametrize(("witness", "red"), [(b'{"cnt": 500}', True), (b'{"cnt": 10}', False), (b"{}", False)])
 def test_a_total_of_one_full_page_has_a_second_witness(witness: bytes, red: bool) -> None:
-    """C2: ``cnt`` of a full page may be that page's length, also beside an empty page after it."""
+    """proved-total: ``cnt`` of a full page may be that page's length, also beside an empty page after it."""
     rows = [{"callId": str(number)} for number in range(10)]
     pages = [{"data": rows, "cnt": 10}, {"data": [], "cnt": 10}]
     with ScriptedServer(*[(200, {}, json.dumps(page).encode()) for page in pages], (200, {}, witness)) as server:
@@ -526,7 +540,7 @@ def test_a_total_of_one_full_page_has_a_second_witness(witness: bytes, red: bool
 
 
 def test_a_server_without_end_is_stopped(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """C4: there is a hard ceiling of pages."""
+    """few-requests: there is a hard ceiling of pages."""
     monkeypatch.setattr(paging, "MAX_PAGES", 7)
     behave(server, calls=CALLS, cnt="missing")
     with pytest.raises(IncompleteReportError, match="still answers after 7 requests"):
@@ -548,7 +562,7 @@ def test_a_server_without_end_is_stopped(server: SandboxServer, monkeypatch: pyt
 def test_a_repeated_page_or_cursor_is_caught_within_one_request(
     server: SandboxServer, fault: str, cursor: str, requests: int, cnt: str, ids: bool
 ) -> None:
-    """C4: the first answer that repeats a page or a cursor ends the reading, with or without a total."""
+    """few-requests: the first answer that repeats a page or a cursor ends the reading, with or without a total."""
     behave(server, [Fault(fault)], calls=CALLS, cursor=cursor, cnt=cnt, ids=ids)
     with pytest.raises(RepeatedPageError):
         read_report(server)
@@ -560,7 +574,7 @@ def test_a_repeated_page_or_cursor_is_caught_within_one_request(
 def test_a_server_with_a_page_size_of_its_own_is_read_to_the_end(
     server: SandboxServer, total: int, cnt: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """C2: a page longer than asked for, whose cnt equals its rows, is not taken for the whole report."""
+    """proved-total: a page longer than asked for, whose cnt equals its rows, is not taken for the whole report."""
     monkeypatch.setattr(app, "page_query", lambda body, *others: page_query({**body, "sz": 300}, *others))
     calls = SyntheticCalls(total)
     behave(server, calls=calls, cnt=cnt)
@@ -572,7 +586,9 @@ def test_a_server_with_a_page_size_of_its_own_is_read_to_the_end(
 def test_a_server_that_does_not_page_is_believed_when_reportcount_agrees(
     server: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """C2: all 350 calls in the first answer to a request for 100 are the report if reportCount says 350, else red."""
+    """proved-total: all 350 calls in the first answer to a request for 100 are the report if reportCount says 350, else
+    red.
+    """
     monkeypatch.setattr(app, "page_query", lambda body, *others: page_query({**body, "sz": 1000, "page": 0}, *others))
     calls = SyntheticCalls(350)
     behave(server, calls=calls)
@@ -598,7 +614,7 @@ TIES = [Call(NOON, number=f"9198{number:08}", call_id=f"tie-{number:05}") for nu
     ids=["ids", "neither", "sort"],
 )
 def test_equal_times_at_page_borders_lose_and_double_nothing(server: SandboxServer, settings: dict[str, Any]) -> None:
-    """C5: 5,000 calls of one second come out once each."""
+    """alike-calls: 5,000 calls of one second come out once each."""
     source = listed(*TIES)
     behave(server, calls=source, **settings)
     reading = read_report(server, page_size=1000)
@@ -616,14 +632,16 @@ def _alike(number: int) -> list[Call]:
 def test_calls_that_look_alike_are_kept_where_ids_tell_them_apart(
     server: SandboxServer, settings: dict[str, Any], cnt: str
 ) -> None:
-    """C5: an id or a sort key tells calls apart that look alike, with and without a total."""
+    """alike-calls: an id or a sort key tells calls apart that look alike, with and without a total."""
     behave(server, calls=listed(*_alike(25)), cnt=cnt, report_count="missing", **settings)
     assert len(read_report(server, page_size=10).rows) == 25
 
 
 @pytest.mark.parametrize("row_shape", ["position", "array"])
 def test_calls_that_look_alike_are_kept_where_the_total_says_so(server: SandboxServer, row_shape: str) -> None:
-    """C5: with neither id nor sort, whole pages of calls that look alike are kept when the total counts them."""
+    """alike-calls: with neither id nor sort, whole pages of calls that look alike are kept when the
+    total counts them.
+    """
     behave(server, calls=listed(*_alike(25)), ids=False, row_shape=row_shape)
     reading = read_report(server, page_size=10)
     assert len(reading.rows) == 25
@@ -631,7 +649,7 @@ def test_calls_that_look_alike_are_kept_where_the_total_says_so(server: SandboxS
 
 
 def test_two_calls_that_look_alike_on_either_side_of_a_page_border_are_kept(server: SandboxServer) -> None:
-    """C5: such a pair is what an overlap of one row looks like; the total decides."""
+    """alike-calls: such a pair is what an overlap of one row looks like; the total decides."""
     calls = [Call(NOON + timedelta(seconds=max(0, index - 1) if index >= 10 else index)) for index in range(25)]
     assert calls[9] == calls[10]
     behave(server, calls=listed(*calls), ids=False)
@@ -639,7 +657,9 @@ def test_two_calls_that_look_alike_on_either_side_of_a_page_border_are_kept(serv
 
 
 def test_a_surplus_of_rows_without_ids_is_dropped_when_the_total_says_so(server: SandboxServer) -> None:
-    """C5: a row that comes twice and is one too many by the total is read again and left out, in its first place."""
+    """alike-calls: a row that comes twice and is one too many by the total is read again and left out, in its first
+    place.
+    """
     calls = [Call(NOON + timedelta(seconds=index), number=f"9198{index:08}") for index in range(25)]
     behave(server, calls=_DoubledRow(calls), ids=False)
     reading = read_report(server, page_size=10)
@@ -674,7 +694,9 @@ class _Doubled:
 
 
 def test_a_sort_key_that_calls_share_does_not_swallow_them(server: SandboxServer) -> None:
-    """C5: when rows of one answer have an equal sort, it is a time and no identity: nothing is dropped by it."""
+    """alike-calls: when rows of one answer have an equal sort, it is a time and no identity: nothing is
+    dropped by it.
+    """
     calls = [
         Call(NOON, number=f"9198{index:08}", extra={"sort": [1773383400000]}, call_id=f"call-{index}")
         for index in range(25)
@@ -685,14 +707,16 @@ def test_a_sort_key_that_calls_share_does_not_swallow_them(server: SandboxServer
 
 
 def test_calls_that_share_a_sort_key_and_look_alike_are_kept_where_the_total_says_so(server: SandboxServer) -> None:
-    """C5: an equal sort in one answer is no identity, so calls that are alike in that too are counted by the total."""
+    """alike-calls: an equal sort in one answer is no identity, so calls that are alike in that too are counted by the
+    total.
+    """
     calls = [Call(NOON, extra={"sort": [1773383400000]}) for _ in range(25)]
     behave(server, calls=listed(*calls), ids=False)
     assert len(read_report(server, page_size=10, client={"use_cursor": False}).rows) == 25
 
 
 def test_an_id_that_rows_share_does_not_swallow_them(server: SandboxServer) -> None:
-    """C5: a call with several legs has rows of one id; each is kept."""
+    """alike-calls: a call with several legs has rows of one id; each is kept."""
     calls = [
         Call(NOON + timedelta(seconds=index), agents=f"Agent {index}", extra={"callId": f"call-{index // 3}"})
         for index in range(24)
@@ -726,20 +750,22 @@ def proof_of(pages: list[tuple[int, int | None]], witness: Any = NO_WITNESS) -> 
 
 @pytest.mark.parametrize("at_the_end", [25, 0, None])
 def test_a_count_of_the_rows_so_far_proves_nothing(at_the_end: int | None) -> None:
-    """C2: ``cnt`` that is always what came until now would call any report whole, and end it at a short page."""
+    """proved-total: ``cnt`` that is always what came until now would call any report whole, and end it
+    at a short page.
+    """
     proof = proof_of([(10, 10), (8, 18), (7, 25), (0, at_the_end)])
     assert (proof.rows, proof.reported_total, proof.complete) == (25, None, None)
 
 
 def test_a_count_of_the_rows_so_far_has_a_second_witness() -> None:
-    """C2: reportCount convicts a hole that such a ``cnt`` hides."""
+    """proved-total: reportCount convicts a hole that such a ``cnt`` hides."""
     with pytest.raises(IncompleteReportError, match="got 25 of 27 rows"):
         proof_of([(10, 10), (8, 18), (7, 25), (0, 25)], {"cnt": 27})
 
 
 @pytest.mark.parametrize("pages", [[(10, 10), (10, 10), (0, None)], [(10, 10), (10, 10), (5, 5), (0, None)]])
 def test_a_page_count_may_be_missing_beyond_the_last_page(pages: list[tuple[int, int | None]]) -> None:
-    """C2: a whole report whose ``cnt`` counts pages is not red for ever because the empty page has none."""
+    """proved-total: a whole report whose ``cnt`` counts pages is not red for ever because the empty page has none."""
     rows = sum(rows for rows, _ in pages)
     assert proof_of(pages).complete is None
     assert proof_of(pages, {"cnt": rows}).complete is True

@@ -59,7 +59,7 @@ def count_at(kind: str, server: SandboxServer, *, settings: dict[str, Any] | Non
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", ["cnt", "count", "total", "data", "data_cnt", "bare", "numeral"])
 def test_calls_are_counted_by_one_request(server: SandboxServer, kind: str, shape: str) -> None:
-    """C2: every shape of reportCount's answer is a number, and no row is asked for."""
+    """proved-total: every shape of reportCount's answer is a number, and no row is asked for."""
     behave(server, calls=listed(*CALLS), report_count=shape)
     assert count_at(kind, server, up_to=3) == CallCount(7, True, "reportCount")
     assert [request.endpoint for request in server.requests] == ["reportCount"]
@@ -68,7 +68,7 @@ def test_calls_are_counted_by_one_request(server: SandboxServer, kind: str, shap
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("how", ["missing", "no number"])
 def test_without_reportcount_a_page_tells(server: SandboxServer, kind: str, how: str) -> None:
-    """C2: where reportCount is not there, or holds no number, cnt beyond the page's own rows is the total."""
+    """proved-total: where reportCount is not there, or holds no number, cnt beyond the page's own rows is the total."""
     behave(server, calls=listed(*CALLS), report_count="missing")
     if how == "no number":
         with ScriptedServer(json_answer({"done": True}), json_answer({"data": [{}, {}], "cnt": 7})) as scripted:
@@ -83,7 +83,9 @@ def test_without_reportcount_a_page_tells(server: SandboxServer, kind: str, how:
 @pytest.mark.parametrize("cnt", ["page", "missing"])
 @pytest.mark.parametrize(("up_to", "at_least"), [(1, 1), (5, 5), (7, 7), (20, 7)])
 def test_rows_count_where_cnt_does_not(server: SandboxServer, kind: str, cnt: str, up_to: int, at_least: int) -> None:
-    """C2: a cnt that may be the page's own length is no total; so many rows as are waited for are proof enough."""
+    """proved-total: a cnt that may be the page's own length is no total; so many rows as are waited for are proof
+    enough.
+    """
     behave(server, masked_calls=listed(*CALLS), cnt=cnt)
     assert count_at(kind, server, report="masked_calls", up_to=up_to) == CallCount(at_least, False, "rows")
     assert [request.endpoint for request in server.requests] == ["masklist"], "reportCount may count other calls"
@@ -91,21 +93,23 @@ def test_rows_count_where_cnt_does_not(server: SandboxServer, kind: str, cnt: st
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_calls_are_certain(server: SandboxServer, kind: str) -> None:
-    """C2: an answer without rows and without a larger cnt is none."""
+    """proved-total: an answer without rows and without a larger cnt is none."""
     behave(server, masked_calls=listed())
     assert count_at(kind, server, report="masked_calls", up_to=5) == CallCount(0, True, "rows")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_capped_total_is_a_lower_bound(server: SandboxServer, kind: str) -> None:
-    """C3: exactly 10,000 is never taken for the number of calls."""
+    """capped-totals: exactly 10,000 is never taken for the number of calls."""
     with ScriptedServer(json_answer({"data": [{}], "cnt": 10_000})) as scripted:
         assert not count(kind, client_settings(scripted.url), report="masked_calls").exact
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_more_than_a_page_needs_a_total(server: SandboxServer, kind: str) -> None:
-    """Bad input: waiting for more calls than can be counted would never end, so it is refused at once, in words."""
+    """clear-sentence: waiting for more calls than can be counted would never end, so it is refused at
+    once, in words.
+    """
     behave(server, masked_calls=listed(*CALLS), cnt="missing")
     with pytest.raises(SettingsError) as refusal:
         count_at(kind, server, settings={"page_size": 5}, report="masked_calls", up_to=6)
@@ -117,7 +121,7 @@ def test_more_than_a_page_needs_a_total(server: SandboxServer, kind: str) -> Non
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_transient_errors_are_tried_again(server: SandboxServer, kind: str) -> None:
-    """E1: 1009 twice, then the number; inside max_retry_time."""
+    """error-kinds: 1009 twice, then the number; inside max_retry_time."""
     behave(server, [Fault("vendor_error", code=1009, times=2)], calls=listed(*CALLS))
     assert count_at(kind, server, settings={"max_retry_time": 30}).calls == 7
     assert len(server.requests) == 3
@@ -125,7 +129,7 @@ def test_transient_errors_are_tried_again(server: SandboxServer, kind: str) -> N
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_retry_after_is_obeyed(kind: str) -> None:
-    """E2: 429 with Retry-After is a wait, not a failure."""
+    """retry-wait: 429 with Retry-After is a wait, not a failure."""
     answers = (json_answer({"message": "slow down"}, 429, Retry_After="0.4"), json_answer({"cnt": 7}))
     with ScriptedServer(*answers) as scripted:
         assert count(kind, client_settings(scripted.url, max_retry_time=30)).calls == 7
@@ -134,7 +138,7 @@ def test_retry_after_is_obeyed(kind: str) -> None:
 
 
 def test_a_refused_connection_is_named() -> None:
-    """E3: nobody listens: one sentence, without the body that holds the token."""
+    """network-faults: nobody listens: one sentence, without the body that holds the token."""
     with pytest.raises(
         TransportError, match=r"^reportCount at http://127\.0\.0\.1:9: the connection was refused$"
     ) as error:
@@ -159,7 +163,7 @@ def test_the_body_signs_in_once(kind: str) -> None:
 
 
 def test_a_gzip_bomb_does_not_go_off() -> None:
-    """E5: 100 MB in 100 kB ends in little memory."""
+    """bounded-answers: 100 MB in 100 kB ends in little memory."""
     packer = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
     bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(100)) + packer.flush()
     with ScriptedServer((200, {"Content-Encoding": "gzip"}, bomb)) as scripted:
@@ -172,7 +176,7 @@ def test_a_gzip_bomb_does_not_go_off() -> None:
 
 
 def test_the_pace_holds(server: SandboxServer) -> None:
-    """E4: requests_per_second, over all the requests of a client."""
+    """request-pace: requests_per_second, over all the requests of a client."""
     behave(server, calls=listed(*CALLS))
 
     async def ask() -> float:
@@ -185,7 +189,7 @@ def test_the_pace_holds(server: SandboxServer) -> None:
 
 
 def test_a_window_without_wall_time_costs_no_request(server: SandboxServer) -> None:
-    """T1: the first pass of a repeated hour has no calls of its own."""
+    """exact-window: the first pass of a repeated hour has no calls of its own."""
     start = datetime(2026, 10, 25, 0, 15, tzinfo=UTC)
     window = Window(start, start + timedelta(minutes=15), ZoneInfo("Europe/Berlin"))
     behave(server)

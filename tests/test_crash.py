@@ -1,4 +1,4 @@
-"""Exports that are killed in the middle: nothing half-visible, and the next try is right (D1)."""
+"""Exports that are killed in the middle: nothing half-visible, and the next try is right (all-or-nothing)."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ def site() -> Iterator[Site]:
 
 
 def test_an_export_that_is_killed_leaves_nothing_half_visible(site: Site, tmp_path: Path) -> None:
-    """D1: SIGKILL and SIGTERM at random points of an export; objects and mails whole or absent, the next try right."""
+    """all-or-nothing: SIGKILL and SIGTERM at random points of an export; objects and mails whole or absent, the next
+    try right.
+    """
     shuffle = random.Random(SEED)
     variants = [(file_format, in_parts) for file_format in FORMATS for in_parts in (False, True)]
     traces: list[Trace] = []
@@ -118,7 +120,7 @@ def test_an_export_that_is_killed_leaves_nothing_half_visible(site: Site, tmp_pa
         made = pool.map(lambda variant: undisturbed(site, tmp_path, *variant), variants)
         truths = dict(zip(variants, made, strict=True))
         for file_format in FORMATS:
-            assert truths[file_format, False].sha256 == truths[file_format, True].sha256, "D1: the same bytes"
+            assert truths[file_format, False].sha256 == truths[file_format, True].sha256, "the same bytes"
         # A signal that comes after the end kills nothing: another takes its place.
         while (missing := POINTS - sum(trace.in_time for trace in traces)) and len(traces) < 2 * POINTS:
             numbers = range(len(traces), len(traces) + missing)
@@ -131,7 +133,9 @@ def test_an_export_that_is_killed_leaves_nothing_half_visible(site: Site, tmp_pa
 
 
 def test_a_spool_directory_that_is_terminated_at_any_moment_is_gone(site: Site, tmp_path: Path) -> None:
-    """D1: SIGTERM also while the directory is made or removed. A few machine instructions are left to the next run."""
+    """all-or-nothing: SIGTERM also while the directory is made or removed. A few machine instructions are left to the
+    next run.
+    """
     temp = tmp_path / "tmp"
     temp.mkdir()
     run = start(site, tmp_path, interrupt_spools, temp, 1000)
@@ -141,7 +145,9 @@ def test_a_spool_directory_that_is_terminated_at_any_moment_is_gone(site: Site, 
 
 @pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="before Airflow 3.3 a task's tries are run in another way")
 def test_a_task_that_is_killed_is_right_at_its_next_try(site: Site, tmp_path: Path, airflow_runs: AirflowRuns) -> None:
-    """D1: the same in task processes of Airflow, whose handlers the signals meet; the next try is in the same run."""
+    """all-or-nothing: the same in task processes of Airflow, whose handlers the signals meet; the next try is in the
+    same run.
+    """
     shuffle = random.Random(SEED)
     truth = undisturbed(site, tmp_path, "csv", False, name="undisturbed-airflow")
     deployment = deploy(tmp_path, airflow_runs)

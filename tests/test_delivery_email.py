@@ -90,7 +90,7 @@ def send(
 
 
 def test_the_mail_holds_the_file_and_goes_to_everybody(server: MailServer, file: ExportedFile) -> None:
-    """D4: one transaction, three recipients, the attachment's bytes are the file's, Bcc is in no header."""
+    """one-mail: one transaction, three recipients, the attachment's bytes are the file's, Bcc is in no header."""
     destination = EmailDestination(
         to="Asha Rao <asha@example.com>; ravi@example.com", cc=["head@example.com"], bcc="audit@example.com"
     )
@@ -119,7 +119,7 @@ def test_the_mail_holds_the_file_and_goes_to_everybody(server: MailServer, file:
 
 
 def test_the_date_is_the_time_of_sending(server: MailServer, file: ExportedFile) -> None:
-    """D4: a mail is not a delivered file: its date is now, not the window's."""
+    """one-mail: a mail is not a delivered file: its date is now, not the window's."""
     send(EmailDestination(to="a@example.com"), [file])
     date = parsedate_to_datetime(str(server.mails[0].message["Date"]))
     assert abs(datetime.now(UTC) - date) < timedelta(minutes=1)
@@ -127,7 +127,9 @@ def test_the_date_is_the_time_of_sending(server: MailServer, file: ExportedFile)
 
 @pytest.mark.parametrize("kind", ["html", "plain"])
 def test_both_twins_state_the_facts(server: MailServer, file: ExportedFile, kind: str) -> None:
-    """D4: window, zone, rows, API total, proof, filters, redactions, figures, file size and sha256; in both twins."""
+    """one-mail: window, zone, rows, API total, proof, filters, redactions, figures, file size and sha256; in both
+    twins.
+    """
     send(EmailDestination(to="a@example.com"), [file])
     body = server.mails[0].body(kind)
     for fact in (
@@ -156,7 +158,7 @@ def test_both_twins_state_the_facts(server: MailServer, file: ExportedFile, kind
 
 @pytest.mark.parametrize("kind", ["html", "plain"])
 def test_no_phone_number_from_the_figures_reaches_the_body(server: MailServer, file: ExportedFile, kind: str) -> None:
-    """P1: an agent that is entered as a phone number shows its last four digits; markup in names is text."""
+    """no-leak: an agent that is entered as a phone number shows its last four digits; markup in names is text."""
     send(EmailDestination(to="a@example.com"), [file])
     body = server.mails[0].body(kind)
     assert "98765" not in body
@@ -165,7 +167,7 @@ def test_no_phone_number_from_the_figures_reaches_the_body(server: MailServer, f
 
 
 def test_the_html_is_well_formed_and_loads_nothing(server: MailServer, file: ExportedFile) -> None:
-    """D4: every element is closed in order; no image, script, font or style is fetched from anywhere."""
+    """one-mail: every element is closed in order; no image, script, font or style is fetched from anywhere."""
     send(EmailDestination(to="a@example.com"), [file], links=[LINK])
     html = server.mails[0].body("html")
     problems: list[str] = []
@@ -214,7 +216,7 @@ def test_subject_and_body_say_whether_the_report_is_whole(
     subject: str,
     statement: str,
 ) -> None:
-    """D4, rule 1: complete, not proved, incomplete and empty are each told in the subject or the body."""
+    """one-mail, whole-or-red: complete, not proved, incomplete and empty are each told in the subject or the body."""
     outcome = replace(OUTCOME, complete=complete, reported_total=total, rows=rows, note="This is the note.")
     send(EmailDestination(to="a@example.com"), [file], outcome=outcome)
     mail = server.mails[0]
@@ -226,7 +228,7 @@ def test_subject_and_body_say_whether_the_report_is_whole(
 
 
 def test_a_report_without_figures_redactions_and_filters_is_a_mail_too(server: MailServer, file: ExportedFile) -> None:
-    """F6, D4: what is not known is not shown, and nothing is missing from the frame."""
+    """empty-report, one-mail: what is not known is not shown, and nothing is missing from the frame."""
     info = replace(INFO, filters=(), redacted={})
     send(EmailDestination(to="a@example.com"), [file], info=info, outcome=replace(OUTCOME, figures=None))
     for kind in ("html", "plain"):
@@ -237,7 +239,7 @@ def test_a_report_without_figures_redactions_and_filters_is_a_mail_too(server: M
 
 
 def test_names_in_other_scripts_survive(server: MailServer, tmp_path: Path) -> None:
-    """D4: Devanagari in title, display name and file name come out as they went in, over 7 bit."""
+    """one-mail: Devanagari in title, display name and file name come out as they went in, over 7 bit."""
     file = exported(tmp_path, CONTENT, filename="कॉल रिपोर्ट 13 मार्च.csv")
     send(
         EmailDestination(to='"राव, आशा" <asha@example.com>', subject="रिपोर्ट [[ rows ]]"),
@@ -253,7 +255,7 @@ def test_names_in_other_scripts_survive(server: MailServer, tmp_path: Path) -> N
 
 
 def test_a_line_that_begins_with_a_dot_survives(server: MailServer, file: ExportedFile) -> None:
-    """D4: a lone dot ends a mail in SMTP; in a body it is text, and nothing after it is lost."""
+    """one-mail: a lone dot ends a mail in SMTP; in a body it is text, and nothing after it is lost."""
     send(EmailDestination(to="a@example.com", html=".\n..\n<p>after</p>\n.\n"), [file])
     (mail,) = server.mails
     assert mail.body("html").splitlines() == [".", "..", "<p>after</p>", "."]
@@ -261,7 +263,7 @@ def test_a_line_that_begins_with_a_dot_survives(server: MailServer, file: Export
 
 
 def test_a_changed_file_is_not_sent(server: MailServer, file: ExportedFile) -> None:
-    """D3, D4: the attachment is the verified file, or there is no mail."""
+    """stored-bytes, one-mail: the attachment is the verified file, or there is no mail."""
     file.path.write_bytes(CONTENT[:-1] + b"!")
     with pytest.raises(FileChangedError, match="no mail was sent"):
         send(EmailDestination(to="a@example.com"), [file])
@@ -272,7 +274,7 @@ def test_a_changed_file_is_not_sent(server: MailServer, file: ExportedFile) -> N
 
 
 def test_subject_and_html_can_be_replaced_beside_airflows_own_braces(server: MailServer, file: ExportedFile) -> None:
-    """Issue 3.4: Airflow renders {{ }} first and leaves [[ ]] alone; then the facts are filled in, escaped."""
+    """one-mail: Airflow renders {{ }} first and leaves [[ ]] alone; then the facts are filled in, escaped."""
     from jinja2 import Environment
 
     source = "<p>{{ ds }}: [[ rows|count ]] calls[% for f in files %], [[ f.filename ]][% endfor %] [[ title ]]</p>"
@@ -305,14 +307,16 @@ def test_subject_and_html_can_be_replaced_beside_airflows_own_braces(server: Mai
 def test_a_wrong_template_is_one_sentence_and_no_mail(
     server: MailServer, file: ExportedFile, arguments: dict[str, Any], sentence: str
 ) -> None:
-    """Bad input, D4: unknown variables, syntax, forbidden access and header injection end before anything is sent."""
+    """clear-sentence, one-mail: unknown variables, syntax, forbidden access and header injection end before anything is
+    sent.
+    """
     with pytest.raises(ValueError, match=re.escape(sentence)):
         send(EmailDestination(to="a@example.com", **arguments), [file])
     assert server.mails == []
 
 
 def test_a_title_cannot_inject_a_header(server: MailServer, file: ExportedFile) -> None:
-    """D4: the line break may also come in through the default subject's variables."""
+    """one-mail: the line break may also come in through the default subject's variables."""
     with pytest.raises(ValueError, match="email_subject must be one line"):
         send(EmailDestination(to="a@example.com"), [file], info=replace(INFO, title="x\r\nBcc: evil@example.com"))
     assert server.mails == []
@@ -332,7 +336,7 @@ def test_every_variable_is_documented_and_every_documented_one_exists(file: Expo
 
 
 def test_the_limit_is_on_the_encoded_mail(server: MailServer, tmp_path: Path) -> None:
-    """D4: files of 3/4 of the limit do not fit: base64 makes 4/3 of them; the link goes instead, with its end."""
+    """one-mail: files of 3/4 of the limit do not fit: base64 makes 4/3 of them; the link goes instead, with its end."""
     file = exported(tmp_path, random.Random(1).randbytes(150_000))
     receipt = send(EmailDestination(to="a@example.com", max_attachment_bytes=200_000), [file], links=[LINK])
     assert receipt.attached is False
@@ -349,7 +353,7 @@ def test_the_limit_is_on_the_encoded_mail(server: MailServer, tmp_path: Path) ->
 
 
 def test_each_link_of_several_is_named_and_an_early_end_is_told(server: MailServer, tmp_path: Path) -> None:
-    """D4: two files, two links; one is signed by a session whose end nobody knows."""
+    """one-mail: two files, two links; one is signed by a session whose end nobody knows."""
     files = [exported(tmp_path, CONTENT, filename=f"agent-{n}.csv") for n in (1, 2)]
     links = [
         replace(LINK, filename="agent-1.csv", may_expire_earlier=True),
@@ -365,7 +369,7 @@ def test_each_link_of_several_is_named_and_an_early_end_is_told(server: MailServ
 
 @pytest.mark.parametrize("extra", [-1, 0])
 def test_the_limit_is_exact(server: MailServer, tmp_path: Path, extra: int) -> None:
-    """D4: a mail of exactly the limit is attached, one byte more is not; measured on the bytes that leave."""
+    """one-mail: a mail of exactly the limit is attached, one byte more is not; measured on the bytes that leave."""
     file = exported(tmp_path, random.Random(1).randbytes(150_000))
     send(EmailDestination(to="a@example.com"), [file], links=[LINK])
     whole = len(server.mails.pop().raw)
@@ -374,7 +378,7 @@ def test_the_limit_is_exact(server: MailServer, tmp_path: Path, extra: int) -> N
 
 
 def test_a_file_beyond_the_limit_is_never_read(server: MailServer, tmp_path: Path) -> None:
-    """D4: memory is bounded by the limit: the size tells, so a file that cannot be read makes no difference."""
+    """one-mail: memory is bounded by the limit: the size tells, so a file that cannot be read makes no difference."""
     file = exported(tmp_path, CONTENT)
     file.path.unlink()
     huge = replace(file, bytes=10**12)
@@ -383,7 +387,7 @@ def test_a_file_beyond_the_limit_is_never_read(server: MailServer, tmp_path: Pat
 
 @pytest.mark.slow
 def test_the_expected_size_is_never_below_the_true_one(server: MailServer, tmp_path: Path) -> None:
-    """D4: what is computed from the file's size covers what the attachment really takes."""
+    """one-mail: what is computed from the file's size covers what the attachment really takes."""
     for length in (0, 1, 2, 3, 56, 57, 58, 75, 76, 1000, 99_999):
         file = exported(tmp_path, bytes(length))
         send(EmailDestination(to="a@example.com", html="x"), [file])
@@ -403,7 +407,7 @@ def test_the_expected_size_is_never_below_the_true_one(server: MailServer, tmp_p
 def test_an_oversized_mail_without_a_way_out_names_both_sizes(
     server: MailServer, tmp_path: Path, policy: str, links: list[Link], end: str
 ) -> None:
-    """D4: fail: no mail, and the sentence has what it would be and what is allowed."""
+    """one-mail: fail: no mail, and the sentence has what it would be and what is allowed."""
     file = exported(tmp_path, bytes(150_000))
     destination = EmailDestination(to="a@example.com", max_attachment_bytes=150_000, on_oversize=policy)
     with pytest.raises(MailTooLargeError, match=r"would have \d{3},\d{3} bytes .* 150,000 bytes") as caught:
@@ -414,7 +418,7 @@ def test_an_oversized_mail_without_a_way_out_names_both_sizes(
 
 
 def test_the_servers_own_size_is_obeyed(connect: Connect, tmp_path: Path) -> None:
-    """D4: a server that offers SIZE 100000 gets the link, although the argument would allow the file."""
+    """one-mail: a server that offers SIZE 100000 gets the link, although the argument would allow the file."""
     with smtp_server(size_limit=100_000) as server:
         connect(server.port)
         receipt = send(EmailDestination(to="a@example.com"), [exported(tmp_path, bytes(90_000))], links=[LINK])
@@ -423,7 +427,7 @@ def test_the_servers_own_size_is_obeyed(connect: Connect, tmp_path: Path) -> Non
 
 
 def test_a_server_that_finds_it_too_large_only_then_is_explained(server: MailServer, file: ExportedFile) -> None:
-    """D4: 552 without SIZE: not sent, not retryable, and what to set is said."""
+    """one-mail: 552 without SIZE: not sent, not retryable, and what to set is said."""
     server.refuse_data = "552 5.3.4 Message too big"
     with pytest.raises(DestinationRefusedError, match="set max_attachment_bytes") as caught:
         send(EmailDestination(to="a@example.com"), [file])
@@ -431,7 +435,7 @@ def test_a_server_that_finds_it_too_large_only_then_is_explained(server: MailSer
 
 
 def test_several_files_are_attached_together(server: MailServer, tmp_path: Path) -> None:
-    """Issue 3.5: a file per group, one mail."""
+    """one-mail: a file per group, one mail."""
     files = [exported(tmp_path, bytes([n]) * 1000, filename=f"agent-{n}.csv") for n in range(3)]
     send(EmailDestination(to="a@example.com"), files)
     assert [a.get_filename() for a in server.mails[0].attachments] == ["agent-0.csv", "agent-1.csv", "agent-2.csv"]
@@ -443,7 +447,7 @@ def test_several_files_are_attached_together(server: MailServer, tmp_path: Path)
 
 
 def test_one_refused_of_three_is_named_and_nobody_gets_the_mail(server: MailServer, file: ExportedFile) -> None:
-    """D4: fail: the refused one is named with the server's words, no mail went to the others, no retry."""
+    """one-mail: fail: the refused one is named with the server's words, no mail went to the others, no retry."""
     server.refuse = {"gone@example.com": "550 5.1.1 No such user"}
     with pytest.raises(RecipientsRefusedError) as caught:
         send(EmailDestination(to="a@example.com, gone@example.com", cc="b@example.com"), [file])
@@ -457,7 +461,7 @@ def test_one_refused_of_three_is_named_and_nobody_gets_the_mail(server: MailServ
 def test_one_refused_of_three_is_named_and_the_others_get_it_under_warn(
     server: MailServer, file: ExportedFile, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """D4: warn: the mail goes to two, the receipt and the log name the third."""
+    """one-mail: warn: the mail goes to two, the receipt and the log name the third."""
     server.refuse = {"gone@example.com": "550 5.1.1 No such user"}
     receipt = send(EmailDestination(to="a@example.com, gone@example.com, b@example.com", on_refused="warn"), [file])
     assert receipt.emailed_to == ("a@example.com", "b@example.com")
@@ -468,14 +472,14 @@ def test_one_refused_of_three_is_named_and_the_others_get_it_under_warn(
 
 @pytest.mark.parametrize("policy", ["fail", "warn"])
 def test_all_refused_is_an_error_under_both_policies(server: MailServer, file: ExportedFile, policy: str) -> None:
-    """D4: nobody took it: red."""
+    """one-mail: nobody took it: red."""
     server.refuse = {"a@example.com": "550 no", "b@example.com": "550 no"}
     with pytest.raises(RecipientsRefusedError, match="2 of 2"):
         send(EmailDestination(to="a@example.com, b@example.com", on_refused=policy), [file])
 
 
 def test_a_greylisted_recipient_gets_the_first_mail_on_the_retry(server: MailServer, file: ExportedFile) -> None:
-    """D4: 450 for one: retryable, nobody has it yet, and the next try is the only mail for all."""
+    """one-mail: 450 for one: retryable, nobody has it yet, and the next try is the only mail for all."""
     server.refuse = {"b@example.com": "450 4.2.0 Greylisted"}
     destination = EmailDestination(to="a@example.com, b@example.com")
     with pytest.raises(RecipientsRefusedError) as caught:
@@ -499,7 +503,7 @@ def test_a_greylisted_recipient_gets_the_first_mail_on_the_retry(server: MailSer
 def test_the_servers_no_is_final_or_for_now(
     server: MailServer, file: ExportedFile, where: str, reply: str, kind: type[DeliveryError]
 ) -> None:
-    """Issue 4.4: 5xx gives up, 4xx is left to Airflow's retries; nothing is sent again by us."""
+    """one-mail: 5xx gives up, 4xx is left to Airflow's retries; nothing is sent again by us."""
     setattr(server, where, reply)
     record = MemoryRecord()
     with pytest.raises(kind) as caught:
@@ -519,7 +523,7 @@ def test_the_servers_no_is_final_or_for_now(
 def test_the_message_id_is_stable_over_tries_and_differs_between_runs_and_recipients(
     server: MailServer, file: ExportedFile
 ) -> None:
-    """D4: same run and recipients, in whatever order: same id; another run, map index or recipient: another."""
+    """one-mail: same run and recipients, in whatever order: same id; another run, map index or recipient: another."""
 
     def identity(to: str, run: RunIdentity = RUN) -> str:
         return send(EmailDestination(to=to), [file], run=run).message_id
@@ -538,7 +542,7 @@ def test_the_message_id_is_stable_over_tries_and_differs_between_runs_and_recipi
 
 
 def test_a_retry_with_a_record_sends_no_second_mail(server: MailServer, file: ExportedFile) -> None:
-    """D4: the second try of the run finds the record, does not even connect, and tells the same receipt."""
+    """one-mail: the second try of the run finds the record, does not even connect, and tells the same receipt."""
     record = MemoryRecord()
     server.refuse = {"gone@example.com": "550 No such user"}
     destination = EmailDestination(to="a@example.com, gone@example.com", on_refused="warn")
@@ -550,7 +554,7 @@ def test_a_retry_with_a_record_sends_no_second_mail(server: MailServer, file: Ex
 
 
 def test_the_intent_is_recorded_before_the_mail_is_handed_over(server: MailServer, file: ExportedFile) -> None:
-    """D4: a store that is down stops the mail, not the other way round."""
+    """one-mail: a store that is down stops the mail, not the other way round."""
     record = MemoryRecord()
     record.broken = "intent"
     with pytest.raises(RuntimeError, match="the store is down"):
@@ -561,7 +565,7 @@ def test_the_intent_is_recorded_before_the_mail_is_handed_over(server: MailServe
 def test_a_store_that_fails_after_the_mail_does_not_fail_the_task(
     server: MailServer, file: ExportedFile, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """D4: the mail went; failing now would invite a second one."""
+    """one-mail: the mail went; failing now would invite a second one."""
     record = MemoryRecord()
     record.broken = "sent"
     assert send(EmailDestination(to="a@example.com"), [file], record=record).sent is True
@@ -569,7 +573,9 @@ def test_a_store_that_fails_after_the_mail_does_not_fail_the_task(
 
 
 def test_other_recipients_are_another_mail(server: MailServer, file: ExportedFile) -> None:
-    """D4: the address was corrected and the task cleared: the record of the old mail does not stop the new one."""
+    """one-mail: the address was corrected and the task cleared: the record of the old mail does not stop
+    the new one.
+    """
     record = MemoryRecord()
     send(EmailDestination(to="wrong@example.com"), [file], record=record)
     assert send(EmailDestination(to="right@example.com"), [file], record=record).sent is True
@@ -577,7 +583,7 @@ def test_other_recipients_are_another_mail(server: MailServer, file: ExportedFil
 
 
 def test_a_connection_lost_after_the_mail_is_a_doubt_and_no_retry_sends(server: MailServer, file: ExportedFile) -> None:
-    """D4: the server took the mail and died: maybe sent, not retryable, and the next try does not send either."""
+    """one-mail: the server took the mail and died: maybe sent, not retryable, and the next try does not send either."""
     server.drop_after_data = True
     record = MemoryRecord()
     destination = EmailDestination(to="a@example.com")
@@ -594,7 +600,9 @@ def test_a_connection_lost_after_the_mail_is_a_doubt_and_no_retry_sends(server: 
 def test_resend_if_unsure_sends_in_spite_of_the_doubt_and_never_of_a_success(
     server: MailServer, file: ExportedFile
 ) -> None:
-    """D4: told to, the retry sends, under the same Message-ID; a mail that surely went is still not sent again."""
+    """one-mail: told to, the retry sends, under the same Message-ID; a mail that surely went is still
+    not sent again.
+    """
     server.drop_after_data = True
     record = MemoryRecord()
     destination = EmailDestination(to="a@example.com", resend_if_unsure=True)
@@ -608,7 +616,7 @@ def test_resend_if_unsure_sends_in_spite_of_the_doubt_and_never_of_a_success(
 
 
 def test_a_connection_lost_in_the_middle_of_the_mail_is_surely_not_sent(connect: Connect, tmp_path: Path) -> None:
-    """D4: the lone dot never left: retryable, and the record lets the next try send."""
+    """one-mail: the lone dot never left: retryable, and the record lets the next try send."""
     file = exported(tmp_path, random.Random(3).randbytes(8_000_000))
     record = MemoryRecord()
     with scripted_smtp(cut_after=100_000) as port:
@@ -623,7 +631,7 @@ def test_a_connection_lost_in_the_middle_of_the_mail_is_surely_not_sent(connect:
 def test_no_answer_or_nonsense_after_the_mail_is_a_doubt(
     connect: Connect, file: ExportedFile, answer: bytes | None
 ) -> None:
-    """D4: silence until the time is over, or an answer that is none: maybe sent."""
+    """one-mail: silence until the time is over, or an answer that is none: maybe sent."""
     record = MemoryRecord()
     with scripted_smtp(answer=answer) as port:
         connect(port)
@@ -633,7 +641,7 @@ def test_no_answer_or_nonsense_after_the_mail_is_a_doubt(
 
 
 def test_without_a_record_each_try_sends_once(server: MailServer, file: ExportedFile) -> None:
-    """D4, as stated for older Airflow: two tries are two mails, with one Message-ID."""
+    """one-mail: on Airflow before 3.3 two tries are two mails, with one Message-ID."""
     for _ in range(2):
         send(EmailDestination(to="a@example.com"), [file])
     assert len(server.mails) == 2
@@ -646,7 +654,7 @@ def test_without_a_record_each_try_sends_once(server: MailServer, file: Exported
 def test_a_closed_port_is_retryable_and_a_wrong_setting_is_not(
     server: MailServer, file: ExportedFile, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Issue 4.4: who cannot be reached may come back; TLS on a plain port, no sender and no connection will not."""
+    """one-mail: who cannot be reached may come back; TLS on a plain port, no sender and no connection will not."""
     destination = EmailDestination(to="a@example.com")
 
     def failure() -> DeliveryError:
@@ -680,14 +688,14 @@ def test_a_closed_port_is_retryable_and_a_wrong_setting_is_not(
 
 
 def test_a_missing_connection_is_named(file: ExportedFile) -> None:
-    """Bad input: the connection id that does not exist is in the sentence."""
+    """clear-sentence: the connection id that does not exist is in the sentence."""
     with pytest.raises(DestinationRefusedError, match='There is no SMTP connection "no_such_mail"') as caught:
         send(EmailDestination(to="a@example.com", smtp_conn_id="no_such_mail"), [file])
     assert caught.value.retryable is False
 
 
 def test_an_address_beyond_ascii_needs_a_server_that_can(connect: Connect, file: ExportedFile) -> None:
-    """D4: without SMTPUTF8 the address is named and nothing is sent; with it the mail arrives."""
+    """one-mail: without SMTPUTF8 the address is named and nothing is sent; with it the mail arrives."""
     destination = EmailDestination(to="आशा@example.com")
     with smtp_server() as plain:
         connect(plain.port)
@@ -720,7 +728,7 @@ def test_an_address_beyond_ascii_needs_a_server_that_can(connect: Connect, file:
     ],
 )
 def test_recipients_are_read_as_people_write_them(value: Any, addresses: list[str]) -> None:
-    """D4: comma, semicolon, list, display names, names of domains in other scripts."""
+    """one-mail: comma, semicolon, list, display names, names of domains in other scripts."""
     assert [str(address) for address in parse_recipients(value, "email_to")] == addresses
 
 
@@ -762,7 +770,7 @@ def test_recipients_are_read_as_people_write_them(value: Any, addresses: list[st
     ],
 )
 def test_what_is_no_address_is_refused_with_its_argument(value: Any) -> None:
-    """D4: header injection and malformed addresses: one sentence that names the argument and the value."""
+    """one-mail: header injection and malformed addresses: one sentence that names the argument and the value."""
     with pytest.raises(ValueError, match=r"^email_cc must hold addresses such as asha@example\.com") as caught:
         parse_recipients(value, "email_cc")
     assert "\n" not in str(caught.value)
@@ -782,7 +790,7 @@ def test_what_is_no_address_is_refused_with_its_argument(value: Any) -> None:
     ],
 )
 def test_a_wrong_argument_is_one_sentence(arguments: dict[str, Any], sentence: str) -> None:
-    """Bad input: names the argument, what it was and what is allowed."""
+    """clear-sentence: names the argument, what it was and what is allowed."""
     with pytest.raises(ValueError, match=re.escape(sentence)):
         EmailDestination(**arguments)
 
@@ -812,14 +820,14 @@ def headers_of(text: MailText, folder: Path, filename: str = "calls.csv") -> lis
 
 @pytest.mark.parametrize("text", INJECTIONS)
 def test_an_encoded_word_cannot_begin_a_header(text: str, tmp_path: Path) -> None:
-    """D4: neither in the subject, nor in a file's name."""
+    """one-mail: neither in the subject, nor in a file's name."""
     assert headers_of(MailText(text, "<p></p>", "text"), tmp_path) == HEADERS
     assert headers_of(MailText("Calls", "<p></p>", "text"), tmp_path, filename=f"{text}.csv") == HEADERS
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
 def test_nor_where_it_comes_from_the_title_or_the_calls(text: str, tmp_path: Path) -> None:
-    """D4: a name in the report's data is written by whoever could enter it."""
+    """one-mail: a name in the report's data is written by whoever could enter it."""
     assert headers_of(render_mail(replace(INFO, title=text), OUTCOME, [], []), tmp_path) == HEADERS
     outcome = replace(OUTCOME, figures=replace(FIGURES, by_agent=(Tally(text, 3),)))
     subject = "[[ rows ]] calls, most by [[ figures.by_agent[0].name ]]"
@@ -835,6 +843,6 @@ def test_nor_where_it_comes_from_the_title_or_the_calls(text: str, tmp_path: Pat
     ],
 )
 def test_an_address_with_an_encoded_word_is_refused(address: str) -> None:
-    """D4: in its name and before its @ alike."""
+    """one-mail: in its name and before its @ alike."""
     with pytest.raises(ValueError, match=r"email_cc must hold addresses .*: it has an encoded word"):
         parse_recipients(address, "email_cc")

@@ -110,7 +110,7 @@ def uploads(client: Any, bucket: str) -> list[Any]:
 def test_a_file_arrives_with_its_bytes_type_and_metadata(
     client: Any, bucket: str, gate: S3Gate, tmp_path: Path, content: bytes
 ) -> None:
-    """D3: same bytes; Content-Type and metadata say what it is; the run is a hash; the checksum travelled."""
+    """stored-bytes: same bytes; Content-Type and metadata say what it is; the run is a hash; the checksum travelled."""
     file = exported(tmp_path, content)
     result = deliver(S3Destination(bucket, "calls.csv"), file)
 
@@ -145,7 +145,9 @@ def test_a_file_arrives_with_its_bytes_type_and_metadata(
 def test_encryption_tags_and_storage_class_are_reachable(
     client: Any, bucket: str, tmp_path: Path, content: bytes
 ) -> None:
-    """D3: SSE-KMS, tags, storage class and metadata of one's own reach the object, in one request and in parts."""
+    """stored-bytes: SSE-KMS, tags, storage class and metadata of one's own reach the object, in one request and in
+    parts.
+    """
     extra = {
         "ServerSideEncryption": "aws:kms",
         "SSEKMSKeyId": "key-1",
@@ -164,7 +166,7 @@ def test_encryption_tags_and_storage_class_are_reachable(
 
 
 def test_every_part_carries_the_key_of_ones_own(bucket: str, gate: S3Gate, tmp_path: Path) -> None:
-    """D3: with SSE-C the key goes with each part and the completion, not only with the upload's begin."""
+    """stored-bytes: with SSE-C the key goes with each part and the completion, not only with the upload's begin."""
     extra = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
     deliver(S3Destination(bucket, "calls.csv", extra_args=extra), exported(tmp_path, LARGE))
     # A look, the upload's begin, three parts, the completion.
@@ -195,7 +197,7 @@ def numbered(number: int) -> bytes:
 
 
 def test_of_twenty_writers_exactly_one_wins_under_fail(client: Any, bucket: str, gate: S3Gate, tmp_path: Path) -> None:
-    """D2: 20 parallel writers of one key, all past their HEAD: one object, one success, 19 times "exists"."""
+    """if-exists: 20 parallel writers of one key, all past their HEAD: one object, one success, 19 times "exists"."""
     results = race(gate, bucket, tmp_path, "fail", numbered)
     written = [n for n, result in enumerate(results) if isinstance(result, DeliveredFile)]
     assert len(written) == 1
@@ -206,7 +208,7 @@ def test_of_twenty_writers_exactly_one_wins_under_fail(client: Any, bucket: str,
 def test_of_twenty_writers_one_writes_and_nineteen_skip_under_skip(
     client: Any, bucket: str, gate: S3Gate, tmp_path: Path
 ) -> None:
-    """D2: the same under skip: nobody fails, one says written, 19 say skipped."""
+    """if-exists: the same under skip: nobody fails, one says written, 19 say skipped."""
     results = race(gate, bucket, tmp_path, "skip", numbered)
     statuses = [result.status for result in results]
     assert sorted(statuses) == ["skipped"] * 19 + ["written"]
@@ -216,7 +218,7 @@ def test_of_twenty_writers_one_writes_and_nineteen_skip_under_skip(
 def test_twenty_writers_all_succeed_under_replace_and_the_object_is_whole(
     client: Any, bucket: str, gate: S3Gate, tmp_path: Path
 ) -> None:
-    """D2: replace: everybody succeeds, and what is there is one writer's bytes from end to end."""
+    """if-exists: replace: everybody succeeds, and what is there is one writer's bytes from end to end."""
     results = race(gate, bucket, tmp_path, "replace", numbered)
     assert [result.status for result in results] == [DeliveryStatus.WRITTEN] * 20
     assert stored(client, bucket) in [numbered(number) for number in range(20)]
@@ -225,7 +227,9 @@ def test_twenty_writers_all_succeed_under_replace_and_the_object_is_whole(
 def test_two_large_writers_one_wins_and_the_other_leaves_no_parts(
     client: Any, bucket: str, gate: S3Gate, tmp_path: Path
 ) -> None:
-    """D2, D3: the condition holds on CompleteMultipartUpload, too, and the loser's parts are aborted."""
+    """if-exists, stored-bytes: the condition holds on CompleteMultipartUpload, too, and the loser's
+    parts are aborted.
+    """
     gate.barrier = threading.Barrier(2)
     file = exported(tmp_path, LARGE)
 
@@ -248,7 +252,7 @@ def test_two_large_writers_one_wins_and_the_other_leaves_no_parts(
 def test_a_retry_after_the_own_upload_is_a_success(
     client: Any, bucket: str, gate: S3Gate, tmp_path: Path, policy: str, content: bytes
 ) -> None:
-    """D2: the second try of the same run finds its own object and sends nothing."""
+    """if-exists: the second try of the same run finds its own object and sends nothing."""
     destination = S3Destination(bucket, "calls.csv", if_exists=policy)
     file = exported(tmp_path, content)
     assert deliver(destination, file).status is DeliveryStatus.WRITTEN
@@ -261,7 +265,9 @@ def test_a_retry_after_the_own_upload_is_a_success(
 def test_a_retry_of_the_same_run_with_other_bytes_replaces_its_own_object(
     client: Any, bucket: str, gate: S3Gate, tmp_path: Path, policy: str
 ) -> None:
-    """D2: late calls made the second try's file another: it replaces the first's, on the ETag that was looked at."""
+    """if-exists: late calls made the second try's file another: it replaces the first's, on the ETag that was looked
+    at.
+    """
     destination = S3Destination(bucket, "calls.csv", if_exists=policy)
     deliver(destination, exported(tmp_path, SMALL))
     result = deliver(destination, exported(tmp_path, SMALL + b"one more\r\n"))
@@ -274,7 +280,9 @@ def test_a_retry_of_the_same_run_with_other_bytes_replaces_its_own_object(
 def test_replace_leaves_an_object_that_is_the_same(
     client: Any, bucket: str, gate: S3Gate, tmp_path: Path, content: bytes
 ) -> None:
-    """T2: another run with the same bytes sends a HEAD and nothing else; the object keeps the run that wrote it."""
+    """same-again: another run with the same bytes sends a HEAD and nothing else; the object keeps the run that wrote
+    it.
+    """
     destination = S3Destination(bucket, "calls.csv", extra_args={"Metadata": {"Team": "sales"}, "Tagging": "a=b"})
     file = exported(tmp_path, content)
     deliver(destination, file)
@@ -286,7 +294,9 @@ def test_replace_leaves_an_object_that_is_the_same(
 
 
 def test_replace_writes_what_differs_in_anything(client: Any, bucket: str, tmp_path: Path) -> None:
-    """T2, D3: other bytes, window, tags or type are written; so is what was edited, with its metadata copied."""
+    """same-again, stored-bytes: other bytes, window, tags or type are written; so is what was edited, with its metadata
+    copied.
+    """
     place, file = S3Destination(bucket, "calls.csv"), exported(tmp_path, SMALL)
 
     def again(destination: S3Destination = place, file: ExportedFile = file, info: ReportInfo = INFO) -> DeliveryStatus:
@@ -305,7 +315,7 @@ def test_replace_writes_what_differs_in_anything(client: Any, bucket: str, tmp_p
 
 
 def test_replace_writes_where_it_may_not_look(bucket: str, gate: S3Gate, tmp_path: Path) -> None:
-    """D2: s3:PutObject alone is enough for replace; what cannot be seen is written."""
+    """if-exists: s3:PutObject alone is enough for replace; what cannot be seen is written."""
     gate.before = lambda e: ("403 Forbidden", [], b"") if e["REQUEST_METHOD"] == "HEAD" else None
     destination, file = S3Destination(bucket, "calls.csv"), exported(tmp_path, SMALL)
     assert [deliver(destination, file).status for _ in range(2)] == [DeliveryStatus.WRITTEN] * 2
@@ -314,7 +324,9 @@ def test_replace_writes_where_it_may_not_look(bucket: str, gate: S3Gate, tmp_pat
 def test_an_own_object_that_another_run_replaced_meanwhile_is_not_overwritten(
     client: Any, bucket: str, gate: S3Gate, tmp_path: Path
 ) -> None:
-    """D2: between the look and the write somebody else wrote: If-Match fails, and the second look says whose it is."""
+    """if-exists: between the look and the write somebody else wrote: If-Match fails, and the second look says whose it
+    is.
+    """
     destination = S3Destination(bucket, "calls.csv", if_exists="fail")
     deliver(destination, exported(tmp_path, SMALL))
     pending = iter([True])
@@ -330,7 +342,7 @@ def test_an_own_object_that_another_run_replaced_meanwhile_is_not_overwritten(
 
 
 def test_an_object_of_somebody_else_is_named_or_skipped(client: Any, bucket: str, tmp_path: Path) -> None:
-    """D2: an object without our metadata, in the quiet case: fail names it, skip says so, both leave it."""
+    """if-exists: an object without our metadata, in the quiet case: fail names it, skip says so, both leave it."""
     client.put_object(Bucket=bucket, Key="calls.csv", Body=b"theirs")
     file = exported(tmp_path, SMALL)
     with pytest.raises(ObjectExistsError) as caught:
@@ -344,7 +356,7 @@ def test_an_object_of_somebody_else_is_named_or_skipped(client: Any, bucket: str
 def test_without_permission_to_look_the_conditional_write_decides(
     client: Any, bucket: str, gate: S3Gate, tmp_path: Path
 ) -> None:
-    """D2: s3:PutObject alone is enough: HEAD says 403, and If-None-Match still keeps the other's object."""
+    """if-exists: s3:PutObject alone is enough: HEAD says 403, and If-None-Match still keeps the other's object."""
     gate.before = lambda e: ("403 Forbidden", [], b"") if e["REQUEST_METHOD"] == "HEAD" else None
     destination = S3Destination(bucket, "calls.csv", if_exists="fail")
     assert deliver(destination, exported(tmp_path, SMALL)).status is DeliveryStatus.WRITTEN
@@ -357,7 +369,7 @@ def test_without_permission_to_look_the_conditional_write_decides(
 def test_a_conditional_request_conflict_is_tried_again(
     client: Any, bucket: str, gate: S3Gate, tmp_path: Path, policy: str
 ) -> None:
-    """D2: 409 ConditionalRequestConflict is S3's word for "try again"; it is, at once and only so often."""
+    """if-exists: 409 ConditionalRequestConflict is S3's word for "try again"; it is, at once and only so often."""
     conflicts = iter([True, True])
 
     def conflict(environ: dict[str, Any]) -> Any:
@@ -373,7 +385,7 @@ def test_a_conditional_request_conflict_is_tried_again(
 
 @pytest.mark.slow
 def test_endless_conflicts_end_as_a_retryable_error(bucket: str, gate: S3Gate, tmp_path: Path) -> None:
-    """D2: six conflicts in a row are left to Airflow's own retries."""
+    """if-exists: six conflicts in a row are left to Airflow's own retries."""
     gate.before = lambda e: (
         s3_error("ConditionalRequestConflict", "409 Conflict") if e["REQUEST_METHOD"] == "PUT" else None
     )
@@ -388,7 +400,9 @@ def test_endless_conflicts_end_as_a_retryable_error(bucket: str, gate: S3Gate, t
 def test_a_file_that_changed_after_hashing_leaves_no_object(
     client: Any, bucket: str, tmp_path: Path, content: bytes, change: str
 ) -> None:
-    """D3: the bytes that are sent are the bytes that were hashed, or nothing becomes visible and no parts stay."""
+    """stored-bytes: the bytes that are sent are the bytes that were hashed, or nothing becomes visible and no parts
+    stay.
+    """
     file = exported(tmp_path, content)
     if change == "gone":
         file.path.unlink()
@@ -407,7 +421,9 @@ def test_a_file_that_changed_after_hashing_leaves_no_object(
 def test_a_checksum_that_does_not_match_the_answer_leaves_no_object(
     client: Any, bucket: str, gate: S3Gate, tmp_path: Path, content: bytes
 ) -> None:
-    """D3: the server says that it stored other bytes: red, retryable, and the object or the parts are removed."""
+    """stored-bytes: the server says that it stored other bytes: red, retryable, and the object or the parts are
+    removed.
+    """
     wrong = base64.b64encode(bytes(32)).decode()
 
     def lie(request: S3Request, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -424,7 +440,7 @@ def test_a_checksum_that_does_not_match_the_answer_leaves_no_object(
 def test_without_a_checksum_in_the_answer_the_etag_is_compared(
     client: Any, bucket: str, gate: S3Gate, tmp_path: Path
 ) -> None:
-    """D3: a server that knows no SHA-256 answers with an MD5 as ETag; right passes, wrong does not."""
+    """stored-bytes: a server that knows no SHA-256 answers with an MD5 as ETag; right passes, wrong does not."""
 
     def old_server(request: S3Request, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         return [(k, v) for k, v in headers if k.lower() != "x-amz-checksum-sha256"]
@@ -441,7 +457,7 @@ def test_without_a_checksum_in_the_answer_the_etag_is_compared(
 
 
 def test_a_damaged_object_that_cannot_be_removed_is_named(bucket: str, gate: S3Gate, tmp_path: Path) -> None:
-    """D3: no permission to delete: the sentence warns of the object that is still there."""
+    """stored-bytes: no permission to delete: the sentence warns of the object that is still there."""
     gate.after = lambda request, headers: [
         (k, base64.b64encode(bytes(32)).decode() if k.lower() == "x-amz-checksum-sha256" else v) for k, v in headers
     ]
@@ -454,7 +470,7 @@ def test_a_damaged_object_that_cannot_be_removed_is_named(bucket: str, gate: S3G
 def test_a_failed_multipart_upload_is_aborted(
     client: Any, bucket: str, gate: S3Gate, tmp_path: Path, broken: str
 ) -> None:
-    """D3: the second part, or the completion, fails: no object, and no parts that somebody pays for."""
+    """stored-bytes: the second part, or the completion, fails: no object, and no parts that somebody pays for."""
 
     def fail(environ: dict[str, Any]) -> Any:
         query = environ.get("QUERY_STRING", "")
@@ -475,7 +491,9 @@ def test_a_failed_multipart_upload_is_aborted(
 def test_a_task_that_is_stopped_in_the_middle_aborts_its_upload(
     client: Any, bucket: str, gate: S3Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D3: an interrupt (a killed or timed-out task) is no ordinary exception, and the parts go all the same."""
+    """stored-bytes: an interrupt (a killed or timed-out task) is no ordinary exception, and the parts go
+    all the same.
+    """
     file = exported(tmp_path, LARGE)
 
     class Interrupting(type(file.path)):  # type: ignore[misc]
@@ -511,7 +529,7 @@ def test_a_task_that_is_stopped_in_the_middle_aborts_its_upload(
 def test_a_file_that_cannot_be_read_whole_in_10000_parts_gets_larger_parts(
     client: Any, bucket: str, gate: S3Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D3: S3 allows 10,000 parts; with a limit of two, the same file goes in two larger ones."""
+    """stored-bytes: S3 allows 10,000 parts; with a limit of two, the same file goes in two larger ones."""
     monkeypatch.setattr("airflow_provider_callreport.delivery.s3._MAX_PARTS", 2)
     deliver(S3Destination(bucket, "calls.csv"), exported(tmp_path, LARGE))
     assert gate.count("PUT", "partNumber") == 2
@@ -537,7 +555,7 @@ def test_a_file_that_cannot_be_read_whole_in_10000_parts_gets_larger_parts(
 def test_an_answer_of_s3_is_one_sentence_and_retryable_or_not(
     bucket: str, gate: S3Gate, tmp_path: Path, code: str, status: str, kind: type[DeliveryError], words: str
 ) -> None:
-    """E1 for S3: what to do is said, credentials are not, and only what may pass is retryable."""
+    """error-kinds: for S3, what to do is said, credentials are not, and only what may pass is retryable."""
     gate.before = lambda environ: s3_error(code, status) if environ["REQUEST_METHOD"] == "PUT" else None
     with pytest.raises(kind) as caught:
         deliver(S3Destination(bucket, "calls.csv"), exported(tmp_path, SMALL))
@@ -552,7 +570,7 @@ def test_an_answer_of_s3_is_one_sentence_and_retryable_or_not(
 def test_a_missing_bucket_and_a_closed_port_are_told_apart(
     gate: S3Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """E1 for S3: no bucket: give up; nobody listens: try later."""
+    """error-kinds: for S3, no bucket: give up; nobody listens: try later."""
     file = exported(tmp_path, SMALL)
     with pytest.raises(DestinationRefusedError, match="the bucket does not exist"):
         deliver(S3Destination("no-such-bucket", "calls.csv", if_exists="fail"), file)
@@ -563,7 +581,9 @@ def test_a_missing_bucket_and_a_closed_port_are_told_apart(
 
 
 def test_a_secret_in_wrong_arguments_is_not_quoted(bucket: str, tmp_path: Path) -> None:
-    """P1: boto3 quotes the value that it does not accept; a secret must not reach the log that way, nor by repr."""
+    """no-leak: boto3 quotes the value that it does not accept; a secret must not reach the log that way,
+    nor by repr.
+    """
     destination = S3Destination(bucket, "calls.csv", extra_args={"SSEKMSEncryptionContext": 4711_4711})
     with pytest.raises(DestinationRefusedError, match="SSEKMSEncryptionContext") as caught:
         deliver(destination, exported(tmp_path, SMALL))
@@ -575,7 +595,7 @@ def test_a_secret_in_wrong_arguments_is_not_quoted(bucket: str, tmp_path: Path) 
 def test_the_object_is_a_lineage_output_and_the_temporary_file_no_input(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A4: what OpenLineage sees is the object alone."""
+    """known-to-airflow: what OpenLineage sees is the object alone."""
     from airflow.providers.amazon.aws.assets.s3 import convert_asset_to_openlineage
     from airflow.providers.common.compat.lineage import hook
     from airflow.providers.common.compat.sdk import HookLineageCollector
@@ -606,7 +626,7 @@ def test_the_object_is_a_lineage_output_and_the_temporary_file_no_input(
 
 
 def test_a_link_works_and_says_when_it_ends(bucket: str, tmp_path: Path) -> None:
-    """D4: the presigned address gives the file under its own name; its end is what the signature says."""
+    """one-mail: the presigned address gives the file under its own name; its end is what the signature says."""
     file = exported(tmp_path, SMALL, filename="कॉल report.csv")
     destination = S3Destination(bucket, "calls.csv")
     deliver(destination, file)
@@ -625,7 +645,7 @@ def test_a_link_works_and_says_when_it_ends(bucket: str, tmp_path: Path) -> None
 
 
 def test_the_log_of_a_link_has_no_signature(bucket: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """P1: botocore logs signatures at DEBUG; that of an address is all that one needs to read the file."""
+    """no-leak: botocore logs signatures at DEBUG; that of an address is all that one needs to read the file."""
     with caplog.at_level(logging.DEBUG):
         link = S3Destination(bucket, "calls.csv").link(exported(tmp_path, SMALL), timedelta(hours=1))
         deliver(S3Destination(bucket, "calls.csv"), exported(tmp_path, SMALL))
@@ -639,7 +659,7 @@ def test_the_log_of_a_link_has_no_signature(bucket: str, tmp_path: Path, caplog:
 def test_a_link_signed_by_a_session_without_a_known_end_says_so(
     server: tuple[str, S3Gate], bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D4: a temporary session may end before the address does; the mail says "at most"."""
+    """one-mail: a temporary session may end before the address does; the mail says "at most"."""
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", aws_connection(server[0], aws_session_token="session"))
     link = S3Destination(bucket, "calls.csv").link(exported(tmp_path, SMALL), timedelta(hours=1))
     assert link.may_expire_earlier is True
@@ -648,7 +668,7 @@ def test_a_link_signed_by_a_session_without_a_known_end_says_so(
 def test_a_link_ends_with_the_role_that_signed_it(
     server: tuple[str, S3Gate], bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D4: asked for seven days by a role session of 15 minutes to an hour: the true end is the session's."""
+    """one-mail: asked for seven days by a role session of 15 minutes to an hour: the true end is the session's."""
     role = {
         "role_arn": "arn:aws:iam::123456789012:role/reports",
         "service_config": {"sts": {"endpoint_url": server[0]}},
@@ -686,7 +706,7 @@ def test_a_link_ends_with_the_role_that_signed_it(
     ],
 )
 def test_a_wrong_argument_is_one_sentence(arguments: dict[str, Any], sentence: str) -> None:
-    """Bad input: names the argument, what it was and what is allowed."""
+    """clear-sentence: names the argument, what it was and what is allowed."""
     with pytest.raises(ValueError, match=re.escape(sentence)):
         S3Destination(**{"bucket": "reports", "key": "calls.csv", **arguments})
 
@@ -706,7 +726,7 @@ def test_the_extra_arguments_are_boto3s_without_what_is_ours() -> None:
 
 
 def test_importing_delivery_brings_neither_airflow_nor_boto3_nor_jinja() -> None:
-    """K4: a Dag file pays nothing for delivery."""
+    """light-import: a Dag file pays nothing for delivery."""
     code = (
         "import sys, airflow_provider_callreport.delivery.s3, airflow_provider_callreport.delivery.email;"
         "print([m for m in sys.modules if m.split('.')[0] in ('airflow', 'boto3', 'botocore', 'jinja2', 'requests')])"
@@ -747,7 +767,9 @@ def test_http_200_alone_is_no_delivery(
     answer: Any,
     if_exists: str,
 ) -> None:
-    """D3: an answer that cannot be S3's is red, to be tried again, and names what to check; it is never "written"."""
+    """stored-bytes: an answer that cannot be S3's is red, to be tried again, and names what to check; it is never
+    "written".
+    """
     gate.before = lambda e: answer if e["REQUEST_METHOD"] == method and query in e.get("QUERY_STRING", "") else None
     target = S3Destination(bucket, "calls.csv", if_exists=if_exists)
     with pytest.raises(DestinationUnavailableError, match=f"{operation} was answered without .*endpoint_url") as caught:

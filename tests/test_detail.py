@@ -44,7 +44,7 @@ def test_a_call_has_its_recordings_in_order(server: SandboxServer) -> None:
 
 
 def test_a_token_becomes_the_address_of_the_stream() -> None:
-    """The form that api.md gives, beside the last part of the base URL; every part quoted."""
+    """The form that other clients use, beside the last part of the base URL; every part quoted."""
     (recording,) = read_detail({"data": {"rcrdAr": [ONE]}}, "a").recordings
     assert recording.stream_url(BASE) == (
         "https://v4-api.deepcall.com/api/v2/recording/directstream/canaryrecording0001/mp3/acme/2026/03/13/rec1.mp3"
@@ -117,20 +117,20 @@ def test_the_same_recording_twice_is_one() -> None:
     ],
 )
 def test_a_shape_that_cannot_be_read_is_an_error_and_no_empty_answer(payload: Any, words: str) -> None:
-    """C1: none silently missing; and P1: the sentence has nothing of the token."""
+    """whole-or-red: none silently missing; no-leak: the sentence has nothing of the token."""
     with pytest.raises(AnswerError, match=words) as caught:
         read_detail(payload, "a")
     assert "canary" not in str(caught.value)
 
 
 def test_no_repr_has_the_token() -> None:
-    """P1: what a debugger, a log line or an assertion prints of a call has no address in it."""
+    """no-leak: what a debugger, a log line or an assertion prints of a call has no address in it."""
     detail = read_detail({"data": {"rcrdAr": [ONE]}}, "a")
     assert "canary" not in repr(detail) + repr(detail.recordings) + str(detail.recordings[0])
 
 
 def test_a_read_is_tried_again_and_a_refusal_is_not(server: SandboxServer) -> None:
-    """E1: 1009 costs a second request, 1014 none."""
+    """error-kinds: 1009 costs a second request, 1014 none."""
     behave(server, [Fault("vendor_error", code=1009, times=1)], calls=listed(Call(NOON, call_id="a")))
     with client_of(server, max_retry_time=5) as client:
         assert fetch_detail(client, "a").recordings == ()
@@ -142,14 +142,14 @@ def test_a_read_is_tried_again_and_a_refusal_is_not(server: SandboxServer) -> No
 
 
 def test_an_unreadable_shape_is_tried_again_and_then_fails(server: SandboxServer) -> None:
-    """C1: an answer of another shape may be a hiccup, and is never "no recording"."""
+    """whole-or-red: an answer of another shape may be a hiccup, and is never "no recording"."""
     behave(server, calls=listed(Call(NOON, call_id="a", recording=token(1))), detail_answer="odd_shape")
     with client_of(server) as client, pytest.raises(AnswerError, match="without rcrdAr"):
         fetch_detail(client, "a")
 
 
 def test_a_slow_answer_ends_at_the_timeout(server: SandboxServer) -> None:
-    """E3: detail is slow while a recording is made; the connection's patience holds."""
+    """network-faults: detail is slow while a recording is made; the connection's patience holds."""
     behave(server, [Fault("delay", seconds=60)], calls=listed(Call(NOON, call_id="a")))
     began = time.monotonic()
     with client_of(server, timeout=0.3) as client, pytest.raises(TimeoutExceededError):
@@ -167,7 +167,7 @@ def test_a_slow_answer_ends_at_the_timeout(server: SandboxServer) -> None:
     ],
 )
 def test_bad_input_gets_one_sentence(server: SandboxServer, call_id: Any, parts: Any, sentence: str) -> None:
-    """Bad input: before any request."""
+    """clear-sentence: before any request."""
     behave(server)
     with client_of(server) as client, pytest.raises(SettingsError) as caught:
         fetch_detail(client, call_id, parts)
@@ -178,7 +178,7 @@ def test_bad_input_gets_one_sentence(server: SandboxServer, call_id: Any, parts:
 def test_the_hook_gets_a_call(
     server: SandboxServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The hook's method is the same over an Airflow connection, and logs no token at DEBUG (P1)."""
+    """The hook's method is the same over an Airflow connection, and logs no token at DEBUG (no-leak)."""
     behave(server, calls=listed(Call(NOON, call_id="a", recording=token(7))))
     monkeypatch.setenv("AIRFLOW_CONN_CALLREPORT_DEFAULT", server.connection_json())
     with caplog.at_level(logging.DEBUG):

@@ -33,7 +33,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_sdist_is_the_checkout(built: Path) -> None:
-    """Issue 6.8: each tracked file is shipped, or is named above; nothing else is."""
+    """whole-package: each tracked file is shipped, or is named above; nothing else is."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("this is no git checkout")
     done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -54,7 +54,7 @@ def is_new(name: str) -> bool:
 
 
 def test_the_registry_takes_the_metadata(built: Path) -> None:
-    """Issue 6.8: `twine check --strict`: the long description can be shown, and no field is missing."""
+    """whole-package: `twine check --strict`: the long description can be shown, and no field is missing."""
     if importlib.util.find_spec("twine") is None:
         pytest.skip("twine is not installed")
     files = sorted(map(str, built.iterdir()))
@@ -64,7 +64,7 @@ def test_the_registry_takes_the_metadata(built: Path) -> None:
 
 
 def test_the_console_script_is_our_command() -> None:
-    """Issue 6.5: what pyproject names as `callreport` can be called, and says how it is called."""
+    """command-line: what pyproject names as `callreport` can be called, and says how it is called."""
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
     assert list(scripts) == ["callreport"]
     module, _, function = scripts["callreport"].partition(":")

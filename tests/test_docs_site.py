@@ -60,13 +60,13 @@ def nav_pages(entries: object) -> Iterator[str]:
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
-    """Issue 6.8: a page that nobody can find is none."""
+    """true-docs: a page that nobody can find is none."""
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
     assert sorted(nav_pages(nav)) == sorted(PAGES)
 
 
 def test_links_lead_somewhere(built: Path) -> None:
-    """Issue 6.8: each link between pages, and each anchor, is there; so are images."""
+    """true-docs: each link between pages, and each anchor, is there; so are images."""
     texts = {path.relative_to(built).as_posix(): path.read_text(encoding="utf-8") for path in built.rglob("*.md")}
     anchors = {name: {slug(title) for _, _, title in headings(text)} for name, text in texts.items()}
     broken, count = [], 0
@@ -85,7 +85,7 @@ def test_links_lead_somewhere(built: Path) -> None:
 
 
 def test_the_readme_is_on_the_site_but_for_its_demo(built: Path) -> None:
-    """Issue 6.8: one source; a section that is added to the README has to be put somewhere."""
+    """true-docs: one source; a section that is added to the README has to be put somewhere."""
     titles = [title for _, level, title in headings(README) if level == 2]
     asked = {name for text in PAGES.values() for name in re.findall(r"^<!-- README: (.+) -->$", text, re.MULTILINE)}
     assert [title for title in titles if title not in asked] == ["Try it"]
@@ -104,13 +104,13 @@ def test_the_readme_is_on_the_site_but_for_its_demo(built: Path) -> None:
     ],
 )
 def test_a_page_that_asks_for_what_is_not_there_is_named(page: str, words: str) -> None:
-    """Issue 6.8: a slip stops the build with one sentence."""
+    """true-docs: a slip stops the build with one sentence."""
     with pytest.raises(DocsError, match=re.escape(words)):
         Site("# R\n\n## B\n\ntext\n", "# C\n", {"a.md": f"# A\n\n{page}\n"}).page("a.md")
 
 
 def test_links_within_the_readme_follow_their_sections() -> None:
-    """Issue 6.8: a section moves with its subsections one level up, and links to them lead to the page it is on."""
+    """true-docs: a section moves with its subsections one level up, and links to them lead to the page it is on."""
     readme = "# R\n\n## B\n\nsee [C](#c) and [D](#d)\n\n```python\n# no heading\n```\n\n### D\n\n## C\n\ntext\n"
     pages = {"a.md": "# A\n\n<!-- README: B -->\n", "x/c.md": "# X\n\n## The C\n\n<!-- README: C -->\n"}
     site = Site(readme, "# C\n", pages)
@@ -119,7 +119,7 @@ def test_links_within_the_readme_follow_their_sections() -> None:
 
 
 def test_files_that_are_on_the_site_become_links() -> None:
-    """Issue 6.8: `docs/x.md` helps a reader of the repository; a reader of the site clicks. Code and links stay."""
+    """true-docs: `docs/x.md` helps a reader of the repository; a reader of the site clicks. Code and links stay."""
     text = "`docs/x/c.md`, `docs/o.yaml`, `docs/none.md`, [`docs/o.yaml`](o.yaml)\n\n```console\ncat docs/o.yaml\n```\n"
     pages = {"a.md": f"# A\n\n{text}", "x/c.md": f"# C\n\n{text}"}
     site = Site("# R\n", "# C\n", pages, ["o.yaml"])
@@ -129,7 +129,7 @@ def test_files_that_are_on_the_site_become_links() -> None:
 
 
 def test_every_example_dag_is_shown(built: Path) -> None:
-    """Issue 6.8: whoever has only the site can copy them; where one is named, a link leads to it."""
+    """true-docs: whoever has only the site can copy them; where one is named, a link leads to it."""
     shown = (built / "examples.md").read_text(encoding="utf-8")
     blocks = code_blocks("python", shown)
     names = {path.stem for path in EXAMPLES.glob("*.py")}
@@ -141,7 +141,7 @@ def test_every_example_dag_is_shown(built: Path) -> None:
 
 
 def test_docstrings_become_markdown() -> None:
-    """Issue 6.8: names that share a text get an entry each; no mark of reStructuredText is left."""
+    """true-docs: names that share a text get an entry each; no mark of reStructuredText is left."""
     text = "Do.\n\n::\n\n    a\n\nExample::\n\n    b\n\nArgs:\n    x, y: both\n        of them.\n    z: one.\n"
     both = "    x: both\n        of them.\n    y: both\n        of them.\n"
     assert as_markdown(text) == f"Do.\n\n\n\n    a\n\nExample:\n\n    b\n\nArgs:\n{both}    z: one.\n"
@@ -160,7 +160,7 @@ ARGUMENTS: list[tuple[str, str, Callable[..., Any]]] = [
 
 @pytest.mark.parametrize(("page", "first", "callee"), ARGUMENTS, ids=[callee.__name__ for _, _, callee in ARGUMENTS])
 def test_every_argument_is_in_the_table(built: Path, page: str, first: str, callee: Callable[..., Any]) -> None:
-    """Issue 6.8: each argument once, no other; a default that is written out is that of the code."""
+    """true-docs: each argument once, no other; a default that is written out is that of the code."""
     text = (built / page).read_text(encoding="utf-8")
     (start,) = [
         found.start() for found in re.finditer(r"^\| Argument \|.*\n.*\n" + re.escape(f"| {first} |"), text, re.M)
@@ -184,7 +184,7 @@ def test_every_argument_is_in_the_table(built: Path, page: str, first: str, call
 
 
 def test_every_code_is_in_the_table_of_errors(built: Path) -> None:
-    """E1: code, meaning, what to do, and whether it is tried again, from the code itself."""
+    """error-kinds: code, meaning, what to do, and whether it is tried again, from the code itself."""
     rows = table((built / "errors.md").read_text(encoding="utf-8"), "Code")
     assert [row[0] for row in rows] == [*map(str, sorted(CODE_TABLE)), "any other"]
     assert all(all(row) for row in rows)
@@ -194,13 +194,13 @@ def test_every_code_is_in_the_table_of_errors(built: Path) -> None:
 
 
 def test_every_exit_status_is_in_the_table(built: Path) -> None:
-    """Issue 6.5: the table of the command line is the code's."""
+    """command-line: the table of the command line is the code's."""
     rows = table((built / "command_line.md").read_text(encoding="utf-8"), "Exit status")
     assert [int(row[0]) for row in rows] == [code.value for code in ExitCode]
 
 
 def test_the_reference_names_modules_that_are_there() -> None:
-    """Issue 6.8: a module that is renamed is noticed before the site is built."""
+    """true-docs: a module that is renamed is noticed before the site is built."""
     named = [name for text in PAGES.values() for name in re.findall(r"^::: (\S+)$", text, re.MULTILINE)]
     assert len(named) > 10
     for name in named:
@@ -224,7 +224,7 @@ OWN_PYTHON = [(name, block) for name, text in PAGES.items() for block in code_bl
 
 @pytest.mark.parametrize(("name", "block"), OWN_PYTHON, ids=[name for name, _ in OWN_PYTHON])
 def test_python_blocks_run(api: SandboxServer, name: str, block: str) -> None:
-    """Issue 6.8: every Python block of a page runs as it stands: Dags are made, the hook asks the stand-in API."""
+    """true-docs: every Python block of a page runs as it stands: Dags are made, the hook asks the stand-in API."""
     with DAG("docs", schedule=None):
         exec(compile(block, f"docs/{name}", "exec"), {"__name__": "docs"})
 
@@ -236,7 +236,7 @@ def commands() -> list[str]:
 
 
 def test_commands_exist() -> None:
-    """Issue 6.8: every `callreport` line is one that the command takes; `make` targets are in the Makefile."""
+    """true-docs: every `callreport` line is one that the command takes; `make` targets are in the Makefile."""
     lines = commands()
     ours = [shlex.split(line)[1:] for line in lines if line.startswith("callreport ")]
     assert len(ours) > 8
@@ -247,7 +247,7 @@ def test_commands_exist() -> None:
 
 
 def test_airflow_takes_its_commands() -> None:
-    """Issue 6.8: so does Airflow, for the lines that begin with its name."""
+    """true-docs: so does Airflow, for the lines that begin with its name."""
     from airflow.cli.cli_parser import get_parser
 
     lines = [shlex.split(line)[1:] for line in commands() if line.startswith("airflow ")]
@@ -257,7 +257,7 @@ def test_airflow_takes_its_commands() -> None:
 
 
 def test_the_tutorial_works_up_to_the_sheet(api: SandboxServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """Issue 6.8: its steps 3, in order, end well against stand-in servers."""
+    """true-docs: its steps 3, in order, end well against stand-in servers."""
     lines = [line for block in code_blocks("console", TUTORIAL) for line in block.splitlines()]
     steps = [shlex.split(line)[1:] for line in lines if line.startswith("callreport ") and "sandbox" not in line]
     assert [step[0] for step in steps] == ["check", "preview", "export"]
@@ -270,7 +270,7 @@ def test_the_tutorial_works_up_to_the_sheet(api: SandboxServer, capsys: pytest.C
 def test_the_tutorial_fails_with_the_sentence_that_it_shows(
     api: SandboxServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Issue 6.8, C1: the fault of its step 7 is a server that loses calls, and the report says how many."""
+    """true-docs, whole-or-red: the fault of its step 7 is a server that loses calls, and the report says how many."""
     (fault,) = re.findall(r"^callreport sandbox .*--fault (\S+)$", TUTORIAL, re.MULTILINE)
     (sentence,) = re.findall(r"`(the report is not whole:[^`]+)`", TUTORIAL)
     api.settings.faults = parse_faults([fault])
@@ -298,7 +298,7 @@ def tutorial(airflow_runs: AirflowRuns) -> Evidence:
 
 
 def test_the_tutorial_ends_with_a_mailed_sheet(tutorial: Evidence) -> None:
-    """Issue 6.8: the Dag of the page runs green, and the mail is as the page says."""
+    """true-docs: the Dag of the page runs green, and the mail is as the page says."""
     assert tutorial.task("daily_sheet", "calls").state == "success"
     assert "airflow dags test daily_sheet 2026-10-16T07:00:00+05:30" in TUTORIAL
     (mail,) = tutorial.mails["smtp_default"]

@@ -50,7 +50,7 @@ def take(tmp_path: Path) -> Callable[..., Any]:
 def test_what_is_no_file_is_refused(
     take: Callable[..., Any], behaviour: Any, error: type[Exception], words: str
 ) -> None:
-    """P3, C1: a page to sign in, a redirect, another file."""
+    """safe-transport, whole-or-red: a page to sign in, a redirect, another file."""
     with RawServer(behaviour) as raw, pytest.raises(error, match=words):
         take("/a", raw.url)
 
@@ -75,7 +75,7 @@ def test_what_is_no_file_is_refused(
 def test_a_file_is_what_it_should_be(
     take: Callable[..., Any], kind: str, body: bytes, content_type: str, good: bool
 ) -> None:
-    """D3: beginning, end and content type, kind by kind."""
+    """stored-bytes: beginning, end and content type, kind by kind."""
     with RawServer(answers(body, content_type=content_type)) as raw:
         if good:
             assert take(f"{raw.url}/a", raw.url, kind).size == len(body)
@@ -116,13 +116,13 @@ def test_a_file_is_what_it_should_be(
     ],
 )
 def test_an_address_of_no_public_network_is_known(address: str) -> None:
-    """P3: private, link-local, shared, special and hidden ones."""
+    """safe-transport: private, link-local, shared, special and hidden ones."""
     assert not is_public(address)
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
 def test_a_public_address_is_known(address: str) -> None:
-    """P3: the rule does not refuse everything."""
+    """safe-transport: the rule does not refuse everything."""
     assert is_public(address)
 
 
@@ -136,14 +136,16 @@ def test_a_public_address_is_known(address: str) -> None:
     ],
 )
 def test_a_foreign_address_is_refused_before_anything_is_sent(take: Callable[..., Any], url: str) -> None:
-    """P3: spellings that libraries and resolvers read as a private address, plain http, other schemes, credentials."""
+    """safe-transport: spellings that libraries and resolvers read as a private address, plain http, other schemes,
+    credentials.
+    """
     with pytest.raises(AddressRefusedError) as caught:
         take(url)
     assert "canary" not in str(caught.value)
 
 
 def test_loopback_is_for_the_sandbox_only(take: Callable[..., Any]) -> None:
-    """P3: another port of this machine only when the connection's own host is this machine."""
+    """safe-transport: another port of this machine only when the connection's own host is this machine."""
     with RawServer(answers(MP3, content_type="audio/mpeg")) as raw:
         assert take(f"{raw.url}/a").size == len(MP3)
         for url in (raw.url, raw.url.replace("http:", "https:"), raw.url.replace("127.0.0.1", "localhost")):
@@ -155,7 +157,7 @@ def test_loopback_is_for_the_sandbox_only(take: Callable[..., Any]) -> None:
 def test_a_name_that_changes_between_check_and_connection_gains_nothing(
     monkeypatch: pytest.MonkeyPatch, take: Callable[..., Any]
 ) -> None:
-    """P3: the connected socket is judged again, before a byte is sent (DNS rebinding)."""
+    """safe-transport: the connected socket is judged again, before a byte is sent (DNS rebinding)."""
     with RawServer(answers(MP3, content_type="audio/mpeg")) as raw:
         port = int(raw.url.rpartition(":")[2])
         real, asked_for = socket.getaddrinfo, []
@@ -175,14 +177,14 @@ def test_a_name_that_changes_between_check_and_connection_gains_nothing(
 
 
 def test_the_connections_own_host_may_be_private(take: Callable[..., Any]) -> None:
-    """P3: who set the connection up chose that host; the same host on another port is another server."""
+    """safe-transport: who set the connection up chose that host; the same host on another port is another server."""
     with RawServer(answers(MP3, content_type="audio/mpeg")) as raw:
         assert take("/a/b.mp3", f"{raw.url}/api/v2/CallReport").size == len(MP3)
         assert raw.heard[0].line == "GET /a/b.mp3 HTTP/1.1"
 
 
 def test_a_signature_is_in_no_sentence_and_no_log(take: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
-    """P1: the URL of an export may be all that one needs to read it."""
+    """no-leak: the URL of an export may be all that one needs to read it."""
     caplog.set_level(logging.DEBUG)
     for behaviour in (
         answers(b"", status="403 Forbidden"),

@@ -1,4 +1,4 @@
-"""What goes wrong is named, tried again when that helps, and costs a bounded time and memory (E1 to E5)."""
+"""What goes wrong is named, tried again when that helps, and costs a bounded time and memory."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ TABLE: list[tuple[int, int | str | None, type[ApiError]]] = [
 def test_what_each_status_and_code_means(
     server: SandboxServer, status: int, code: int | str | None, kind: type[ApiError]
 ) -> None:
-    """E1: the class, the fields and the number of requests for each (HTTP status, vendor code)."""
+    """error-kinds: the class, the fields and the number of requests for each (HTTP status, vendor code)."""
     if code is None:
         fault = Fault("http_status", status=status, times=1)
     else:
@@ -146,7 +146,7 @@ def test_what_each_status_and_code_means(
 
 
 def test_the_table_of_codes_is_tested_whole() -> None:
-    """E1: no code of the table is without a row above."""
+    """error-kinds: no code of the table is without a row above."""
     assert {code for status, code, _ in TABLE if status == 200 and isinstance(code, int)} >= set(CODE_TABLE)
 
 
@@ -166,7 +166,7 @@ def test_the_table_of_codes_is_tested_whole() -> None:
     ],
 )
 def test_an_error_in_any_dress_is_an_error(payload: Any, words: str) -> None:
-    """E1: an answer that says it failed, in whatever key, is never an empty report."""
+    """error-kinds: an answer that says it failed, in whatever key, is never an empty report."""
     with (
         ScriptedServer(json_answer(payload)) as server,
         CallReportClient(client_settings(server.url)) as client,
@@ -191,7 +191,7 @@ def test_an_error_in_any_dress_is_an_error(payload: Any, words: str) -> None:
     ],
 )
 def test_a_success_needs_no_status(payload: Any) -> None:
-    """E1: code 200 is no error, a success has no status, and "no data found" is an empty report."""
+    """error-kinds: code 200 is no error, a success has no status, and "no data found" is an empty report."""
     with ScriptedServer(json_answer(payload)) as server, CallReportClient(client_settings(server.url)) as client:
         answer = ask(client)
     assert (answer.records, answer.count) == ([], 0)
@@ -201,7 +201,7 @@ def test_a_success_needs_no_status(payload: Any) -> None:
     ("status", "empty"), [(200, True), (400, True), (404, True), (401, False), (429, False), (500, False)]
 )
 def test_no_data_found_is_empty_only_where_the_status_does_not_say_otherwise(status: int, empty: bool) -> None:
-    """E1: 1012 beside HTTP 401, 429 or 5xx is what the status says."""
+    """error-kinds: 1012 beside HTTP 401, 429 or 5xx is what the status says."""
     script = json_answer({"status": "error", "code": 1012, "message": "No data found"}, status)
     with ScriptedServer(script) as server, CallReportClient(client_settings(server.url)) as client:
         if empty:
@@ -236,7 +236,7 @@ def test_no_data_found_is_empty_only_where_the_status_does_not_say_otherwise(sta
 )
 @pytest.mark.usefixtures("no_backoff")
 def test_a_body_that_is_no_answer_is_asked_for_again(body: bytes, words: str) -> None:
-    """E1: HTTP 200 with a body that is no answer is named, and tried again like a fault of the network."""
+    """error-kinds: HTTP 200 with a body that is no answer is named, and tried again like a fault of the network."""
     bad: Script = (200, {}, body)
     good = json_answer({"data": [], "cnt": 0})
     with ScriptedServer(bad) as server, CallReportClient(client_settings(server.url)) as client:
@@ -269,13 +269,13 @@ def test_a_body_that_is_no_answer_is_asked_for_again(body: bytes, words: str) ->
     ],
 )
 def test_how_retry_after_is_read(header: str | None, seconds: float | None) -> None:
-    """E2: seconds, a date, negative, absurd, unreadable, missing."""
+    """retry-wait: seconds, a date, negative, absurd, unreadable, missing."""
     assert retry.retry_after_seconds(header) == seconds
 
 
 @pytest.mark.parametrize("zone", ["GMT", "+0000", "-0000", ""])
 def test_a_retry_after_date_is_in_gmt(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """E2: a date means GMT, also where the zone is left out or unknown, and wherever the worker stands."""
+    """retry-wait: a date means GMT, also where the zone is left out or unknown, and wherever the worker stands."""
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
     try:
@@ -298,7 +298,7 @@ def _waits(attempt: int, retry_after: float | None = None) -> list[float]:
 
 @pytest.mark.parametrize(("attempt", "most"), [(1, 1), (2, 2), (3, 4), (6, 30), (50, 30)])
 def test_backoff_has_full_jitter(attempt: int, most: float) -> None:
-    """E2: a wait is drawn evenly from 0 up to 1, 2, 4, ... and at most 30 seconds."""
+    """retry-wait: a wait is drawn evenly from 0 up to 1, 2, 4, ... and at most 30 seconds."""
     waits = _waits(attempt)
     assert 0 <= min(waits) < most * 0.1
     assert most * 0.9 < max(waits) <= most
@@ -306,7 +306,7 @@ def test_backoff_has_full_jitter(attempt: int, most: float) -> None:
 
 
 def test_retry_after_is_the_least_that_is_waited() -> None:
-    """E2: the server's wish is obeyed, with up to a second of jitter behind it and none before it."""
+    """retry-wait: the server's wish is obeyed, with up to a second of jitter behind it and none before it."""
     waits = _waits(5, retry_after=20)
     assert 20 <= min(waits) < 20.2
     assert 20.8 < max(waits) <= 21
@@ -314,7 +314,7 @@ def test_retry_after_is_the_least_that_is_waited() -> None:
 
 @pytest.mark.parametrize("asked", [0.0, 0.5])
 def test_retry_after_does_not_shorten_the_backoff(asked: float) -> None:
-    """E2: a server that always says "0", or names a time that has passed, is not asked without a pause."""
+    """retry-wait: a server that always says "0", or names a time that has passed, is not asked without a pause."""
     waits = _waits(5, retry_after=asked)
     assert asked <= min(waits)
     assert 14 < max(waits) <= 16
@@ -323,7 +323,7 @@ def test_retry_after_does_not_shorten_the_backoff(asked: float) -> None:
 
 @pytest.mark.parametrize("retry_after", ["0", "-5", format_datetime(datetime(2020, 1, 1, tzinfo=UTC))])
 def test_a_server_that_never_wants_a_wait_is_asked_a_few_times(server: SandboxServer, retry_after: str) -> None:
-    """E2: 31 requests in 30 seconds were made of one; doubled waits make few."""
+    """retry-wait: 31 requests in 30 seconds were made of one; doubled waits make few."""
     behave(server, [Fault("http_status", status=429, retry_after=retry_after, times=None)], calls=CALLS)
     with client_of(server, max_retry_time=4) as client, pytest.raises(RateLimitedError):
         ask(client)
@@ -333,7 +333,7 @@ def test_a_server_that_never_wants_a_wait_is_asked_a_few_times(server: SandboxSe
 @pytest.mark.usefixtures("no_backoff")
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_obeyed(server: SandboxServer, status: int) -> None:
-    """E2: the next request comes no earlier than the server asked."""
+    """retry-wait: the next request comes no earlier than the server asked."""
     behave(server, [Fault("http_status", status=status, retry_after="0.3", times=1)], calls=CALLS)
     with client_of(server, max_retry_time=5) as client:
         ask(client)
@@ -347,7 +347,7 @@ def test_retry_after_is_obeyed(server: SandboxServer, status: int) -> None:
     ids=["seconds", "absurd", "date"],
 )
 def test_a_server_that_wants_too_long_a_wait_is_not_waited_for(server: SandboxServer, retry_after: str) -> None:
-    """E2: a wait beyond max_retry_time ends the request at once; Airflow may retry the task."""
+    """retry-wait: a wait beyond max_retry_time ends the request at once; Airflow may retry the task."""
     behave(server, [Fault("http_status", status=429, retry_after=retry_after, times=None)], calls=CALLS)
     began = time.monotonic()
     with client_of(server, max_retry_time=60) as client, pytest.raises(RateLimitedError):
@@ -360,7 +360,7 @@ def test_a_server_that_wants_too_long_a_wait_is_not_waited_for(server: SandboxSe
 def test_the_total_wait_is_bounded(
     server: SandboxServer, retry_after: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """E2: whatever the server asks for, the last try begins within max_retry_time."""
+    """retry-wait: whatever the server asks for, the last try begins within max_retry_time."""
     monkeypatch.setattr(retry, "_BACKOFF", lambda state: 0.05)
     behave(server, [Fault("http_status", status=503, retry_after=retry_after, times=None)], calls=CALLS)
     began = time.monotonic()
@@ -371,7 +371,7 @@ def test_the_total_wait_is_bounded(
 
 
 def test_no_retry_time_means_no_retry(server: SandboxServer) -> None:
-    """E2: max_retry_time 0 makes one request."""
+    """retry-wait: max_retry_time 0 makes one request."""
     behave(server, [Fault("http_status", status=503, times=None)], calls=CALLS)
     with client_of(server, max_retry_time=0) as client, pytest.raises(ServiceError):
         ask(client)
@@ -405,7 +405,9 @@ WIRE_FAULTS = [
 def test_an_export_survives_a_fault_of_the_wire(
     wire: SandboxServer, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """E3: refused, reset, cut, silent, one byte a minute, 408/425/429/5xx: the next try brings the right rows."""
+    """network-faults: refused, reset, cut, silent, one byte a minute, 408/425/429/5xx: the next try brings the right
+    rows.
+    """
     monkeypatch.setattr(retry, "_BACKOFF", lambda state: 0.1)
     fault.hits = 0
     behave(wire, [fault], calls=CALLS)
@@ -433,7 +435,9 @@ PERSISTENT = {
 
 @pytest.mark.parametrize("name", PERSISTENT)
 def test_a_fault_of_the_wire_that_stays_is_named(wire: SandboxServer, name: str) -> None:
-    """E3: one sentence with endpoint and address, an error that Airflow may retry, and never half an answer."""
+    """network-faults: one sentence with endpoint and address, an error that Airflow may retry, and never half an
+    answer.
+    """
     behave(wire, [Fault(name, times=None)], calls=CALLS)
     with client_of(wire, timeout=0.4, deadline=1.0) as client, pytest.raises(TransportError) as failed:
         ask(client)
@@ -445,7 +449,7 @@ def test_a_fault_of_the_wire_that_stays_is_named(wire: SandboxServer, name: str)
 
 @pytest.mark.parametrize("name", ["slow_body", "slow_headers"])
 def test_a_trickle_ends_at_the_deadline(wire: SandboxServer, name: str) -> None:
-    """E3: a byte every 50 ms never passes the read timeout; the overall deadline ends it."""
+    """network-faults: a byte every 50 ms never passes the read timeout; the overall deadline ends it."""
     behave(wire, [Fault(name, interval=0.05, times=None)], calls=CALLS)
     began = time.monotonic()
     with (
@@ -457,7 +461,7 @@ def test_a_trickle_ends_at_the_deadline(wire: SandboxServer, name: str) -> None:
 
 
 def test_a_refused_connection_is_named() -> None:
-    """E3: nobody listens."""
+    """network-faults: nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
     with (
@@ -468,7 +472,7 @@ def test_a_refused_connection_is_named() -> None:
 
 
 def test_a_host_that_does_not_exist_is_named() -> None:
-    """E3: the name does not resolve (RFC 6761 reserves .invalid)."""
+    """network-faults: the name does not resolve (RFC 6761 reserves .invalid)."""
     with (
         CallReportClient(client_settings("https://callreport.invalid")) as client,
         pytest.raises(TransportError, match="the host name does not resolve"),
@@ -477,7 +481,7 @@ def test_a_host_that_does_not_exist_is_named() -> None:
 
 
 def test_a_connection_that_is_never_taken_ends_at_the_connect_timeout() -> None:
-    """E3: a full backlog drops every further connection."""
+    """network-faults: a full backlog drops every further connection."""
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         door.listen(0)
@@ -496,7 +500,7 @@ def test_a_connection_that_is_never_taken_ends_at_the_connect_timeout() -> None:
 
 
 def test_a_server_that_never_answers_the_tls_greeting_is_left() -> None:
-    """E3: the handshake is bounded like the connection."""
+    """network-faults: the handshake is bounded like the connection."""
     with socket.create_server(("127.0.0.1", 0)) as door:
         settings = client_settings(f"https://127.0.0.1:{door.getsockname()[1]}", connect_timeout=0.3)
         began = time.monotonic()
@@ -506,7 +510,7 @@ def test_a_server_that_never_answers_the_tls_greeting_is_left() -> None:
 
 
 def test_the_pace_holds(server: SandboxServer) -> None:
-    """E4: with requests_per_second=8 the server never counts more than 9 in any second."""
+    """request-pace: with requests_per_second=8 the server never counts more than 9 in any second."""
     rate, requests = 8, 16
     behave(server, calls=SyntheticCalls(3))
     with client_of(server, requests_per_second=rate) as client:
@@ -519,7 +523,7 @@ def test_the_pace_holds(server: SandboxServer) -> None:
 
 
 def test_threads_share_the_pace(server: SandboxServer) -> None:
-    """E4: four threads of one client together make no more requests than one."""
+    """request-pace: four threads of one client together make no more requests than one."""
     rate, requests = 10, 16
     behave(server, calls=SyntheticCalls(3))
     with client_of(server, requests_per_second=rate) as client:
@@ -534,7 +538,7 @@ def test_threads_share_the_pace(server: SandboxServer) -> None:
 
 
 def test_retries_keep_the_pace_too(server: SandboxServer, no_backoff: None) -> None:
-    """E4: a request that is tried again waits for its turn."""
+    """request-pace: a request that is tried again waits for its turn."""
     behave(server, [Fault("http_status", status=503, times=4)], calls=CALLS)
     with client_of(server, requests_per_second=10, max_retry_time=5) as client:
         ask(client)
@@ -588,7 +592,9 @@ def _measured_call(url: str) -> tuple[str, float, float]:
     ids=["gzip bomb", "endless body", "announced body"],
 )
 def test_a_bomb_ends_early_and_small(server: SandboxServer, fault: Fault) -> None:
-    """E5: 100 MB, packed 1:1000 or plain, cost under a second (of CPU: the machine may be busy) and under 64 MB."""
+    """bounded-answers: 100 MB, packed 1:1000 or plain, cost under a second (of CPU: the machine may be busy) and under
+    64 MB.
+    """
     behave(server, [fault])
     with client_of(server) as client, pytest.raises(AnswerTooLargeError):
         ask(client)  # lets the server make its bomb, which is not measured
@@ -600,7 +606,7 @@ def test_a_bomb_ends_early_and_small(server: SandboxServer, fault: Fault) -> Non
 
 @pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "zstd", "compress"])
 def test_an_encoding_that_was_not_asked_for_is_refused(encoding: str) -> None:
-    """E5: encodings that multiply, or pack better than 1:1000, are not unpacked at all."""
+    """bounded-answers: encodings that multiply, or pack better than 1:1000, are not unpacked at all."""
     body = zlib.compress(b'{"data": [], "cnt": 0}')
     with (
         ScriptedServer((200, {"Content-Encoding": encoding}, body)) as server,
@@ -612,7 +618,7 @@ def test_an_encoding_that_was_not_asked_for_is_refused(encoding: str) -> None:
 
 @pytest.mark.parametrize(("encoding", "wbits"), [("gzip", 31), ("GZIP", 31), ("deflate", 15)])
 def test_a_packed_answer_is_read(encoding: str, wbits: int) -> None:
-    """E5: gzip, which is asked for, and deflate are unpacked."""
+    """bounded-answers: gzip, which is asked for, and deflate are unpacked."""
     packer = zlib.compressobj(wbits=wbits)
     body = packer.compress(b'{"data": [], "cnt": 0}') + packer.flush()
     with (
@@ -625,7 +631,7 @@ def test_a_packed_answer_is_read(encoding: str, wbits: int) -> None:
 
 @pytest.mark.usefixtures("no_backoff")
 def test_a_broken_gzip_body_is_asked_for_again() -> None:
-    """E5: bytes that do not unpack are a fault of the wire."""
+    """bounded-answers: bytes that do not unpack are a fault of the wire."""
     good = json_answer({"data": [], "cnt": 0})
     with ScriptedServer((200, {"Content-Encoding": "gzip"}, b"not packed"), good) as server:
         with CallReportClient(client_settings(server.url)) as client, pytest.raises(TransportError):
@@ -635,7 +641,7 @@ def test_a_broken_gzip_body_is_asked_for_again() -> None:
 
 
 def test_the_size_limit_is_a_setting(server: SandboxServer) -> None:
-    """E5: max_response_bytes bounds each answer, and an error says which setting it was."""
+    """bounded-answers: max_response_bytes bounds each answer, and an error says which setting it was."""
     behave(server, calls=CALLS)
     with client_of(server, max_response_bytes=10_000) as client, pytest.raises(AnswerTooLargeError) as failed:
         ask(client)

@@ -1,4 +1,6 @@
-"""The event trigger, over real sockets: every new call is told of, in the window it belongs to, and none twice (A3)."""
+"""The event trigger, over real sockets: every new call is told of, in the window it belongs to, and none twice
+(cheap-waiting).
+"""
 
 from __future__ import annotations
 
@@ -138,7 +140,9 @@ def remembering(store: Any, **arguments: Any) -> CallReportEventTrigger:
 
 
 def test_a_state_is_told_of_once(server: SandboxServer) -> None:
-    """A3: calls that are there at first and calls that come are told of, each once; the payload holds numbers only."""
+    """cheap-waiting: calls that are there at first and calls that come are told of, each once; the payload holds
+    numbers only.
+    """
     events = payloads(
         CallReportEventTrigger(),
         (has(server, "12:10"), "12:20"),
@@ -154,7 +158,9 @@ def test_a_state_is_told_of_once(server: SandboxServer) -> None:
 
 
 def test_each_window_has_its_own_events(server: SandboxServer) -> None:
-    """A3: a call that shows up late belongs to the hour in which it was made, as long as lookback reaches."""
+    """cheap-waiting: a call that shows up late belongs to the hour in which it was made, as long as
+    lookback reaches.
+    """
     assert told(
         CallReportEventTrigger(lookback=timedelta(hours=1)),
         (has(server, "11:50", "12:10"), "12:20"),
@@ -164,7 +170,7 @@ def test_each_window_has_its_own_events(server: SandboxServer) -> None:
 
 
 def test_days_are_the_accounts(server: SandboxServer) -> None:
-    """T1: a day begins at midnight of the account's zone, which is 18:30 in UTC."""
+    """exact-window: a day begins at midnight of the account's zone, which is 18:30 in UTC."""
     (event,) = payloads(CallReportEventTrigger(window="day", lookback=0), (has(server, "00:10", "23:50"), "23:55"))
     assert event["window"]["start"] == "2026-03-13T00:00:00+05:30"
     assert event["window"]["end"] == "2026-03-14T00:00:00+05:30"
@@ -172,7 +178,9 @@ def test_days_are_the_accounts(server: SandboxServer) -> None:
 
 
 def test_few_calls_wait_for_more_or_for_the_end(server: SandboxServer) -> None:
-    """A3: min_new_calls bundles them; what is left when the window has ended is told of, and loses nothing."""
+    """cheap-waiting: min_new_calls bundles them; what is left when the window has ended is told of, and
+    loses nothing.
+    """
     assert told(
         CallReportEventTrigger(min_new_calls=3, lookback=0),
         (has(server, "12:10", "12:11"), "12:20"),
@@ -183,7 +191,7 @@ def test_few_calls_wait_for_more_or_for_the_end(server: SandboxServer) -> None:
 
 
 def test_a_call_that_goes_and_comes_is_new(server: SandboxServer) -> None:
-    """A3: the number is compared with the last one, and not with the highest."""
+    """cheap-waiting: the number is compared with the last one, and not with the highest."""
     both = has(server, "12:10", "12:11")
     assert told(
         CallReportEventTrigger(), (both, "12:20"), (has(server, "12:10"), "12:21"), (both, "12:22"), (both, "12:23")
@@ -192,7 +200,7 @@ def test_a_call_that_goes_and_comes_is_new(server: SandboxServer) -> None:
 
 @pytest.mark.parametrize("kind", [Store, WaitingStore])
 def test_a_restart_goes_on_where_it_was(server: SandboxServer, kind: type[Any]) -> None:
-    """A3: the state outlives the trigger; hours that passed while none ran are looked at, and told of."""
+    """cheap-waiting: the state outlives the trigger; hours that passed while none ran are looked at, and told of."""
     store = kind()
     first = (has(server, "12:10"), "12:20"), (nothing, "12:21")
     assert told(remembering(store), *first) == [("12:00", 1, 1)]
@@ -211,7 +219,7 @@ def test_a_restart_goes_on_where_it_was(server: SandboxServer, kind: type[Any]) 
 
 
 def test_an_event_is_remembered_a_look_later(server: SandboxServer) -> None:
-    """A3: a triggerer that dies before Airflow has stored the event tells of it again, rather than never."""
+    """cheap-waiting: a triggerer that dies before Airflow has stored the event tells of it again, rather than never."""
     store = Store()
     assert told(remembering(store), (has(server, "12:10"), "12:20")) == [("12:00", 1, 1)]
     assert store.kept == {}
@@ -220,7 +228,7 @@ def test_an_event_is_remembered_a_look_later(server: SandboxServer) -> None:
 
 
 def test_catching_up_has_an_end(server: SandboxServer) -> None:
-    """A3: a Dag that was stopped for long looks back no further than it is told to."""
+    """cheap-waiting: a Dag that was stopped for long looks back no further than it is told to."""
     store = Store()
     assert told(remembering(store), (has(server), "01:00"), (nothing, "01:01")) == []
     calls = has(server, "02:30", "17:30", "20:05")
@@ -229,7 +237,9 @@ def test_catching_up_has_an_end(server: SandboxServer) -> None:
 
 
 def test_an_hour_that_could_not_be_caught_up_with_is_tried_again(server: SandboxServer) -> None:
-    """A3: the API fails while a restarted trigger looks at what it missed; nothing is told of, and nothing lost."""
+    """cheap-waiting: the API fails while a restarted trigger looks at what it missed; nothing is told of, and nothing
+    lost.
+    """
     store = Store()
     assert told(remembering(store), (has(server), "12:20"), (nothing, "12:21")) == []
     trigger = remembering(store)
@@ -250,7 +260,9 @@ def test_an_hour_that_could_not_be_caught_up_with_is_tried_again(server: Sandbox
 
 
 def test_without_a_store_a_restart_begins_anew(server: SandboxServer, caplog: pytest.LogCaptureFixture) -> None:
-    """A3: before Airflow 3.3, and where the store fails: again what lookback reaches, as it is documented."""
+    """cheap-waiting: before Airflow 3.3, and where the store fails: again what lookback reaches, as it
+    is documented.
+    """
     steps = ((has(server, "12:10"), "12:20"), (nothing, "12:21"))
     for store in (None, BrokenStore()):
         for _ in range(2):
@@ -259,7 +271,7 @@ def test_without_a_store_a_restart_begins_anew(server: SandboxServer, caplog: py
 
 
 def test_without_a_total_a_page_is_counted(server: SandboxServer, caplog: pytest.LogCaptureFixture) -> None:
-    """C2: cnt that is the page's own length is no total; a page of rows is the most, and the log says so."""
+    """proved-total: cnt that is the page's own length is no total; a page of rows is the most, and the log says so."""
     server.settings.cnt = "page"
     minutes = [f"12:{minute}" for minute in range(10, 19)]
     assert told(
@@ -272,7 +284,7 @@ def test_without_a_total_a_page_is_counted(server: SandboxServer, caplog: pytest
 
 
 def test_it_looks_for_ever_whatever_happens(server: SandboxServer, caplog: pytest.LogCaptureFixture) -> None:
-    """A3: a look that fails is followed by others; the log says why, and no secret."""
+    """cheap-waiting: a look that fails is followed by others; the log says why, and no secret."""
     server.settings.faults = [Fault("leaky_error", code=1014, times=1)]
     server.settings.masked_calls = listed(Call(datetime.now(KOLKATA).replace(tzinfo=None), mask="mask_1"))
 
@@ -289,7 +301,7 @@ def test_it_looks_for_ever_whatever_happens(server: SandboxServer, caplog: pytes
 
 @pytest.mark.skipif(AIRFLOW < (3, 3), reason="the shared stream came with Airflow 3.3")
 def test_alike_triggers_share_their_looks(server: SandboxServer) -> None:
-    """A3: Airflow's own stream manager makes one stream of them; each tells of its own."""
+    """cheap-waiting: Airflow's own stream manager makes one stream of them; each tells of its own."""
     import structlog
     from airflow.triggers.shared_stream import SharedStreamManager
 
@@ -317,7 +329,9 @@ def test_alike_triggers_share_their_looks(server: SandboxServer) -> None:
 
 
 def test_airflow_finds_it_again_by_its_arguments() -> None:
-    """A3: what comes back from Airflow's database is the same trigger, so that no parse of the Dag starts it anew."""
+    """cheap-waiting: what comes back from Airflow's database is the same trigger, so that no parse of the Dag starts it
+    anew.
+    """
     from airflow.models.trigger import Trigger
     from airflow.serialization.decoders import smart_decode_trigger_kwargs
     from airflow.serialization.encoders import encode_trigger
@@ -359,7 +373,7 @@ def test_airflow_finds_it_again_by_its_arguments() -> None:
     ],
 )
 def test_wrong_arguments_are_refused_in_words(arguments: dict[str, Any], sentence: str) -> None:
-    """Bad input: while the Dag is parsed; a number is not repeated (P1)."""
+    """clear-sentence: while the Dag is parsed; a number is not repeated (P1)."""
     with pytest.raises(ValueError, match=r"allowed|belongs|may hold") as refusal:
         CallReportEventTrigger(**arguments)
     assert str(refusal.value).startswith(sentence)
@@ -382,7 +396,9 @@ def test_wrong_arguments_are_refused_in_words(arguments: dict[str, Any], sentenc
     ],
 )
 def test_windows_leave_no_gap(window: str, zone: str, day: str, hours: int) -> None:
-    """T1: over a clock change they are adjacent, whole hours and days by the clock, and every moment is in one."""
+    """exact-window: over a clock change they are adjacent, whole hours and days by the clock, and every moment is in
+    one.
+    """
     clocks = ZoneInfo(zone)
     start = datetime.fromisoformat(day).replace(tzinfo=clocks).astimezone(UTC)
     end = (datetime.fromisoformat(day) + timedelta(days=1)).replace(tzinfo=clocks).astimezone(UTC)
@@ -423,13 +439,13 @@ def test_a_runs_events_become_windows() -> None:
 
 @pytest.mark.parametrize("extra", [None, {}, {"payload": "new"}, {"payload": {"window": {"start": "2026-03-13"}}}])
 def test_an_event_without_a_window_is_an_error(extra: Any) -> None:
-    """Bad input: an event that somebody made by hand; nothing is exported in its place."""
+    """clear-sentence: an event that somebody made by hand; nothing is exported in its place."""
     with pytest.raises(ValueError, match="an event of the asset masked_calls names no window"):
         event_windows({Asset("masked_calls"): [SimpleNamespace(extra=extra)]})
 
 
 def test_the_example_exports_what_the_events_name() -> None:
-    """A1: from a run's events to windows and keys: one file an hour, named by the account's clock."""
+    """every-airflow: from a run's events to windows and keys: one file an hour, named by the account's clock."""
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(str(Path(__file__).parent.parent / "example_dags" / "when_masked_calls_arrive.py"))

@@ -1,4 +1,6 @@
-"""A1: the example Dags are read without warnings, choose the right days, and run in real Airflow (``make demo``)."""
+"""every-airflow: the example Dags are read without warnings, choose the right days, and run in real Airflow (``make
+demo``).
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ def rendered(task: Any, run_time: str) -> dict[str, Any]:
 
 
 def test_every_example_file_is_a_dag_of_its_name(bag: DagBag) -> None:
-    """A1: no import error, no warning, one Dag a file; the demo runs all that export a report."""
+    """every-airflow: no import error, no warning, one Dag a file; the demo runs all that export a report."""
     assert bag.import_errors == {}
     assert bag.captured_warnings == {}
     assert {path.stem for path in EXAMPLES.glob("*.py")} == set(bag.dags)
@@ -72,7 +74,7 @@ def test_they_are_fit_for_daily_use(bag: DagBag) -> None:
     ],
 )
 def test_daily_dags_take_the_day_before_the_run(bag: DagBag, run_time: str, day: str, next_day: str) -> None:
-    """T1: the window is the account's calendar day before the run, whatever UTC says, and so is the key's."""
+    """exact-window: the window is the account's calendar day before the run, whatever UTC says, and so is the key's."""
     for dag_id in ("daily_masked_calls_to_s3", "daily_calls_by_email"):
         (task,) = bag.dags[dag_id].tasks
         found = rendered(task, run_time)
@@ -94,7 +96,7 @@ def test_daily_dags_take_the_day_before_the_run(bag: DagBag, run_time: str, day:
 def test_the_monthly_dag_takes_the_month_before_the_run(
     bag: DagBag, run_time: str, month: str, next_month: str
 ) -> None:
-    """T1: from the first of the month before the run to the first of the run's month."""
+    """exact-window: from the first of the month before the run to the first of the run's month."""
     (task,) = bag.dags["monthly_calls_pdf"].tasks
     found = rendered(task, run_time)
     assert (found["window_start"], found["window_end"]) == (month, next_month)
@@ -114,7 +116,7 @@ def demo(output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.airflow
 def test_the_demo_delivers_what_it_says(tmp_path: Path) -> None:
-    """A1, main job: all example Dags run in real Airflow against real servers; every file is the one that was told."""
+    """every-airflow: all example Dags run in real Airflow against real servers; every file is the one that was told."""
     done = demo(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     table = [shown_row(line) for line in done.stdout.splitlines() if " success " in line]
@@ -145,7 +147,7 @@ def test_the_demo_delivers_what_it_says(tmp_path: Path) -> None:
 
 @pytest.mark.airflow
 def test_the_demo_is_red_when_a_dag_is(tmp_path: Path) -> None:
-    """C1: with a hole in the report the demo says why, ends with 1, and nothing was delivered."""
+    """whole-or-red: with a hole in the report the demo says why, ends with 1, and nothing was delivered."""
     done = demo(tmp_path, "--dag", "daily_masked_calls_to_s3", "--fault", "short_page")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "RED  daily_masked_calls_to_s3: the report is not whole" in done.stdout
@@ -155,7 +157,7 @@ def test_the_demo_is_red_when_a_dag_is(tmp_path: Path) -> None:
 
 @pytest.mark.airflow
 def test_the_demo_refuses_a_fault_that_it_does_not_know(tmp_path: Path) -> None:
-    """Bad input: one sentence with what is allowed."""
+    """clear-sentence: one sentence with what is allowed."""
     done = demo(tmp_path, "--fault", "earthquake")
     assert done.returncode == 2
     assert "unknown fault 'earthquake'; known are http_status, " in done.stderr

@@ -57,7 +57,7 @@ def asked(server: SandboxServer, endpoint: str = "exportCsv") -> int:
 
 @pytest.mark.parametrize("form", CHOICES["export_answer"])
 def test_every_form_of_answer_is_understood(server: SandboxServer, tmp_path: Path, form: str) -> None:
-    """What api.md lists: a URL, an object, an id, "accepted", the bytes. Asked once each."""
+    """What is known of the answers: a URL, an object, an id, "accepted", the bytes. Asked once each."""
     behave(server, calls=listed(*recorded_calls(3)), export_answer=form)
     with client_of(server) as client:
         answer = request_export(client, FIELDS, tmp_path / "a")
@@ -122,7 +122,9 @@ def test_bulk_is_another_endpoint(server: SandboxServer, tmp_path: Path) -> None
     ],
 )
 def test_a_state_change_is_never_sent_twice(tmp_path: Path, behaviour: Any) -> None:
-    """E3: whatever happens after the request has left, one request is made, and the error says what to do."""
+    """network-faults: whatever happens after the request has left, one request is made, and the error
+    says what to do.
+    """
     with RawServer(behaviour) as raw:
         settings = client_settings(raw.url, max_retry_time=20, timeout=0.7)
         with CallReportClient(settings) as client, pytest.raises(MaybeAcceptedError) as caught:
@@ -135,7 +137,7 @@ def test_a_state_change_is_never_sent_twice(tmp_path: Path, behaviour: Any) -> N
 
 
 def test_a_request_that_never_left_is_tried_again(tmp_path: Path) -> None:
-    """E3: refused at first, then there: nothing had left, so a second try is safe."""
+    """network-faults: refused at first, then there: nothing had left, so a second try is safe."""
     # A socket that is bound and does not listen yet refuses connections, and nobody else gets its port.
     door = socket.socket()
     door.bind(("127.0.0.1", 0))
@@ -165,7 +167,7 @@ def test_a_request_that_never_left_is_tried_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "no-such-host.invalid"])
 def test_a_request_that_never_left_is_an_ordinary_transport_error(tmp_path: Path, host: str) -> None:
-    """E3: no connection, no name: not "maybe accepted", and a later try may be made."""
+    """network-faults: no connection, no name: not "maybe accepted", and a later try may be made."""
     settings = client_settings(f"http://{host}")
     with CallReportClient(settings) as client, pytest.raises(TransportError) as caught:
         request_export(client, FIELDS, tmp_path / "a")
@@ -174,7 +176,7 @@ def test_a_request_that_never_left_is_an_ordinary_transport_error(tmp_path: Path
 
 
 def test_a_refusal_is_what_it_is(server: SandboxServer, tmp_path: Path) -> None:
-    """E1: 1014 says that nothing was accepted: the usual error, one request."""
+    """error-kinds: 1014 says that nothing was accepted: the usual error, one request."""
     behave(server, [Fault("vendor_error", code=1014)], calls=listed())
     with client_of(server, max_retry_time=20) as client, pytest.raises(AuthenticationError):
         request_export(client, FIELDS, tmp_path / "a")
@@ -221,7 +223,7 @@ def test_an_export_is_renamed_once(server: SandboxServer, tmp_path: Path) -> Non
     ],
 )
 def test_url_and_id_are_found_where_they_may_be(payload: Any, url: str | None, identity: str | None) -> None:
-    """Sensible defaults over the shapes that api.md lists; a sentence is no id, a number no URL."""
+    """Sensible defaults over the shapes that are known; a sentence is no id, a number no URL."""
     assert (find_url(payload), find_id(payload)) == (url, identity)
 
 
@@ -268,7 +270,7 @@ def test_not_ready_is_an_error_of_its_own(server: SandboxServer, tmp_path: Path,
     ],
 )
 def test_what_is_no_pdf_is_refused(tmp_path: Path, body: bytes, error: type[Exception], words: str) -> None:
-    """C1, D3: half a file, another file, a page of HTML, an answer without a file."""
+    """whole-or-red, stored-bytes: half a file, another file, a page of HTML, an answer without a file."""
     with (
         RawServer(answers(body, content_type="application/octet-stream")) as raw,
         CallReportClient(client_settings(raw.url)) as client,

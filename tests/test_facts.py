@@ -201,7 +201,7 @@ def test_calls_without_a_time_are_in_no_hour_and_told() -> None:
     ],
 )
 def test_a_window_is_told_in_few_exact_words(start: tuple[int, ...], end: tuple[int, ...], words: str) -> None:
-    """D4: a month, a day, days, hours, or both ends."""
+    """one-mail: a month, a day, days, hours, or both ends."""
 
     def moment(parts: tuple[int, ...]) -> datetime:
         year, month, day, hour, minute, second = (*parts, 0, 0, 0)[:6]
@@ -211,7 +211,7 @@ def test_a_window_is_told_in_few_exact_words(start: tuple[int, ...], end: tuple[
 
 
 def test_sizes_and_durations_are_told_in_words() -> None:
-    """D4: human figures, without rounding up into the next unit's 1000."""
+    """one-mail: human figures, without rounding up into the next unit's 1000."""
     sizes = (1, 999, 1000, 1234, 999_499, 999_500, 15_000_000, 1_234_567_890)
     words = ["1 byte", "999 bytes", "1 kB", "1.2 kB", "999 kB", "1 MB", "15 MB", "1.2 GB"]
     assert [wording.size(n) for n in sizes] == words

@@ -82,7 +82,7 @@ def test_the_keys_of_webhook_records_are_known() -> None:
 
 
 def test_names_beyond_the_limit_are_added_up_and_no_call_is_lost() -> None:
-    """K1: memory does not grow with the number of agents."""
+    """flat-memory: memory does not grow with the number of agents."""
     names: list[Row] = [[f"agent {index}"] for index in range(MAX_NAMES + 500)]
     rows = names * 2
     by_agent = figures(rows, [Column("Agents")], page_size=100).by_agent
@@ -108,7 +108,7 @@ def test_one_name_beyond_the_limit_keeps_its_name() -> None:
     st.integers(1, 7),
 )
 def test_figures_do_not_depend_on_the_page_size(rows: list[tuple[str | None, float]], page_size: int) -> None:
-    """T2: the same rows give the same figures, to the last digit, however they are paged."""
+    """same-again: the same rows give the same figures, to the last digit, however they are paged."""
     columns = [Column("Status"), Column("Total Talk Duration", ColumnKind.DURATION)]
     assert figures(list(rows), columns, page_size) == figures(list(rows), columns, max(len(rows), 1))
 

@@ -68,7 +68,7 @@ def expected(rows: Sequence[Row], name: str) -> list[list[Value]]:
 @example(rows=[(text, text, 0.1, 0.5, datetime(2026, 10, 1)) for text in NASTY], page_size=100)
 @given(rows=rows_of_calls, page_size=st.integers(1, 12))
 def test_every_format_reads_back_as_the_same_table(name: str, rows: list[Row], page_size: int) -> None:
-    """F1: same rows, order and values in CSV, XLSX, JSON Lines and Parquet, whatever the texts are."""
+    """same-rows: same rows, order and values in CSV, XLSX, JSON Lines and Parquet, whatever the texts are."""
     with tempfile.TemporaryDirectory() as directory:
         path = write(name, Path(directory) / "file", rows, COLUMNS, page_size=page_size)
         assert READERS[name](path, COLUMNS) == expected(rows, name)
@@ -76,7 +76,7 @@ def test_every_format_reads_back_as_the_same_table(name: str, rows: list[Row], p
 
 @pytest.mark.parametrize("name", sorted(READERS))
 def test_every_nasty_text_survives_alone(tmp_path: Path, name: str) -> None:
-    """F1: no text needs another beside it to be noticed by the writers' fast ways for plain columns."""
+    """same-rows: no text needs another beside it to be noticed by the writers' fast ways for plain columns."""
     for text in NASTY:
         rows: list[Row] = [(text, "plain", 1, 1, None)]
         assert READERS[name](write(name, tmp_path / "file", rows, COLUMNS), COLUMNS) == expected(rows, name), repr(text)
@@ -84,7 +84,7 @@ def test_every_nasty_text_survives_alone(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(READERS))
 def test_a_number_among_texts_is_a_text(tmp_path: Path, name: str) -> None:
-    """F1: 0 and False too, which Python takes for nothing."""
+    """same-rows: 0 and False too, which Python takes for nothing."""
     columns = [Column("Who"), Column("What")]
     rows: list[Row] = [[0, "a"], [False, None], [0.0, ""], [7, "b"]]
     path = write(name, tmp_path / "file", rows, columns)
@@ -93,7 +93,7 @@ def test_a_number_among_texts_is_a_text(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(READERS))
 def test_ordinary_calls_read_back_in_every_format(tmp_path: Path, name: str) -> None:
-    """F1: the sixteen columns of the vendor, 1,234 calls."""
+    """same-rows: the sixteen columns of the vendor, 1,234 calls."""
     rows = [call(index) for index in range(1_234)]
     assert READERS[name](write(name, tmp_path / "file", rows), SIXTEEN) == expected(rows, name)
 
@@ -112,7 +112,7 @@ def test_ordinary_calls_read_back_in_every_format(tmp_path: Path, name: str) -> 
 def test_the_same_rows_give_the_same_bytes_however_they_are_paged(
     tmp_path: Path, name: str, options: dict[str, bool]
 ) -> None:
-    """F5: bytes follow from rows, info and outcome; not from the clock, the path or the API's page size."""
+    """same-bytes: bytes follow from rows, info and outcome; not from the clock, the path or the API's page size."""
     rows = [call(index) for index in range(20_000)]
     rows[600][13] = "a text that is wider than those on the first pages"
     first = write(name, tmp_path / "a", rows, options=options, page_size=100).read_bytes()

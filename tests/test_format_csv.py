@@ -28,7 +28,7 @@ TYPED = [
 
 
 def test_lines_end_in_crlf_and_quotes_stand_only_where_they_are_needed(tmp_path: Path) -> None:
-    """F3: RFC 4180, UTF-8, no byte order mark."""
+    """csv-guard: RFC 4180, UTF-8, no byte order mark."""
     rows: list[Row] = [
         ["+919876543210", 12, 75, datetime(2026, 10, 1, 9, 30)],
         ['say "no", please', 0.5, 75.0, None],
@@ -50,7 +50,7 @@ def test_lines_end_in_crlf_and_quotes_stand_only_where_they_are_needed(tmp_path:
 
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
 def test_the_delimiter_can_be_chosen_and_is_quoted_in_texts(tmp_path: Path, delimiter: str) -> None:
-    """F3: a text that holds the delimiter stays one cell."""
+    """csv-guard: a text that holds the delimiter stays one cell."""
     rows: list[Row] = [[f"a{delimiter}b,c", 1, 2, None]]
     path = write("csv", tmp_path / "f", rows, TYPED, {"delimiter": delimiter})
     assert csv_lines(path, delimiter) == [["Text", "Amount", "Talk", "Time"], [f"a{delimiter}b,c", "1", "2", ""]]
@@ -73,7 +73,7 @@ ANY = st.one_of(
     delimiter=st.sampled_from([",", ";", "\t", "|"]),
 )
 def test_the_bytes_are_those_of_the_csv_module(table: list[Row], delimiter: str) -> None:
-    """F3: whatever is in the cells; ours writes a page at once."""
+    """csv-guard: whatever is in the cells; ours writes a page at once."""
     expected = StringIO(newline="")
     csv.writer(expected, delimiter=delimiter).writerows([[f"c{place}" for place in range(len(table[0]))], *table])
     columns = [Column(f"c{place}") for place in range(len(table[0]))]
@@ -89,14 +89,14 @@ def test_the_bytes_are_those_of_the_csv_module(table: list[Row], delimiter: str)
 def test_a_byte_order_mark_is_there_when_it_is_asked_for(
     tmp_path: Path, options: dict[str, bool], has_mark: bool
 ) -> None:
-    """F3: ``bom`` and ``excel_friendly`` mark the file as UTF-8."""
+    """csv-guard: ``bom`` and ``excel_friendly`` mark the file as UTF-8."""
     data = write("csv", tmp_path / "f", [call(1)], options=options).read_bytes()
     assert data.startswith(b"\xef\xbb\xbf") is has_mark
     assert data.count(b"\xef\xbb\xbf") == has_mark
 
 
 def test_cells_and_headers_are_guarded_unless_that_is_turned_off(tmp_path: Path) -> None:
-    """F3: the guard covers labels, texts, and texts in columns of numbers; the number -5 stays."""
+    """csv-guard: the guard covers labels, texts, and texts in columns of numbers; the number -5 stays."""
     columns = [Column("=Label"), Column("Amount", ColumnKind.NUMBER)]
     rows: list[Row] = [["=1+1", -5], ["+919876543210", "-1+1"]]
     guarded = [["'=Label", "Amount"], ["'=1+1", "-5"], ["+919876543210", "'-1+1"]]
@@ -111,7 +111,7 @@ def test_cells_and_headers_are_guarded_unless_that_is_turned_off(tmp_path: Path)
 
 
 def test_gzip_is_the_same_csv_with_no_time_and_no_name_in_its_header(tmp_path: Path) -> None:
-    """F5: RFC 1952 header: magic, deflate, no flags, MTIME 0; the registry calls it .csv.gz."""
+    """same-bytes: RFC 1952 header: magic, deflate, no flags, MTIME 0; the registry calls it .csv.gz."""
     rows = [call(index) for index in range(500)]
     plain = write("csv", tmp_path / "plain", rows).read_bytes()
     packed = write("csv", tmp_path / "packed.csv.gz", rows, options={"gzip": True}).read_bytes()
@@ -123,19 +123,19 @@ def test_gzip_is_the_same_csv_with_no_time_and_no_name_in_its_header(tmp_path: P
 
 
 def test_an_empty_report_is_a_header(tmp_path: Path) -> None:
-    """F6: a reader finds the columns and no row."""
+    """empty-report: a reader finds the columns and no row."""
     assert csv_lines(write("csv", tmp_path / "f", [])) == [[column.label for column in SIXTEEN]]
 
 
 def test_rows_of_another_length_are_refused_rather_than_cut(tmp_path: Path) -> None:
-    """F1: a row that lost a cell must not move the others into wrong columns."""
+    """same-rows: a row that lost a cell must not move the others into wrong columns."""
     with pytest.raises(ValueError, match="zip"):
         write("csv", tmp_path / "f", [call(0), call(1)[:-1]])
 
 
 @pytest.mark.parametrize("name", ["csv", "jsonl", "xlsx", "parquet"])
 def test_abort_frees_the_file_and_may_be_called_twice(tmp_path: Path, name: str) -> None:
-    """D1: a failed export holds no file open and leaves nothing beside it."""
+    """all-or-nothing: a failed export holds no file open and leaves nothing beside it."""
     path = tmp_path / "f"
     writer = FORMATS[name].load()(path, SIXTEEN, INFO, {})
     writer.write([call(index) for index in range(700)])

@@ -88,13 +88,13 @@ edgy_texts = st.one_of(
 
 @pytest.mark.parametrize("text", DANGEROUS)
 def test_a_text_that_a_spreadsheet_would_run_gets_an_apostrophe(text: str) -> None:
-    """F3: stops =, @, sums, DDE, TAB, CR, LF, leading blanks and full-width forms."""
+    """csv-guard: stops =, @, sums, DDE, TAB, CR, LF, leading blanks and full-width forms."""
     assert guard(text) == "'" + text
 
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_phone_numbers_signed_numbers_and_names_are_left_alone(text: str) -> None:
-    """F3: leaves +919876543210 and -5."""
+    """csv-guard: leaves +919876543210 and -5."""
     assert guard(text) == text
 
 
@@ -103,7 +103,7 @@ def test_phone_numbers_signed_numbers_and_names_are_left_alone(text: str) -> Non
 @example("+5\n")
 @given(edgy_texts)
 def test_the_guard_comes_off_again(text: str) -> None:
-    """F3: unguard(guard(x)) == x."""
+    """csv-guard: unguard(guard(x)) == x."""
     assert unguard(guard(text)) == text
 
 
@@ -111,7 +111,9 @@ def test_the_guard_comes_off_again(text: str) -> None:
 @example("'\x00=1")
 @given(edgy_texts)
 def test_cleaning_before_or_after_the_guard_is_the_same(text: str) -> None:
-    """F1, F3: CSV guards a column and then cleans the page; a reader sees the guard of the cleaned text."""
+    """same-rows, csv-guard: CSV guards a column and then cleans the page; a reader sees the guard of the
+    cleaned text.
+    """
     assert clean(guard(text)) == guard(clean(text))
 
 
@@ -119,12 +121,12 @@ def test_cleaning_before_or_after_the_guard_is_the_same(text: str) -> None:
 @example(["+5", "", None, "-1"])
 @given(st.lists(st.one_of(st.none(), edgy_texts, st.sampled_from(["+919876543210", "-5", "a"])), max_size=8))
 def test_a_column_is_guarded_as_its_cells_are(values: list[str | None]) -> None:
-    """F3: the fast tests for a whole column pass nothing that the test of a cell would stop."""
+    """csv-guard: the fast tests for a whole column pass nothing that the test of a cell would stop."""
     assert list(guard_texts(values)) == [value if value is None else guard(value) for value in values]
 
 
 def test_only_texts_are_guarded_in_columns_of_numbers_and_times() -> None:
-    """F3: type-aware: the number -5 is a number, the text "-1+1" that came in its place is not."""
+    """csv-guard: type-aware: the number -5 is a number, the text "-1+1" that came in its place is not."""
     moment = datetime(2026, 10, 1)
     assert guard_strays([-5, -0.5, moment, None]) == [-5, -0.5, moment, None]
     assert guard_strays([-5, "-1+1", "n/a", None]) == [-5, "'-1+1", "n/a", None]

@@ -27,7 +27,7 @@ TYPED = [
 
 
 def test_a_call_is_one_object_on_one_line(tmp_path: Path) -> None:
-    """F1: labels as keys in the columns' order, numbers as numbers, times as ISO 8601, empty as null."""
+    """same-rows: labels as keys in the columns' order, numbers as numbers, times as ISO 8601, empty as null."""
     rows: list[Row] = [
         ["+919876543210", 12, 75.0, datetime(2026, 10, 1, 9, 30)],
         ['नमस्ते "😀"\r\n', 0.5, None, None],
@@ -69,7 +69,9 @@ def as_json(value: Value, kind: ColumnKind) -> Any:
 
 @given(rows=st.lists(st.tuples(*[ANY] * len(TYPED)), min_size=1, max_size=5))
 def test_the_standard_librarys_json_reads_what_is_meant(rows: list[Row]) -> None:
-    """F1: whatever is in the cells, lone surrogates and NaN too, each line is what `json` writes of the same values."""
+    """same-rows: whatever is in the cells, lone surrogates and NaN too, each line is what `json` writes of the same
+    values.
+    """
     expected = [
         json.dumps({column.label: as_json(value, column.kind) for value, column in zip(row, TYPED, strict=True)})
         for row in rows
@@ -82,7 +84,7 @@ def test_the_standard_librarys_json_reads_what_is_meant(rows: list[Row]) -> None
 
 
 def test_labels_that_clean_alike_stay_two_columns(tmp_path: Path) -> None:
-    """F1: no cell is lost where one label holds half a character and the other what stands for it."""
+    """same-rows: no cell is lost where one label holds half a character and the other what stands for it."""
     columns = [Column("a\ud800"), Column("a\ufffd"), Column("a\ufffd (2)")]
     for name in ("jsonl", "parquet"):
         path = write(name, tmp_path / name, [["1", "2", "3"]], columns)
@@ -94,7 +96,7 @@ def test_labels_that_clean_alike_stay_two_columns(tmp_path: Path) -> None:
 
 
 def test_gzip_is_the_same_lines_under_another_name(tmp_path: Path) -> None:
-    """F5: no time, no name in the header; the registry calls it .jsonl.gz."""
+    """same-bytes: no time, no name in the header; the registry calls it .jsonl.gz."""
     rows = [call(index) for index in range(300)]
     plain = write("jsonl", tmp_path / "plain", rows).read_bytes()
     packed = write("jsonl", tmp_path / "packed.jsonl.gz", rows, options={"gzip": True}).read_bytes()
@@ -104,5 +106,5 @@ def test_gzip_is_the_same_lines_under_another_name(tmp_path: Path) -> None:
 
 
 def test_an_empty_report_is_an_empty_file(tmp_path: Path) -> None:
-    """F6: JSON Lines has no header, so no call is no line."""
+    """empty-report: JSON Lines has no header, so no call is no line."""
     assert write("jsonl", tmp_path / "f", []).read_bytes() == b""

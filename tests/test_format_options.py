@@ -47,7 +47,7 @@ from airflow_provider_callreport.formats import FORMATS
     ],
 )
 def test_a_mistake_is_named_with_what_is_allowed(name: str, options: dict[str, Any], sentence: str) -> None:
-    """Design, rule 8: one sentence that names the option, what it was and what is allowed."""
+    """clear-sentence: one sentence that names the option, what it was and what is allowed."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole sentence is compared
         FORMATS[name].check_options(options)
     assert str(caught.value) == sentence
@@ -65,7 +65,7 @@ def test_defaults_fill_what_was_not_set() -> None:
 
 
 def test_checking_options_imports_no_file_library() -> None:
-    """K4: a Dag file that names a format pays for none."""
+    """light-import: a Dag file that names a format pays for none."""
     code = (
         "import sys\n"
         "from airflow_provider_callreport.formats import FORMATS\n"

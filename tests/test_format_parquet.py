@@ -23,7 +23,7 @@ TYPED = [
 
 
 def test_columns_are_typed_and_compressed_and_the_window_is_in_the_metadata(tmp_path: Path) -> None:
-    """F1: string, double, double, timestamp without a zone; Zstandard; metadata from the report alone."""
+    """same-rows: string, double, double, timestamp without a zone; Zstandard; metadata from the report alone."""
     file = pq.ParquetFile(write("parquet", tmp_path / "f", [["+91", 1, 2, datetime(2026, 10, 1)]], TYPED))
     schema = file.schema_arrow
     assert [str(field.type) for field in schema] == ["string", "double", "double", "timestamp[us]", "string"]
@@ -37,7 +37,7 @@ def test_columns_are_typed_and_compressed_and_the_window_is_in_the_metadata(tmp_
 
 
 def test_what_a_typed_column_cannot_hold_is_kept_in_the_last_one(tmp_path: Path) -> None:
-    """F1: nothing that the API sent is lost; the schema is the same on days without such values."""
+    """same-rows: nothing that the API sent is lost; the schema is the same on days without such values."""
     rows: list[Row] = [
         ["a", "n/a", "=1+1", "soon"],
         ["b", float("inf"), 0.5, None],
@@ -57,13 +57,13 @@ def test_what_a_typed_column_cannot_hold_is_kept_in_the_last_one(tmp_path: Path)
 
 
 def test_the_extra_column_gives_way_to_a_column_of_the_report(tmp_path: Path) -> None:
-    """F1: an account may have a column of that very name."""
+    """same-rows: an account may have a column of that very name."""
     table = pq.read_table(write("parquet", tmp_path / "f", [["mine"]], [Column("_unread")]))
     assert table.to_pylist() == [{"_unread": "mine", "_unread_": None}]
 
 
 def test_row_groups_are_cut_by_rows_and_not_by_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """K1, F5: a bounded number of rows is held, and the page size of the API is not in the bytes."""
+    """flat-memory, same-bytes: a bounded number of rows is held, and the page size of the API is not in the bytes."""
     monkeypatch.setattr(ParquetWriter, "ROW_GROUP", 100)
     rows = [call(index) for index in range(250)]
     small = write("parquet", tmp_path / "a", rows, page_size=30)
@@ -74,7 +74,7 @@ def test_row_groups_are_cut_by_rows_and_not_by_pages(tmp_path: Path, monkeypatch
 
 
 def test_an_empty_report_has_a_schema_and_no_rows(tmp_path: Path) -> None:
-    """F6: a reader of many days finds the columns on a day without calls."""
+    """empty-report: a reader of many days finds the columns on a day without calls."""
     table = pq.read_table(write("parquet", tmp_path / "f", []))
     assert table.num_rows == 0
     assert table.schema.names == [*(column.label for column in SIXTEEN), "_unread"]

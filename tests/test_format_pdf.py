@@ -1,4 +1,4 @@
-"""The PDF format: bars F4 (the document), F5 (equal bytes) and F6 (empty reports)."""
+"""The PDF format: the document, equal bytes, empty reports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WIDTH, HEIGHT = 841.89, 595.28
 
 
 def test_every_row_is_found_in_order(tmp_path: Path) -> None:
-    """F4: text is selectable, and no row is lost at a page border."""
+    """pdf-text: text is selectable, and no row is lost at a page border."""
     text = pages(make(tmp_path / "r.pdf", calls(120)))
     assert len(text) >= 4
     ids = re.findall(r"call-\d{6}", "".join(text))
@@ -30,14 +30,14 @@ def test_every_row_is_found_in_order(tmp_path: Path) -> None:
 
 
 def test_rows_do_not_depend_on_batches(tmp_path: Path) -> None:
-    """F5: pages of 7, 100 or 1,000 rows from the API give the same bytes."""
+    """same-bytes: pages of 7, 100 or 1,000 rows from the API give the same bytes."""
     rows = calls(450)
     files = [make(tmp_path / f"{batch}.pdf", rows, batch=batch).read_bytes() for batch in (7, 100, 1000)]
     assert files[0] == files[1] == files[2]
 
 
 def test_header_is_repeated_and_pages_are_counted(tmp_path: Path) -> None:
-    """F4: every page says "Page n of m" and the window; every table page has all sixteen labels."""
+    """pdf-text: every page says "Page n of m" and the window; every table page has all sixteen labels."""
     text = pages(make(tmp_path / "r.pdf", calls(100)))
     for number, page in enumerate(text, 1):
         assert f"Page {number} of {len(text)}" in page
@@ -48,7 +48,7 @@ def test_header_is_repeated_and_pages_are_counted(tmp_path: Path) -> None:
 
 
 def test_summary_is_the_first_page(tmp_path: Path) -> None:
-    """F4: title, zone, filters, redactions, total, proof and figures are on page 1, though known last."""
+    """pdf-text: title, zone, filters, redactions, total, proof and figures are on page 1, though known last."""
     first = pages(make(tmp_path / "r.pdf", calls(100)))[0]
     flat = " ".join(first.split())
     for expected in (
@@ -73,7 +73,7 @@ def test_summary_is_the_first_page(tmp_path: Path) -> None:
     ("complete", "total", "shown"), [(None, None, "no usable total"), (False, 150, "150"), (True, 100, "100")]
 )
 def test_completeness_is_stated(tmp_path: Path, complete: bool | None, total: int | None, shown: str) -> None:
-    """F4: the note of the outcome stands on page 1 word for word, in each of the three states."""
+    """pdf-text: the note of the outcome stands on page 1 word for word, in each of the three states."""
     result = ReportOutcome(100, total, complete, "What is known of the total is said here.")
     first = pages(make(tmp_path / "r.pdf", calls(100), result=result))[0]
     assert "What is known of the total is said here." in first
@@ -81,7 +81,9 @@ def test_completeness_is_stated(tmp_path: Path, complete: bool | None, total: in
 
 
 def test_summary_shows_no_figure_that_the_report_lacks(tmp_path: Path) -> None:
-    """F4: without a column of durations, of campaigns or of times, their figures are not there, and never zeros."""
+    """pdf-text: without a column of durations, of campaigns or of times, their figures are not there,
+    and never zeros.
+    """
     figures = replace(FIGURES, by_campaign=None, by_hour=None, talk_seconds=None, talk_calls=0)
     first = pages(make(tmp_path / "r.pdf", calls(100), result=outcome(100, figures=figures)))[0]
     flat = " ".join(first.split())
@@ -93,7 +95,9 @@ def test_summary_shows_no_figure_that_the_report_lacks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 16, 17, 60])
 def test_nothing_leaves_the_margins(tmp_path: Path, count: int) -> None:
-    """F4: however many columns and however long their text, every word is inside the page and every column is there."""
+    """pdf-text: however many columns and however long their text, every word is inside the page and every column is
+    there.
+    """
     columns = [Column(f"Label{i} of the column") for i in range(count)]
     rows = [[f"r{row}c{i} " + "longish text " * (i % 4) + "x" * (i % 50) for i in range(count)] for row in range(30)]
     path = make(tmp_path / "r.pdf", rows, columns)
@@ -108,7 +112,7 @@ def test_nothing_leaves_the_margins(tmp_path: Path, count: int) -> None:
 
 
 def test_first_column_is_on_every_panel(tmp_path: Path) -> None:
-    """F4: columns that do not fit go to further pages, each row on one line with its first cell."""
+    """pdf-text: columns that do not fit go to further pages, each row on one line with its first cell."""
     columns = [Column("Call id"), *(Column(f"Field {i}") for i in range(60))]
     values = [[f"value-of-{row}-{i}-{'x' * (i * 7 % 23)}" for i in range(60)] for row in range(5)]
     rows = [[f"call-{row}", *values[row]] for row in range(5)]
@@ -124,7 +128,7 @@ def test_first_column_is_on_every_panel(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [10, 14, 18, 22, 26])
 def test_narrow_columns_do_not_break_words(tmp_path: Path, count: int) -> None:
-    """F4: a table is narrowed only as far as its words go; then its columns are parted."""
+    """pdf-text: a table is narrowed only as far as its words go; then its columns are parted."""
     columns = [Column(f"Name{i}") for i in range(count)]
     rows = [[f"{row}lengthy{i} {row}wording{i} {row}forever{i}" for i in range(count)] for row in range(3)]
     text = {word.text for word in words(make(tmp_path / "r.pdf", rows, columns))}
@@ -133,7 +137,7 @@ def test_narrow_columns_do_not_break_words(tmp_path: Path, count: int) -> None:
 
 
 def test_cells_of_a_row_do_not_overlap(tmp_path: Path) -> None:
-    """F4: in a full table of sixteen columns, words of one line have space between them."""
+    """pdf-text: in a full table of sixteen columns, words of one line have space between them."""
     rows = [[*row[:13], "Customer asked for a call back tomorrow, or the day after", *row[14:]] for row in calls(40)]
     found = sorted(words(make(tmp_path / "r.pdf", rows)), key=lambda word: (word.page, word.top, word.left))
     for one, other in pairwise(found):
@@ -142,7 +146,7 @@ def test_cells_of_a_row_do_not_overlap(tmp_path: Path) -> None:
 
 
 def test_values_are_printed_for_people(tmp_path: Path) -> None:
-    """F4: times, durations and numbers by kind; digits of equal weight below one another."""
+    """pdf-text: times, durations and numbers by kind; digits of equal weight below one another."""
     columns = [
         Column("Time", ColumnKind.DATETIME),
         Column("Length", ColumnKind.DURATION),
@@ -166,7 +170,7 @@ def test_values_are_printed_for_people(tmp_path: Path) -> None:
 
 
 def test_long_cells_are_cut_visibly_and_counted(tmp_path: Path) -> None:
-    """F4: a cell of 50,000 characters ends with an ellipsis, and page 1 says how many were shortened."""
+    """pdf-text: a cell of 50,000 characters ends with an ellipsis, and page 1 says how many were shortened."""
     rows = [[f"call-{i}", "endless " * 6250 if i < 2 else "short"] for i in range(5)]
     text = pages(make(tmp_path / "r.pdf", rows, [Column("Id"), Column("Details")]))
     assert text[1].count("\N{HORIZONTAL ELLIPSIS}") == 2
@@ -175,7 +179,7 @@ def test_long_cells_are_cut_visibly_and_counted(tmp_path: Path) -> None:
 
 
 def test_document_properties(tmp_path: Path) -> None:
-    """F4: title, author, subject, language and dates are set, and the dates are the window's end."""
+    """pdf-text: title, author, subject, language and dates are set, and the dates are the window's end."""
     path = make(tmp_path / "r.pdf", calls(3))
     info = run("pdfinfo", "-rawdates", path).decode()
     assert re.search(r"Title: +Masked calls\n", info)
@@ -189,7 +193,7 @@ def test_document_properties(tmp_path: Path) -> None:
 
 
 def test_title_in_any_script(tmp_path: Path) -> None:
-    """F4: the document title and the heading hold Hindi and brackets."""
+    """pdf-text: the document title and the heading hold Hindi and brackets."""
     info = replace(INFO, title="मासिक (कॉल) रिपोर्ट \\")
     path = make(tmp_path / "r.pdf", calls(1), info=info)
     assert "Title:           मासिक (कॉल) रिपोर्ट \\" in run("pdfinfo", path).decode()
@@ -197,7 +201,7 @@ def test_title_in_any_script(tmp_path: Path) -> None:
 
 
 def test_every_object_is_where_the_table_says(tmp_path: Path) -> None:
-    """F4: the cross-reference table is exact, so no reader has to repair the file."""
+    """pdf-text: the cross-reference table is exact, so no reader has to repair the file."""
     data = make(tmp_path / "r.pdf", calls(250)).read_bytes()
     start = int(re.findall(rb"startxref\n(\d+)\n%%EOF\n$", data)[0])
     assert data[start:].startswith(b"xref\n0 ")
@@ -208,7 +212,7 @@ def test_every_object_is_where_the_table_says(tmp_path: Path) -> None:
 
 
 def test_fonts_are_embedded(tmp_path: Path) -> None:
-    """F4: the file looks the same everywhere, because each of its fonts is inside."""
+    """pdf-text: the file looks the same everywhere, because each of its fonts is inside."""
     lines = run(
         "pdffonts", make(tmp_path / "r.pdf", [["नाम", "محمد", "😀", "é"]], [Column(c) for c in "abcd"])
     ).decode()
@@ -218,14 +222,14 @@ def test_fonts_are_embedded(tmp_path: Path) -> None:
 
 
 def test_outline_leads_into_the_table(tmp_path: Path) -> None:
-    """F4: a long document has an entry for the summary, the table and each thousand calls."""
+    """pdf-text: a long document has an entry for the summary, the table and each thousand calls."""
     data = make(tmp_path / "r.pdf", [[f"{i}"] for i in range(2_500)], [Column("Call id")]).read_bytes()
     titles = re.findall(rb"/Title\(([^)]*)\)/Parent", data)
     assert titles == [b"Summary", b"Calls", b"Calls from 1,001", b"Calls from 2,001"]
 
 
 def test_data_becomes_text_only(tmp_path: Path) -> None:
-    """Rule 6: links, scripts and PDF operators in the data are drawn as text and nothing else."""
+    """pdf-text: links, scripts and PDF operators in the data are drawn as text and nothing else."""
     nasty = [
         "https://example.com/?a=(1)",
         "mailto:a@example.com",
@@ -243,7 +247,7 @@ def test_data_becomes_text_only(tmp_path: Path) -> None:
 
 
 def test_equal_bytes_in_another_process(tmp_path: Path) -> None:
-    """F5: another hash seed, locale, time zone and moment change nothing."""
+    """same-bytes: another hash seed, locale, time zone and moment change nothing."""
     # Pieces of words: the same glyph stands for this text in one and for that in another.
     names = [text[start:] for text in SCRIPTS.values() for start in range(len(text))]
     script = (
@@ -263,14 +267,14 @@ def test_equal_bytes_in_another_process(tmp_path: Path) -> None:
 
 
 def test_equal_bytes_in_one_process(tmp_path: Path) -> None:
-    """F5: what a first report left behind in caches does not change a second one."""
+    """same-bytes: what a first report left behind in caches does not change a second one."""
     one = make(tmp_path / "1.pdf", calls(250)).read_bytes()
     make(tmp_path / "between.pdf", [["नाम ₹ 😀"]], [Column("Agents")])
     assert make(tmp_path / "2.pdf", calls(250)).read_bytes() == one
 
 
 def test_identifier_tells_documents_apart(tmp_path: Path) -> None:
-    """F5: the file identifier follows from the content."""
+    """same-bytes: the file identifier follows from the content."""
     ids = {
         re.findall(rb"/ID\[<(\w{32})><\1>\]", make(tmp_path / f"{i}.pdf", calls(i)).read_bytes())[0] for i in (1, 2, 3)
     }
@@ -278,7 +282,7 @@ def test_identifier_tells_documents_apart(tmp_path: Path) -> None:
 
 
 def test_empty_report_says_so_and_has_its_header(tmp_path: Path) -> None:
-    """F6: page 1 states that there are no calls; the table is there with its labels."""
+    """empty-report: page 1 states that there are no calls; the table is there with its labels."""
     text = pages(make(tmp_path / "r.pdf", [], result=outcome(0)))
     assert "No calls in this window." in text[0]
     assert len(text) == 2
@@ -287,7 +291,7 @@ def test_empty_report_says_so_and_has_its_header(tmp_path: Path) -> None:
 
 
 def test_report_without_columns(tmp_path: Path) -> None:
-    """F6: an account that sends no columns gives a summary page that says so."""
+    """empty-report: an account that sends no columns gives a summary page that says so."""
     for rows in (0, 300):
         text = pages(make(tmp_path / "r.pdf", [[]] * rows, [], result=outcome(rows, figures=None)))
         assert len(text) == 1
@@ -296,7 +300,7 @@ def test_report_without_columns(tmp_path: Path) -> None:
 
 
 def test_row_limit_fails_as_soon_as_it_is_passed(tmp_path: Path) -> None:
-    """F4: the default names the limit and the rows seen, before the rest is fetched."""
+    """pdf-text: the default names the limit and the rows seen, before the rest is fetched."""
     writer = PdfWriter(tmp_path / "r.pdf", COLUMNS, INFO, {"max_rows": 250})
     writer.write(calls(250))
     with pytest.raises(
@@ -307,13 +311,13 @@ def test_row_limit_fails_as_soon_as_it_is_passed(tmp_path: Path) -> None:
 
 
 def test_row_limit_holds_exactly(tmp_path: Path) -> None:
-    """F4: a report of exactly ``max_rows`` rows is written whole."""
+    """pdf-text: a report of exactly ``max_rows`` rows is written whole."""
     text = "".join(pages(make(tmp_path / "r.pdf", calls(250), options={"max_rows": 250})))
     assert len(re.findall(r"call-\d{6}", text)) == 250
 
 
 def test_summary_only_leaves_the_table_out_and_says_so(tmp_path: Path) -> None:
-    """F4: over the limit, ``summary_only`` gives one page with the figures of all rows and the reason."""
+    """pdf-text: over the limit, ``summary_only`` gives one page with the figures of all rows and the reason."""
     options = {"max_rows": 250, "over_max_rows": "summary_only"}
     path = make(tmp_path / "r.pdf", calls(600), options=options)
     text = pages(path)
@@ -326,7 +330,7 @@ def test_summary_only_leaves_the_table_out_and_says_so(tmp_path: Path) -> None:
 
 
 def test_default_limit_is_50_000_rows() -> None:
-    """F4: the documented default."""
+    """pdf-text: the documented default."""
     assert FORMATS["pdf"].check_options({}) == {"max_rows": 50_000, "over_max_rows": "fail", "font_paths": ()}
 
 
@@ -344,14 +348,14 @@ def test_default_limit_is_50_000_rows() -> None:
     ],
 )
 def test_wrong_options_are_named(tmp_path: Path, options: dict[str, object], message: str) -> None:
-    """Rule 8: one sentence with the option, what it was and what is allowed; no file is begun."""
+    """clear-sentence: one sentence with the option, what it was and what is allowed; no file is begun."""
     with pytest.raises(ValueError, match=re.escape(message)):
         PdfWriter(tmp_path / "r.pdf", COLUMNS, INFO, options)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_pages_are_on_disk_before_the_end(tmp_path: Path) -> None:
-    """F4: memory does not grow with the report: what is drawn is written."""
+    """pdf-text: memory does not grow with the report: what is drawn is written."""
     path = tmp_path / "r.pdf"
     writer = PdfWriter(path, COLUMNS, INFO, {})
     writer.write(calls(1_000))

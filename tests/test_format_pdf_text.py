@@ -1,4 +1,4 @@
-"""Text in a PDF: bar F4's scripts, right or visibly replaced, and never an exception."""
+"""Text in a PDF: every script, right or visibly replaced, and never an exception."""
 
 from __future__ import annotations
 
@@ -37,14 +37,16 @@ def glyphs(line: Line) -> set[str]:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_are_drawn_and_copied_right(tmp_path: Path, script: str) -> None:
-    """F4: every character has a glyph, and copying gives the text back, conjuncts and right-to-left as well."""
+    """pdf-text: every character has a glyph, and copying gives the text back, conjuncts and right-to-left as well."""
     text = SCRIPTS[script]
     assert style().line(text).replaced == 0
     assert text in found(make(tmp_path / "r.pdf", [[text]], [Column("Agents")]))
 
 
 def test_conjuncts_and_joining_are_shaped() -> None:
-    """F4: a word is not its letters side by side: conjuncts are narrower, Arabic letters take their joined forms."""
+    """pdf-text: a word is not its letters side by side: conjuncts are narrower, Arabic letters take
+    their joined forms.
+    """
     for script in ("Devanagari", "Bengali", "Malayalam"):
         text = SCRIPTS[script].split()[0]
         assert style().width(text) < 0.9 * sum(style().width(c) for c in text)
@@ -54,7 +56,7 @@ def test_conjuncts_and_joining_are_shaped() -> None:
 
 @pytest.mark.parametrize("text", ["क्षत्रिय्किँ", "שָׁלוֹם", "مُحَمَّد", "e\u0301\u0323x\u0351", "ශ්‍රී"])
 def test_glyphs_stand_where_harfbuzz_puts_them(text: str) -> None:
-    """F4: the operators move the pen so that each letter and mark is at HarfBuzz's own place."""
+    """pdf-text: the operators move the pen so that each letter and mark is at HarfBuzz's own place."""
     book = FontBook()
     font = book.find(ord(text[0]), book.regular)
     assert font is not None
@@ -89,7 +91,7 @@ def test_glyphs_stand_where_harfbuzz_puts_them(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["王小明", "አማርኛ", "\x01", "\ud83d", "\ue000", "\U000e0fff", "𒀀"])
 def test_what_no_font_has_is_replaced_visibly(tmp_path: Path, text: str) -> None:
-    """F4: a box is drawn for each character, and page 1 says how many cells have one."""
+    """pdf-text: a box is drawn for each character, and page 1 says how many cells have one."""
     assert style().line(text).replaced == len(text)
     path = make(tmp_path / "r.pdf", [[text], ["x"]], [Column("Agents")])
     assert "1 cell has characters that no font here can draw; they show as □" in pages(path)[0]
@@ -98,12 +100,12 @@ def test_what_no_font_has_is_replaced_visibly(tmp_path: Path, text: str) -> None
 
 
 def test_replaced_text_is_copied_as_it_was(tmp_path: Path) -> None:
-    """F4: the boxes stand for the original, so searching finds it."""
+    """pdf-text: the boxes stand for the original, so searching finds it."""
     assert "before 王小明 after" in found(make(tmp_path / "r.pdf", [["before 王小明 after"]], [Column("Agents")]))
 
 
 def test_font_paths_draw_what_shipped_fonts_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """F4: ``font_paths`` takes a font file or a folder; its glyphs replace the boxes."""
+    """pdf-text: ``font_paths`` takes a font file or a folder; its glyphs replace the boxes."""
     fonts = Path(pdf_fonts.__file__).parent / "typefaces"
     monkeypatch.setattr(pdf_fonts, "_FALLBACKS", ("NotoSansSymbols2-Regular.ttf", "NotoEmoji-Regular.ttf"))
     for number, paths in enumerate(([], [str(fonts / "NotoSansThai-Regular.ttf")], [str(fonts)])):
@@ -113,7 +115,7 @@ def test_font_paths_draw_what_shipped_fonts_do_not(tmp_path: Path, monkeypatch: 
 
 
 def test_broken_and_empty_font_paths_are_named(tmp_path: Path) -> None:
-    """Rule 8: a file that is no font and a folder without fonts are told in one sentence."""
+    """clear-sentence: a file that is no font and a folder without fonts are told in one sentence."""
     broken = tmp_path / "broken.ttf"
     broken.write_bytes(b"\x00\x01\x00\x00nonsense")
     folder = tmp_path / "folder"
@@ -143,7 +145,7 @@ any_text = st.text(st.characters(), max_size=40) | st.text(st.characters(categor
 @settings(max_examples=150, deadline=None)
 @given(any_text, st.floats(25, 200), st.integers(1, 4))
 def test_any_text_fits_and_loses_nothing(text: str, width: float, lines: int) -> None:
-    """F4: every string is set without an exception, no line is too wide, and a cut is marked."""
+    """pdf-text: every string is set without an exception, no line is too wide, and a cut is marked."""
     made, cut = style().fit(text, width, lines)
     assert 1 <= len(made) <= lines
     assert all(line.width <= width for line in made)
@@ -155,7 +157,7 @@ def test_any_text_fits_and_loses_nothing(text: str, width: float, lines: int) ->
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.text("abcdefghij", min_size=1, max_size=8), min_size=1, max_size=12), st.floats(45, 120))
 def test_lines_break_between_words(parts: list[str], width: float) -> None:
-    """F4: words are kept whole and in order, none is lost and none is drawn twice."""
+    """pdf-text: words are kept whole and in order, none is lost and none is drawn twice."""
     made, cut = style().fit(" ".join(parts), width, 12)
     shown = " ".join(line.operators[1:-3] for line in made)
     assert not cut
@@ -164,7 +166,7 @@ def test_lines_break_between_words(parts: list[str], width: float) -> None:
 
 
 def test_a_line_never_parts_a_letter_from_its_marks() -> None:
-    """F4: breaking inside of a long word keeps vowel signs, viramas and emoji modifiers with their base."""
+    """pdf-text: breaking inside of a long word keeps vowel signs, viramas and emoji modifiers with their base."""
     for word in ("किशोरी" * 20, "क्ष" * 40, "👍🏽" * 30, "e\u0301" * 60):
         for width in range(20, 60, 7):
             pieces, _ = style()._break(word, width, 100)
@@ -174,14 +176,14 @@ def test_a_line_never_parts_a_letter_from_its_marks() -> None:
 
 
 def test_control_and_invisible_characters(tmp_path: Path) -> None:
-    """F4: line breaks and tabs are spaces; direction overrides do not turn the cell around."""
+    """pdf-text: line breaks and tabs are spaces; direction overrides do not turn the cell around."""
     row = ["one\ttwo\r\nthree", "x\u202eyz\u202c", "soft\u00adhyphen\ufeff"]
     text = found(make(tmp_path / "r.pdf", [row], [Column(c) for c in "abc"]))
     assert re.search("one two three xyz softhyphen", text)
 
 
 def test_wide_text_of_every_script_stays_in_its_cell(tmp_path: Path) -> None:
-    """F4: measured and drawn width agree for shaped text: nothing reaches into the next column."""
+    """pdf-text: measured and drawn width agree for shaped text: nothing reaches into the next column."""
     rows = [[f"{text} " * 9, "next"] for text in SCRIPTS.values()]
     path = make(tmp_path / "r.pdf", rows, [Column("Agents"), Column("Next")])
     edges = {word.left for word in words(path) if word.text == "next"}
@@ -192,7 +194,9 @@ def test_wide_text_of_every_script_stays_in_its_cell(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("script", [name for name in SCRIPTS if name not in ("Arabic", "Urdu", "Hebrew")])
 def test_text_is_as_wide_as_it_measures(tmp_path: Path, script: str) -> None:
-    """F4: kerning, marks and conjuncts are placed where the shaper puts them, so the last word ends where it should."""
+    """pdf-text: kerning, marks and conjuncts are placed where the shaper puts them, so the last word ends where it
+    should.
+    """
     text = f"{SCRIPTS[script]} e\u0301 END"
     found = words(make(tmp_path / "r.pdf", [[text]], [Column("Agents")]))
     right = next(word.right for word in found if word.text == "END")

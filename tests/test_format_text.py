@@ -23,7 +23,7 @@ from airflow_provider_callreport.formats.text import clean, encode, one_line
     ],
 )
 def test_a_character_is_kept_or_visibly_replaced(text: str, shown: str) -> None:
-    """F1: the table in the docstring of `formats.text`."""
+    """same-rows: the table in the docstring of `formats.text`."""
     assert clean(text) == shown
 
 
@@ -31,13 +31,13 @@ def test_a_character_is_kept_or_visibly_replaced(text: str, shown: str) -> None:
 @example("\ufffe")
 @given(st.text(st.characters()))
 def test_the_fast_way_for_whole_pages_gives_the_same_bytes(text: str) -> None:
-    """F1: `encode` is `clean` and UTF-8, for every text."""
+    """same-rows: `encode` is `clean` and UTF-8, for every text."""
     assert encode(text) == clean(text).encode()
 
 
 @given(st.text(st.characters()))
 def test_a_cleaned_text_is_clean(text: str) -> None:
-    """F1: reading a file and writing it again changes nothing."""
+    """same-rows: reading a file and writing it again changes nothing."""
     assert clean(clean(text)) == clean(text)
 
 

@@ -53,14 +53,14 @@ def part_names(path: Path) -> list[str]:
     ["+919876543210", "0049301234", "00123", "12345678901234567890", "-5", "1e5", "2026-10-01", "TRUE", "=1+1", "#N/A"],
 )
 def test_numbers_ids_and_codes_are_string_cells(tmp_path: Path, text: str) -> None:
-    """F2: +91..., 0049..., 00123 and 20 digits survive, and =1+1 is a text."""
+    """excel-cells: +91..., 0049..., 00123 and 20 digits survive, and =1+1 is a text."""
     sheet = load_workbook(write("xlsx", tmp_path / "f.xlsx", [[text, 1, 1, None]], TYPED))["Calls"]
     cell = sheet["A2"]
     assert (cell.value, cell.data_type, cell.number_format) == (text, "s", "@")
 
 
 def test_amounts_durations_and_times_are_real_cells(tmp_path: Path) -> None:
-    """F2: a number to add, a duration in [h]:mm:ss beyond a day, a date."""
+    """excel-cells: a number to add, a duration in [h]:mm:ss beyond a day, a date."""
     moment = datetime(2026, 10, 1, 9, 30, 15)
     sheet = load_workbook(write("xlsx", tmp_path / "f.xlsx", [["x", 12.5, 100_000, moment]], TYPED))["Calls"]
     amount, talk, time = sheet["B2"], sheet["C2"], sheet["D2"]
@@ -70,7 +70,7 @@ def test_amounts_durations_and_times_are_real_cells(tmp_path: Path) -> None:
 
 
 def test_what_a_typed_cell_cannot_hold_is_a_string(tmp_path: Path) -> None:
-    """F1: unreadable values, 16 digits, NaN and days before Excel's calendar lose nothing."""
+    """same-rows: unreadable values, 16 digits, NaN and days before Excel's calendar lose nothing."""
     rows: list[Row] = [
         ["a", "n/a", "=1+1", "soon"],
         ["b", 10**16, float("nan"), datetime(1899, 5, 1, 12)],
@@ -85,13 +85,13 @@ def test_what_a_typed_cell_cannot_hold_is_a_string(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [" edge", "edge ", "two\nlines", "\tTAB"])
 def test_white_space_that_excel_would_drop_is_marked(tmp_path: Path, text: str) -> None:
-    """F1: Excel keeps outer white space only where xml:space asks for it."""
+    """same-rows: Excel keeps outer white space only where xml:space asks for it."""
     xml = entry(write("xlsx", tmp_path / "f.xlsx", [[text, 1, 1, None]], TYPED), "xl/worksheets/sheet2.xml")
     assert f'<t xml:space="preserve">{text}</t>' in xml
 
 
 def test_nothing_from_the_data_becomes_a_formula_or_a_link(tmp_path: Path) -> None:
-    """F2: no formula element and no hyperlink, in any sheet, for data in cells, labels, names and titles."""
+    """excel-cells: no formula element and no hyperlink, in any sheet, for data in cells, labels, names and titles."""
     evil = '=HYPERLINK("http://x.example")'
     columns = [Column("=1+1", source="Status"), Column("Agents"), Column("http://x.example", source="Campaign")]
     rows: list[Row] = [[evil, "@SUM(A1)", "http://x.example/a"]] * 3
@@ -109,7 +109,9 @@ def test_nothing_from_the_data_becomes_a_formula_or_a_link(tmp_path: Path) -> No
 
 
 def test_the_sheet_of_calls_is_ready_to_use_and_to_print(tmp_path: Path) -> None:
-    """F2: frozen header, filter, sensible widths, landscape, one page wide, header on every page, page n of m."""
+    """excel-cells: frozen header, filter, sensible widths, landscape, one page wide, header on every
+    page, page n of m.
+    """
     sheet = load_workbook(write("xlsx", tmp_path / "f.xlsx", [call(index) for index in range(50)]))["Calls"]
     assert sheet.freeze_panes == "A2"
     table = sheet.tables["Calls"]
@@ -131,7 +133,9 @@ def test_the_sheet_of_calls_is_ready_to_use_and_to_print(tmp_path: Path) -> None
 
 
 def test_phone_numbers_get_no_warning_corner(tmp_path: Path) -> None:
-    """F2: Excel is asked not to mark each phone number as "Number Stored as Text"; the wish stands where it must."""
+    """excel-cells: Excel is asked not to mark each phone number as "Number Stored as Text"; the wish stands where it
+    must.
+    """
     path = write("xlsx", tmp_path / "f.xlsx", [call(index) for index in range(3)])
     xml = entry(path, "xl/worksheets/sheet2.xml")
     assert '<ignoredError sqref="A1:P4" numberStoredAsText="1"/>' in xml
@@ -142,7 +146,7 @@ def test_phone_numbers_get_no_warning_corner(tmp_path: Path) -> None:
     "labels", [["Name", "name"], ["two\nlines", "b"], [" edge", "b"], ["=1", "b"], ["_x0041_", "b"], ["x" * 256, "b"]]
 )
 def test_labels_that_a_table_cannot_bear_get_a_plain_filter(tmp_path: Path, labels: list[str]) -> None:
-    """F2: Excel would repair a table with such columns; the filter is on all the same."""
+    """excel-cells: Excel would repair a table with such columns; the filter is on all the same."""
     columns = [Column(label) for label in labels]
     sheet = load_workbook(write("xlsx", tmp_path / "f.xlsx", [["a", "b"]], columns))["Calls"]
     assert not sheet.tables
@@ -150,7 +154,7 @@ def test_labels_that_a_table_cannot_bear_get_a_plain_filter(tmp_path: Path, labe
 
 
 def test_rows_beyond_the_limit_go_to_further_sheets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """F2: "Calls 2" and so on, each with its header, none empty; the Summary names them."""
+    """excel-cells: "Calls 2" and so on, each with its header, none empty; the Summary names them."""
     monkeypatch.setattr(XlsxWriter, "MAX_ROWS", 101)
     rows = [call(index) for index in range(200)]
     path = write("xlsx", tmp_path / "f.xlsx", rows, page_size=33)
@@ -164,7 +168,7 @@ def test_rows_beyond_the_limit_go_to_further_sheets(tmp_path: Path, monkeypatch:
 def test_a_sheet_that_would_outgrow_its_zip_entry_is_continued_on_a_further_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """F2: long texts fill a sheet before 1,048,576 rows do."""
+    """excel-cells: long texts fill a sheet before 1,048,576 rows do."""
     monkeypatch.setattr(XlsxWriter, "MAX_SHEET_BYTES", 1_000_000)
     monkeypatch.setattr("airflow_provider_callreport.formats.xlsx.writer._SAMPLE_ROWS", 10)
     rows: list[Row] = [["x" * 30_000, 1, 1, None]] * 60
@@ -174,7 +178,7 @@ def test_a_sheet_that_would_outgrow_its_zip_entry_is_continued_on_a_further_one(
 
 
 def test_the_limit_is_excels() -> None:
-    """F2: Microsoft, "Excel specifications and limits"."""
+    """excel-cells: Microsoft, "Excel specifications and limits"."""
     assert XlsxWriter.MAX_ROWS == 1_048_576
     assert XlsxWriter.MAX_COLUMNS == 16_384
 
@@ -190,7 +194,7 @@ def test_the_limit_is_excels() -> None:
     ids=["fits", "one too many", "emoji fit", "emoji too many"],
 )
 def test_long_texts_end_in_a_mark_and_are_counted(tmp_path: Path, text: str, kept: str) -> None:
-    """Design, rule 7: a stated cut at 32,767 UTF-16 units, never in silence."""
+    """excel-cells: a stated cut at 32,767 UTF-16 units, never in silence."""
     path = write("xlsx", tmp_path / "f.xlsx", [[text, 1, 1, None]], TYPED)
     assert read_xlsx(path, TYPED)[0][0] == kept
     assert len(kept.encode("utf-16-le")) // 2 <= MAX_TEXT
@@ -199,7 +203,7 @@ def test_long_texts_end_in_a_mark_and_are_counted(tmp_path: Path, text: str, kep
 
 
 def test_the_summary_comes_first_and_says_what_the_report_is(tmp_path: Path) -> None:
-    """F2: title, window with zone, filters, rows, total, proof, redactions; then figures and charts."""
+    """excel-cells: title, window with zone, filters, rows, total, proof, redactions; then figures and charts."""
     rows = [call(index) for index in range(300)]
     path = write("xlsx", tmp_path / "f.xlsx", rows)
     book = load_workbook(path)
@@ -234,7 +238,7 @@ def test_the_summary_comes_first_and_says_what_the_report_is(tmp_path: Path) -> 
 def test_the_summary_never_says_complete_when_that_is_not_proved(
     tmp_path: Path, total: int | None, complete: bool | None, verdict: str, shown: str
 ) -> None:
-    """Design, rule 1: what could not be proved is said in the file."""
+    """whole-or-red: what could not be proved is said in the file."""
     path = tmp_path / "f.xlsx"
     writer = XlsxWriter(path, SIXTEEN, INFO, {})
     writer.write([call(0)])
@@ -247,7 +251,7 @@ def test_the_summary_never_says_complete_when_that_is_not_proved(
 
 
 def test_charts_stand_beside_their_tables_and_never_on_each_other(tmp_path: Path) -> None:
-    """F2: native charts by hour, status, agent and campaign, whatever the number of names."""
+    """excel-cells: native charts by hour, status, agent and campaign, whatever the number of names."""
     names = tuple(Tally(f"name {index}", 100 - index, 60) for index in range(45))
     figures = Figures(names[:1], names, names[:25], tuple(range(24)), 2_700, 45)
     path = tmp_path / "f.xlsx"
@@ -286,7 +290,7 @@ def test_the_summary_prints_on_one_page(tmp_path: Path) -> None:
 
 
 def test_an_empty_report_says_so_and_has_a_header(tmp_path: Path) -> None:
-    """F6: a stated "no calls" on the Summary, and the columns on Calls."""
+    """empty-report: a stated "no calls" on the Summary, and the columns on Calls."""
     path = write("xlsx", tmp_path / "f.xlsx", [])
     book = load_workbook(path)
     assert "No calls in this window." in facts(path)
@@ -297,13 +301,13 @@ def test_an_empty_report_says_so_and_has_a_header(tmp_path: Path) -> None:
 
 
 def test_too_many_columns_are_refused_in_one_sentence(tmp_path: Path) -> None:
-    """Design, rule 8: what it was and what is allowed."""
+    """clear-sentence: what it was and what is allowed."""
     with pytest.raises(ValueError, match=r"has 16,385 columns, but an Excel sheet holds at most 16,384"):
         XlsxWriter(tmp_path / "f.xlsx", [Column(str(index)) for index in range(16_385)], INFO, {})
 
 
 def test_zip_times_and_properties_are_the_windows_end(tmp_path: Path) -> None:
-    """F5: the only time in the file is `ReportInfo.file_time`, in UTC."""
+    """same-bytes: the only time in the file is `ReportInfo.file_time`, in UTC."""
     path = write("xlsx", tmp_path / "f.xlsx", [call(1)])
     with zipfile.ZipFile(path) as package:
         assert {info.date_time for info in package.infolist()} == {(2026, 10, 1, 18, 30, 0)}
@@ -314,7 +318,7 @@ def test_zip_times_and_properties_are_the_windows_end(tmp_path: Path) -> None:
 
 
 def test_nothing_is_written_but_the_file_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """P1: no temporary file anywhere, also when two reports are written in two threads."""
+    """no-leak: no temporary file anywhere, also when two reports are written in two threads."""
     home, temporary = tmp_path / "reports", tmp_path / "tmp"
     home.mkdir()
     temporary.mkdir()
@@ -342,7 +346,7 @@ def test_nothing_is_written_but_the_file_itself(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.slow
 def test_the_file_is_right_without_lxml_too(tmp_path: Path) -> None:
-    """F1: openpyxl writes with lxml if it is there, else with the standard library."""
+    """same-rows: openpyxl writes with lxml if it is there, else with the standard library."""
     code = (
         "from pathlib import Path; import sys, openpyxl; assert not openpyxl.LXML;"
         "from support.format import call, write;"
@@ -360,7 +364,7 @@ def test_the_file_is_right_without_lxml_too(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
 def test_libreoffice_opens_it_and_saves_the_same_values(tmp_path: Path) -> None:
-    """F2: another program reads every cell as we meant it."""
+    """excel-cells: another program reads every cell as we meant it."""
     rows = [call(index) for index in range(400)]
     for row, text in zip(
         rows,

@@ -1,4 +1,4 @@
-"""Any answer, any bytes: a report right by the rules of proof, or one of our own errors that says why not (issue 4, 7).
+"""Any answer, any bytes: a report right by the rules of proof, or one of our own errors that says why not (any-answer).
 
 Two roads. Answers go through `requests` with an adapter that returns them, which is fast. Bytes that are no HTTP, or
 only almost, come from a socket.
@@ -211,7 +211,7 @@ CHANGES: Sequence[Mapping[str, Any]] = (
 def test_any_answers_make_a_proved_report_or_an_error_of_ours(
     contents: list[bytes], status: int, changes: Mapping[str, Any]
 ) -> None:
-    """Issue 4, 7: any JSON, any bytes as answers; no other exception, no circle, no call more or less than proved."""
+    """any-answer: any JSON, any bytes as answers; no other exception, no circle, no call more or less than proved."""
     with client_to(Canned([(status, {"Content-Type": "application/json"}, body) for body in contents])) as client:
         result = export(client, **changes)
     if result is not None:
@@ -223,7 +223,7 @@ def test_any_answers_make_a_proved_report_or_an_error_of_ours(
 @FUZZ
 @given(bodies(), st.dictionaries(st.sampled_from(["Content-Encoding", "Retry-After", "Content-Length"]), texts))
 def test_any_count_is_a_number_or_an_error_of_ours(body: bytes, headers: dict[str, str]) -> None:
-    """Issue 4, 7: the same for ``reportCount``."""
+    """any-answer: the same for ``reportCount``."""
     with client_to(Canned([(200, headers, body)])) as client:
         try:
             assert client.count({}) >= 0
@@ -252,7 +252,7 @@ HOSTILE: Mapping[str, bytes] = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_answers_are_bounded(name: str) -> None:
-    """Issue 4, 7: what is made to cost much costs little: 2 seconds, and 40 MB for an answer of up to 200 kB."""
+    """any-answer: what is made to cost much costs little: 2 seconds, and 40 MB for an answer of up to 200 kB."""
     tracemalloc.start()
     try:
         began = time.process_time()
@@ -268,7 +268,9 @@ def test_hostile_answers_are_bounded(name: str) -> None:
 @pytest.mark.parametrize("count", [10_000, 12_000])
 @pytest.mark.parametrize("cursor", [{}, {"sAftr": [1]}])
 def test_fewer_calls_than_a_capped_total_are_an_error(rows: int, count: int, cursor: Mapping[str, Any]) -> None:
-    """C1, C3: 10,000 is no total, but so many calls there are at least; and an empty answer is no window to split."""
+    """whole-or-red, capped-totals: 10,000 is no total, but so many calls there are at least; and an empty answer is no
+    window to split.
+    """
     calls = [{"1": "x", "callId": f"c{number}"} for number in range(rows)]
     page: dict[str, Any] = {"columnArr": {"1": "Status"}, "data": calls, "cnt": count, **cursor}
     adapter = Canned([(200, {}, json.dumps(answer).encode()) for answer in (page, {**page, "data": [], "sAftr": []})])
@@ -294,7 +296,7 @@ DEEP: Mapping[str, str] = {
 
 @pytest.mark.parametrize("where", DEEP)
 def test_answers_nested_as_deeply_as_python_reads_them(where: str) -> None:
-    """Issue 4, 7: what JSON's decoder just about reads may be too deep for whoever looks at it next."""
+    """any-answer: what JSON's decoder just about reads may be too deep for whoever looks at it next."""
     for depth in (*range(300, 900, 100), *range(900, 1000, 4), 2500, 9000):
         nested = "[" * depth + "1.5" + "]" * depth
         with client_to(Canned([(200, {}, (DEEP[where] % nested).encode())])) as client:
@@ -302,7 +304,7 @@ def test_answers_nested_as_deeply_as_python_reads_them(where: str) -> None:
 
 
 def test_rows_beyond_what_the_ledger_reads_are_refused() -> None:
-    """Issue 4, 7: the same for Python 3.12 and later, whose decoder reads more levels than this one's."""
+    """any-answer: the same for Python 3.12 and later, whose decoder reads more levels than this one's."""
     nested: Any = "x"
     for _ in range(2500):
         nested = [nested]
@@ -391,7 +393,7 @@ def raw_server() -> Iterator[RawServer]:
 @example(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n{}")
 @example(b"HTTP/1.1 301 X\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n")
 def test_any_bytes_on_the_wire_are_an_answer_or_an_error_of_ours(raw_server: RawServer, says: bytes) -> None:
-    """Issue 4, 7: bytes that are HTTP, nearly, or not at all; no other exception, and no more than the deadline."""
+    """any-answer: bytes that are HTTP, nearly, or not at all; no other exception, and no more than the deadline."""
     raw_server.says = says
     wish = client_settings(raw_server.url, timeout=1, deadline=2, max_response_bytes=MAX_BYTES)
     began = time.monotonic()

@@ -61,7 +61,7 @@ def test_every_call_is_in_the_file_of_its_campaign_and_in_no_other(tmp_path: Pat
 
 
 def test_a_report_that_is_read_again_has_each_call_once(tmp_path: Path) -> None:
-    """C2, C5: what the first reading had put into the groups is not in the files of the second."""
+    """proved-total, alike-calls: what the first reading had put into the groups is not in the files of the second."""
     calls = SyntheticCalls(450)
     with SandboxServer(SandboxSettings(calls=calls, faults=[Fault("shrinking_total", rows=3)])) as server:
         with client_of(server) as client:
@@ -74,7 +74,7 @@ def test_a_report_that_is_read_again_has_each_call_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", [lambda parked: parked + parked, lambda parked: b""], ids=["more", "fewer"])
 def test_a_group_that_changed_on_disk_is_red(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
-    """C1: what is written for a group is counted against what came."""
+    """whole-or-red: what is written for a group is counted against what came."""
     info, outcome = grouped().info(), ReportOutcome(2, 2, True, "Complete.")
     columns = [Column("Campaign"), Column("Status")]
     plan = FilePlan(tmp_path, columns, info, FORMATS["csv"], FORMATS["csv"].check_options({}), "a")
@@ -135,7 +135,7 @@ def read_bytes(content: bytes) -> list[dict[str, str]]:
 
 
 def test_an_empty_report_gives_one_file_that_says_so(tmp_path: Path) -> None:
-    """F6: `empty="write"` delivers something even when there is no group."""
+    """empty-report: `empty="write"` delivers something even when there is no group."""
     with SandboxServer(SandboxSettings(calls=ListedCalls([]))) as server, client_of(server) as client:
         made = make_files(client, grouped(), grouped().info(), tmp_path, wants_figures=False)
     assert [(file.group, file.rows) for file in made.files] == [("no calls", 0)]
@@ -153,14 +153,14 @@ def test_a_group_column_that_the_file_does_not_have_is_named(tmp_path: Path) -> 
 
 
 def test_a_label_of_the_vendors_cannot_break_the_message(tmp_path: Path) -> None:
-    """P1: control characters and phone numbers in labels stay out of the sentence that lists them."""
+    """no-leak: control characters and phone numbers in labels stay out of the sentence that lists them."""
     with pytest.raises(TableError) as failed:
         GroupSpool(tmp_path, [Column("Evil\r\nERROR \x1b[31m 919876543210")], "Campaign")
     assert str(failed.value).endswith("it has Evil ERROR [31m ***")
 
 
 def test_groups_by_a_redacted_column_show_only_what_is_left(tmp_path: Path) -> None:
-    """P1: the group's name is the redacted value."""
+    """no-leak: the group's name is the redacted value."""
     calls = [Call(DAY.replace(tzinfo=None), cells={"Caller Number": "919876543210", "Campaign": "Sales"})]
     with SandboxServer(SandboxSettings(calls=ListedCalls(calls))) as server, client_of(server) as client:
         request = grouped(group_by="Caller Number", redact={"Caller Number": "last4"})
@@ -206,7 +206,7 @@ def test_default_filename_has_the_placeholder() -> None:
 
 @pytest.mark.parametrize(("calls", "rows"), [(0, [0]), (50, [50]), (51, [50, 1]), (150, [50, 50, 50])])
 def test_a_pdf_over_its_limit_is_split_into_parts(tmp_path: Path, calls: int, rows: list[int]) -> None:
-    """F4: `over_max_rows="split"`: parts of `max_rows` rows, together the whole report; one file when it fits."""
+    """pdf-text: `over_max_rows="split"`: parts of `max_rows` rows, together the whole report; one file when it fits."""
     options = FORMATS["pdf"].check_options({"max_rows": 50, "over_max_rows": "split"})
     request = grouped(group_by=None, file_format="pdf", format_options=options, page_size=40)
     with SandboxServer(SandboxSettings(calls=SyntheticCalls(calls))) as server, client_of(server) as client:

@@ -158,7 +158,7 @@ def test_airflows_own_test_button_reaches_the_hook(server: SandboxServer, monkey
 def test_repeated_credentials_stay_out_of_the_sentence(
     connect: Callable[..., CallReportHook], server: SandboxServer
 ) -> None:
-    """P1: an API that repeats what it was sent does not bring the token onto the screen."""
+    """no-leak: an API that repeats what it was sent does not bring the token onto the screen."""
     server.settings.faults = [Fault("leaky_error", code=1014)]
     ok, sentence = connect().test_connection()
     assert not ok
@@ -191,7 +191,7 @@ def test_rows_take_columns_filters_and_report(connect: Callable[..., CallReportH
 
 
 def test_rows_that_are_not_all_end_in_an_error(connect: Callable[..., CallReportHook], server: SandboxServer) -> None:
-    """C1: whoever reads to the end learns that the report is not whole."""
+    """whole-or-red: whoever reads to the end learns that the report is not whole."""
     server.settings.faults = [Fault("wrong_total", by=-2)]
     with pytest.raises(IncompleteReportError, match="got 24 of 22 rows"):
         list(connect().iter_rows("calls", **WINDOW))
@@ -257,7 +257,7 @@ def test_unknown_extra_fields_are_named_in_a_warning(
 
 
 def test_secrets_are_known_to_the_masker(connect: Callable[..., CallReportHook]) -> None:
-    """P1: token, session id and key are masked in whatever anybody logs after the connection was read."""
+    """no-leak: token, session id and key are masked in whatever anybody logs after the connection was read."""
     secrets = {name: uuid4().hex for name in ("token", "ssid", "hmac_secret")}
     assert all(redact(secret) == secret for secret in secrets.values())
     assert connect({"hmac_secret": secrets["hmac_secret"]}, password=secrets["token"]).settings
@@ -266,14 +266,14 @@ def test_secrets_are_known_to_the_masker(connect: Callable[..., CallReportHook])
 
 
 def test_secrets_are_masked_before_a_field_is_found_wrong(connect: Callable[..., CallReportHook]) -> None:
-    """P1: also when the connection cannot be used. (Airflow by itself masks the token, and not a session id.)"""
+    """no-leak: also when the connection cannot be used. (Airflow by itself masks the token, and not a session id.)"""
     with pytest.raises(ValueError, match="timezone"):
         _ = connect({"timezone": "IST", "ssid": (secret := uuid4().hex)}, password=None).settings
     assert redact(secret) == "***"
 
 
 def test_settings_show_no_secret(connect: Callable[..., CallReportHook]) -> None:
-    """P1: the repr of what the hook holds has no secret in it."""
+    """no-leak: the repr of what the hook holds has no secret in it."""
     settings = connect({"hmac_secret": "pseudonyms-0123456789"}).settings
     assert "sandbox-token" not in repr(settings)
     assert "pseudonyms" not in repr(settings)

@@ -1,4 +1,4 @@
-"""K4: what a Dag file pays for importing the operators."""
+"""light-import: what a Dag file pays for importing the operators."""
 
 from __future__ import annotations
 
@@ -54,20 +54,22 @@ def imports() -> list[tuple[float, list[str]]]:
 
 
 def test_import_costs_a_blink(imports: list[tuple[float, list[str]]]) -> None:
-    """K4: the median of fresh processes is below 0.3 s over what importing Airflow costs, whatever else runs."""
+    """light-import: the median of fresh processes is below 0.3 s over what importing Airflow costs,
+    whatever else runs.
+    """
     costs = [seconds for seconds, _ in imports]
     assert statistics.median(costs) <= 0.3, costs
 
 
 def test_import_brings_no_heavy_library(imports: list[tuple[float, list[str]]]) -> None:
-    """K4: importing the operators after Airflow's own loads none of the libraries that do the work."""
+    """light-import: importing the operators after Airflow's own loads none of the libraries that do the work."""
     _, loaded = imports[0]
     assert OPERATORS in loaded
     assert heavy(loaded) == []
 
 
 def test_importing_the_hook_brings_no_heavy_library() -> None:
-    """K4: the same for the hook, which Airflow imports to show a connection."""
+    """light-import: the same for the hook, which Airflow imports to show a connection."""
     _, loaded = timed_import("import airflow_provider_callreport.hooks.callreport")
     assert heavy(loaded) == []
 

@@ -1,4 +1,4 @@
-"""What the ledger says of calls that come again: against a plain set (C4, C5, C6)."""
+"""What the ledger says of calls that come again: against a plain set (few-requests, alike-calls, moving-report)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGES = st.lists(st.lists(st.integers(0, 25), max_size=6, unique=True), max_size
 @pytest.mark.slow
 @given(pages=PAGES)
 def test_a_call_is_let_through_once(pages: list[list[int]]) -> None:
-    """C6: by id, against a plain set."""
+    """moving-report: by id, against a plain set."""
     ledger, seen = Ledger(), set[int]()
     for number, page in enumerate(pages):
         records: list[Any] = [{"callId": f"call-{identity}"} for identity in page]
@@ -34,7 +34,7 @@ def test_a_call_is_let_through_once(pages: list[list[int]]) -> None:
 @pytest.mark.parametrize("drop_alike", [False, True])
 @given(pages=st.lists(st.lists(st.integers(0, 8), max_size=6), max_size=10))
 def test_rows_without_an_id_are_compared_with_those_of_earlier_pages(drop_alike: bool, pages: list[list[int]]) -> None:
-    """C5: rows that look alike, within a page and across pages, and which page they were on first."""
+    """alike-calls: rows that look alike, within a page and across pages, and which page they were on first."""
     ledger = Ledger(drop_alike=drop_alike)
     first: dict[int, int] = {}
     for number, page in enumerate(pages):

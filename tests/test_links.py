@@ -27,7 +27,7 @@ def links(run: Evidence) -> dict[str, str]:
 
 
 def test_delivered_file_has_a_link(run: Evidence) -> None:
-    """A4: to the object, or the folder of several; none where nothing of the task is in S3."""
+    """known-to-airflow: to the object, or the folder of several; none where nothing of the task is in S3."""
     console = "https://console.aws.amazon.com/s3"
     base = f"{console}/object/reports?region=us-east-1&prefix="
     found = links(run)
@@ -44,7 +44,7 @@ def test_delivered_file_has_a_link(run: Evidence) -> None:
 
 
 def test_links_tell_no_filter_and_no_signature(run: Evidence) -> None:
-    """P1: whoever sees the task may see its link."""
+    """no-leak: whoever sees the task may see its link."""
     told = json.dumps(links(run))
     assert "filtered.csv" in told
     for canary in ("9876501200", "X-Amz-Signature", "Signature="):
@@ -52,7 +52,9 @@ def test_links_tell_no_filter_and_no_signature(run: Evidence) -> None:
 
 
 def test_the_ui_knows_the_link() -> None:
-    """A4: the operators have it, and the provider info names its class, without which 2.11 does not show it."""
+    """known-to-airflow: the operators have it, and the provider info names its class, without which 2.11 does not show
+    it.
+    """
     assert get_provider_info()["extra-links"] == [f"{DeliveredFileLink.__module__}.{DeliveredFileLink.__name__}"]
     for operator in (
         CallReportExportOperator,
@@ -72,7 +74,7 @@ def test_the_ui_knows_the_link() -> None:
     ],
 )
 def test_file_on_aws_is_in_the_console(monkeypatch: pytest.MonkeyPatch, region: str, console: str) -> None:
-    """A4: one object by its page, several by their folder; the region is that of the connection."""
+    """known-to-airflow: one object by its page, several by their folder; the region is that of the connection."""
     aws(monkeypatch, region_name=region)
     assert file_url(delivery("calls/dt=2026-03-13/a b&c.csv"), "aws_links") == (
         f"{console}/s3/object/reports?region={region}&prefix=calls/dt%3D2026-03-13/a%20b%26c.csv"
@@ -85,7 +87,9 @@ def test_file_on_aws_is_in_the_console(monkeypatch: pytest.MonkeyPatch, region: 
 def test_file_elsewhere_is_not_in_the_console(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A4: a MinIO server is not AWS, and a mail not S3; a connection that is not there makes no red task."""
+    """known-to-airflow: a MinIO server is not AWS, and a mail not S3; a connection that is not there
+    makes no red task.
+    """
     aws(monkeypatch, region_name="us-east-1", endpoint_url="http://127.0.0.1:9")
     assert file_url(delivery("calls.csv"), "aws_links") == ""
     aws(monkeypatch, region_name="us-east-1")

@@ -1,4 +1,4 @@
-"""`Lookahead` starts requests before their answers are wanted (K3)."""
+"""`Lookahead` starts requests before their answers are wanted (side-by-side)."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_an_answer_that_was_not_taken_needs_room(server: Server) -> None:
 
 
 def test_an_error_waits_until_its_answer_is_wanted() -> None:
-    """C1: a page in hand is whole when the next one fails."""
+    """whole-or-red: a page in hand is whole when the next one fails."""
 
     def fail() -> int:
         raise ServiceError(code=None, vendor_message="", http_status=503, endpoint="list")

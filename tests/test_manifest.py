@@ -106,7 +106,9 @@ def join(server: SandboxServer, values: Any, **request: Any) -> ManifestSummary:
 def test_the_manifest_names_every_file_of_a_whole_report(
     server: SandboxServer, s3: SandboxS3, exported: Values
 ) -> None:
-    """C2, D3: window, rows, bytes, schema and files; the order in which the tasks ended does not matter."""
+    """proved-total, stored-bytes: window, rows, bytes, schema and files; the order in which the tasks ended does not
+    matter.
+    """
     summary = join(server, [exported[2], exported[0], None, exported[1]], check_bytes=True)
     content = s3.read(MANIFEST.key)
     manifest = json.loads(content)
@@ -147,7 +149,7 @@ def test_the_manifest_names_every_file_of_a_whole_report(
 
 
 def test_the_same_slices_give_the_same_bytes(server: SandboxServer, s3: SandboxS3, exported: Values) -> None:
-    """T2, D2: another run finds the manifest as it would write it; under fail it is refused, and stays.
+    """same-again, if-exists: another run finds the manifest as it would write it; under fail it is refused, and stays.
 
     What changed is told from the manifest before: all slices of the first run, none of the second. A try that died
     after it wrote its manifest does not lose them, because the objects carry its run's mark.
@@ -227,7 +229,9 @@ def span(start: str, end: str, zone: str = "Asia/Kolkata") -> dict[str, str]:
 def test_any_drift_is_red(
     server: SandboxServer, s3: SandboxS3, exported: Values, change: Callable[[Values], object], sentence: str
 ) -> None:
-    """C1: gaps, overlaps, parts that are not whole or not alike, other objects: one sentence, and no manifest."""
+    """whole-or-red: gaps, overlaps, parts that are not whole or not alike, other objects: one sentence, and no
+    manifest.
+    """
     values = copy.deepcopy(exported)
     change(values)
     with pytest.raises(DriftError, match=sentence.replace("+05:30", r"\+05:30")) as caught:
@@ -250,7 +254,7 @@ def test_any_drift_is_red(
 def test_what_is_no_export_is_named(
     server: SandboxServer, exported: Values, change: Callable[[Values], object], sentence: str
 ) -> None:
-    """Bad input: the value's place in the list and what it lacks."""
+    """clear-sentence: the value's place in the list and what it lacks."""
     values = copy.deepcopy(exported)
     change(values)
     with pytest.raises(SettingsError) as caught:
@@ -261,7 +265,7 @@ def test_what_is_no_export_is_named(
 
 
 def test_a_call_that_came_late_is_red(server: SandboxServer, s3: SandboxS3, exported: Values) -> None:
-    """C2: the API's own count of the whole window is the second witness."""
+    """proved-total: the API's own count of the whole window is the second witness."""
     server.settings.calls = listed(*CALLS, Call(datetime(2026, 3, 14, 20)))
     with pytest.raises(DriftError, match=r"counts 7 calls .*, and 6 were delivered \(3 slices, .*\): \+1"):
         join(server, exported)
@@ -269,7 +273,7 @@ def test_a_call_that_came_late_is_red(server: SandboxServer, s3: SandboxS3, expo
 
 
 def test_an_edited_object_is_red(server: SandboxServer, s3: SandboxS3, exported: Values) -> None:
-    """D3: other bytes of the same size with copied metadata are noticed when the bytes are read."""
+    """stored-bytes: other bytes of the same size with copied metadata are noticed when the bytes are read."""
     client = s3.client()
     content, head = s3.read(key(1)), client.head_object(Bucket="reports", Key=key(1))
     edited = content.replace(b"2026-03-14", b"2026-03-15")
@@ -284,7 +288,9 @@ def test_an_edited_object_is_red(server: SandboxServer, s3: SandboxS3, exported:
 
 
 def test_where_the_api_has_no_number_the_slices_are_read(server: SandboxServer, exported: Values) -> None:
-    """C2: no reportCount and a cnt that is each page's own: the calls of each slice are counted by reading them."""
+    """proved-total: no reportCount and a cnt that is each page's own: the calls of each slice are counted by reading
+    them.
+    """
     server.settings.report_count, server.settings.cnt = "missing", "page"
     summary = join(server, exported, run=replace(JOIN, run_id="run-2"))
     # The slices are another run's, and no manifest has them yet: they count as changed.
@@ -298,7 +304,7 @@ def test_where_the_api_has_no_number_the_slices_are_read(server: SandboxServer, 
 def test_a_count_that_stops_at_ten_thousand_is_none(
     server: SandboxServer, exported: Values, counts: tuple[int, ...], drift: str | None
 ) -> None:
-    """C3: exactly 10,000 is where search engines stop; then each slice is counted."""
+    """capped-totals: exactly 10,000 is where search engines stop; then each slice is counted."""
     with ScriptedServer(*(json_answer({"status": "success", "cnt": count}) for count in counts)) as api:
         asked = ManifestRequest("calls", WHOLE, read_slices(exported, WHOLE), MANIFEST)
         with CallReportClient(client_settings(api.url)) as client:
@@ -323,7 +329,7 @@ def test_a_count_that_stops_at_ten_thousand_is_none(
     ],
 )
 def test_wrong_arguments_are_refused_when_the_dag_is_parsed(arguments: dict[str, Any], sentence: str) -> None:
-    """Bad input: at parse time, with what is allowed."""
+    """clear-sentence: at parse time, with what is allowed."""
     usual = {"task_id": "manifest", "exports": [], "s3_bucket": "reports", "s3_key": "manifest.json"}
     with pytest.raises(AirflowFailException) as caught:
         CallReportManifestOperator(**{**usual, **arguments})

@@ -32,7 +32,9 @@ DEPRECATED = (
 
 
 def test_what_is_wrong_in_a_dag_file_is_found(tmp_path: Path, airflow_runs: AirflowRuns) -> None:
-    """A1: a deprecated import, a warning of Python, a file that cannot be read; each is named, and nothing else is."""
+    """every-airflow: a deprecated import, a warning of Python, a file that cannot be read; each is named, and nothing
+    else is.
+    """
     for name, text in {
         "good": GOOD,
         "old": f"{DEPRECATED}\n{GOOD}",

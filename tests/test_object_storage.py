@@ -110,7 +110,9 @@ def until_one_is_there(folder: Path, size: int) -> Path:
 
 @pytest.mark.parametrize("content", [b"", SMALL, LARGE], ids=["empty", "small", "large"])
 def test_a_file_arrives_with_its_bytes_and_nothing_beside_it(target: Path, tmp_path: Path, content: bytes) -> None:
-    """D3: the same bytes under the name, the umask's mode, no temporary file, and the address that was given."""
+    """stored-bytes: the same bytes under the name, the umask's mode, no temporary file, and the address
+    that was given.
+    """
     before = os.umask(0o027)
     try:
         result = deliver(target, file := exported(tmp_path, content))
@@ -123,7 +125,7 @@ def test_a_file_arrives_with_its_bytes_and_nothing_beside_it(target: Path, tmp_p
 
 
 def test_missing_directories_are_made_and_links_to_directories_followed(folder: Path, tmp_path: Path) -> None:
-    """D1: a new day's directory is no reason for a red task, nor is a directory that is a symbolic link."""
+    """all-or-nothing: a new day's directory is no reason for a red task, nor is a directory that is a symbolic link."""
     (tmp_path / "link").symlink_to(folder)
     deliver(tmp_path / "link" / "dt=2026-03-13" / "hour=09" / "calls.csv", exported(tmp_path, SMALL))
     assert (folder / "dt=2026-03-13" / "hour=09" / "calls.csv").read_bytes() == SMALL
@@ -156,7 +158,7 @@ def numbered(number: int) -> bytes:
 
 @pytest.mark.parametrize("if_exists", ["fail", "skip"])
 def test_of_twenty_writers_exactly_one_wins(target: Path, tmp_path: Path, if_exists: str) -> None:
-    """D2: 20 parallel writers of one path, all past their look: one file, one success, 19 that left it alone."""
+    """if-exists: 20 parallel writers of one path, all past their look: one file, one success, 19 that left it alone."""
     results = race(target, tmp_path, if_exists)
     written = [n for n, one in enumerate(results) if isinstance(one, DeliveredFile) and one.status == "written"]
     assert len(written) == 1
@@ -171,7 +173,7 @@ def test_of_twenty_writers_exactly_one_wins(target: Path, tmp_path: Path, if_exi
 
 
 def test_twenty_writers_may_replace_one_another(target: Path, tmp_path: Path) -> None:
-    """D2: under replace all succeed, and the file is one of theirs, whole."""
+    """if-exists: under replace all succeed, and the file is one of theirs, whole."""
     results = race(target, tmp_path, "replace")
     assert [one.status for one in results if isinstance(one, DeliveredFile)] == [DeliveryStatus.WRITTEN] * 20
     assert target.read_bytes() in [numbered(number) for number in range(20)]
@@ -184,7 +186,7 @@ def test_twenty_writers_may_replace_one_another(target: Path, tmp_path: Path) ->
 def test_the_same_bytes_are_a_success_and_stay_as_they_are(
     target: Path, tmp_path: Path, if_exists: str, status: str
 ) -> None:
-    """T2: a retry, or another run with the same bytes, does not touch the file."""
+    """same-again: a retry, or another run with the same bytes, does not touch the file."""
     deliver(target, exported(tmp_path, SMALL))
     before = target.stat()
     again = deliver(target, exported(tmp_path, SMALL), if_exists=if_exists, run=OTHER_RUN)
@@ -193,7 +195,7 @@ def test_the_same_bytes_are_a_success_and_stay_as_they_are(
 
 
 def test_another_file_is_replaced_kept_or_skipped(target: Path, tmp_path: Path) -> None:
-    """D2: what each policy does with other bytes, also with others of the same size."""
+    """if-exists: what each policy does with other bytes, also with others of the same size."""
     for content in (OLD, bytes(reversed(SMALL))):
         target.write_bytes(content)
         with pytest.raises(
@@ -208,7 +210,7 @@ def test_another_file_is_replaced_kept_or_skipped(target: Path, tmp_path: Path) 
 
 
 def test_a_replacement_keeps_mode_and_group(target: Path, tmp_path: Path) -> None:
-    """P1: a file that others could not read is not opened to them by the next day's report."""
+    """no-leak: a file that others could not read is not opened to them by the next day's report."""
     target.write_bytes(OLD)
     target.chmod(0o640)
     if os.geteuid() == 0:
@@ -224,7 +226,9 @@ def test_a_replacement_keeps_mode_and_group(target: Path, tmp_path: Path) -> Non
 def test_a_symbolic_link_is_replaced_and_never_followed(
     target: Path, folder: Path, tmp_path: Path, leads_to: str
 ) -> None:
-    """D1: whoever may make a link in the directory cannot choose what is overwritten; for fail the name is taken."""
+    """all-or-nothing: whoever may make a link in the directory cannot choose what is overwritten; for fail the name is
+    taken.
+    """
     elsewhere = tmp_path / "elsewhere"
     if leads_to == "a file":
         elsewhere.write_bytes(SMALL)
@@ -239,7 +243,7 @@ def test_a_symbolic_link_is_replaced_and_never_followed(
 
 
 def test_what_is_no_file_is_not_replaced(target: Path, folder: Path, tmp_path: Path) -> None:
-    """D1: directories and pipes stay, whatever if_exists says."""
+    """all-or-nothing: directories and pipes stay, whatever if_exists says."""
     target.mkdir()
     with pytest.raises(DestinationRefusedError, match=r"there is a directory of that name\. The system says EISDIR"):
         deliver(target, exported(tmp_path, SMALL))
@@ -265,7 +269,7 @@ def test_what_is_no_file_is_not_replaced(target: Path, folder: Path, tmp_path: P
 def test_a_path_that_cannot_be_is_refused(
     folder: Path, tmp_path: Path, path: str, sentence: str, if_exists: str
 ) -> None:
-    """D1: one sentence with what to do, no try after it, and nothing left behind."""
+    """all-or-nothing: one sentence with what to do, no try after it, and nothing left behind."""
     (folder / "file.csv").write_bytes(OLD)
     (folder / "circle").symlink_to(folder / "circle")
     with pytest.raises(DestinationRefusedError, match=sentence) as caught:
@@ -289,7 +293,7 @@ def as_somebody_else() -> Iterator[None]:
 
 @pytest.mark.parametrize("if_exists", ["replace", "fail", "skip"])
 def test_a_directory_without_permission_is_refused(target: Path, tmp_path: Path, if_exists: str) -> None:
-    """D1: the sentence says whom to let write, and nothing is left."""
+    """all-or-nothing: the sentence says whom to let write, and nothing is left."""
     file = exported(tmp_path, SMALL)
     for part in (*reversed(tmp_path.parents), tmp_path):
         # Everybody may look into the test's directories, which are its user's alone.
@@ -314,7 +318,7 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 
 def test_a_full_disk_is_told_and_left_as_it_was(target: Path, tmp_path: Path) -> None:
-    """D1: what was there stays whole, the temporary file goes, and a later try may succeed."""
+    """all-or-nothing: what was there stays whole, the temporary file goes, and a later try may succeed."""
     with small_disk(target.parent):
         target.write_bytes(OLD)
         with pytest.raises(
@@ -329,7 +333,7 @@ def test_a_full_disk_is_told_and_left_as_it_was(target: Path, tmp_path: Path) ->
 
 
 def test_a_limit_of_the_process_is_told(target: Path, tmp_path: Path) -> None:
-    """D1: a file beyond the worker's RLIMIT_FSIZE ends as a sentence."""
+    """all-or-nothing: a file beyond the worker's RLIMIT_FSIZE ends as a sentence."""
     file = exported(tmp_path, LARGE)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
@@ -344,7 +348,9 @@ def test_a_limit_of_the_process_is_told(target: Path, tmp_path: Path) -> None:
 def test_without_hard_links_only_replace_is_allowed(
     target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D2: where exactly-one cannot be kept, it is refused. The answer is FAT's; no such file system is at hand here."""
+    """if-exists: where exactly-one cannot be kept, it is refused. The answer is FAT's; no such file system is at hand
+    here.
+    """
 
     def refuse(*arguments: Any, **keywords: Any) -> None:
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
@@ -358,7 +364,7 @@ def test_without_hard_links_only_replace_is_allowed(
 
 
 def test_a_file_that_changed_on_disk_is_not_delivered(target: Path, tmp_path: Path) -> None:
-    """D3: the bytes that are written are the bytes that were hashed."""
+    """stored-bytes: the bytes that are written are the bytes that were hashed."""
     file = exported(tmp_path, SMALL)
     file.path.write_bytes(SMALL[:-1] + b"!")
     with pytest.raises(FileChangedError):
@@ -367,7 +373,7 @@ def test_a_file_that_changed_on_disk_is_not_delivered(target: Path, tmp_path: Pa
 
 
 def test_bytes_that_the_disk_changes_are_noticed(target: Path, tmp_path: Path) -> None:
-    """D3: what was written is read back before it gets its name."""
+    """stored-bytes: what was written is read back before it gets its name."""
     piped = Piped(tmp_path, LARGE)
     target.write_bytes(OLD)
     with ThreadPoolExecutor(1) as pool:
@@ -386,7 +392,7 @@ def test_bytes_that_the_disk_changes_are_noticed(target: Path, tmp_path: Path) -
 
 
 def test_a_writer_does_not_remove_the_file_of_another_who_is_at_work(folder: Path, tmp_path: Path) -> None:
-    """D1: what is locked is in use; what is not is the rest of a killed process, and goes."""
+    """all-or-nothing: what is locked is in use; what is not is the rest of a killed process, and goes."""
     (folder / ".callreport-0123456789abcdef.tmp").write_bytes(SMALL)
     piped = Piped(tmp_path, LARGE)
     with ThreadPoolExecutor(1) as pool:
@@ -404,7 +410,9 @@ def test_a_writer_does_not_remove_the_file_of_another_who_is_at_work(folder: Pat
 
 @pytest.mark.slow
 def test_a_writer_that_is_killed_leaves_nothing_half_visible(target: Path, tmp_path: Path) -> None:
-    """D1: 50 kills at random moments: the path has all or what it had before, and the next try clears away."""
+    """all-or-nothing: 50 kills at random moments: the path has all or what it had before, and the next
+    try clears away.
+    """
     process = multiprocessing.get_context("spawn").Process(
         target=write_and_die, args=(target, exported(tmp_path, LARGE[:300_000]).path, 20_260_313)
     )
@@ -414,7 +422,7 @@ def test_a_writer_that_is_killed_leaves_nothing_half_visible(target: Path, tmp_p
 
 
 def test_a_writer_that_is_told_to_stop_clears_away(target: Path, tmp_path: Path) -> None:
-    """D1: an exception in the middle, as a task's SIGTERM is one, removes the temporary file at once."""
+    """all-or-nothing: an exception in the middle, as a task's SIGTERM is one, removes the temporary file at once."""
     piped = Piped(tmp_path, LARGE)
 
     class Told(BaseException):
@@ -488,7 +496,9 @@ def put(place: Any, file: ExportedFile, run: RunIdentity = RUN) -> DeliveredFile
 
 
 def test_a_store_that_only_airflow_knows_gets_a_checked_file_by_its_own_move(tmp_path: Path) -> None:
-    """D1, D3: any other scheme: a temporary name, read back, moved; the rest of a killed try of the run goes."""
+    """all-or-nothing, stored-bytes: any other scheme: a temporary name, read back, moved; the rest of a killed try of
+    the run goes.
+    """
     store = OneStore()
     place = in_memory(store)
     store.pipe_file(left := f"/reports/dt=2026-03-13/.callreport-{run_stamp(RUN)[:16]}.tmp", b"half a fi")
@@ -503,7 +513,7 @@ def test_a_store_that_only_airflow_knows_gets_a_checked_file_by_its_own_move(tmp
 
 
 def test_a_store_that_damages_what_it_takes_is_noticed(tmp_path: Path) -> None:
-    """D3: nothing appears under the name, and a later try may succeed."""
+    """stored-bytes: nothing appears under the name, and a later try may succeed."""
     store = OneStore(damage=True)
     with pytest.raises(DamagedUploadError, match=r"were sent to memory://reports/.*; nothing was written\.") as caught:
         put(in_memory(store), exported(tmp_path, SMALL))
@@ -512,7 +522,7 @@ def test_a_store_that_damages_what_it_takes_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_file_that_changed_on_disk_is_not_sent_to_a_store(tmp_path: Path) -> None:
-    """D3: the library reads the file itself, so it is looked at before."""
+    """stored-bytes: the library reads the file itself, so it is looked at before."""
     store, file = OneStore(), exported(tmp_path, SMALL)
     file.path.write_bytes(SMALL[:-1] + b"!")
     with pytest.raises(FileChangedError):
@@ -529,7 +539,7 @@ def test_a_file_that_changed_on_disk_is_not_sent_to_a_store(tmp_path: Path) -> N
     ],
 )
 def test_a_scheme_without_its_provider_says_what_to_install(tmp_path: Path, scheme: str, provider: str) -> None:
-    """D1: a missing provider is one sentence and no retry."""
+    """all-or-nothing: a missing provider is one sentence and no retry."""
     place = destination_at(f"{scheme}://reports/calls.csv")
     sentence = rf"Could not write {scheme}://reports/calls\.csv: there is no file system for .*; install {provider}\."
     with pytest.raises(DestinationRefusedError, match=sentence) as caught:
@@ -538,7 +548,7 @@ def test_a_scheme_without_its_provider_says_what_to_install(tmp_path: Path, sche
 
 
 def test_a_connection_that_is_missing_is_named(tmp_path: Path) -> None:
-    """D1: what Airflow says of it is a sentence, too."""
+    """all-or-nothing: what Airflow says of it is a sentence, too."""
 
     class NeedsConnection(OneStore):
         def info(self, path: str, **keywords: Any) -> Any:
@@ -552,7 +562,9 @@ def test_a_connection_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_s3_by_its_address_is_s3_by_bucket_and_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D2, D3: ``s3://`` is the same destination, with conditions, checksums, metadata, and the connection named."""
+    """if-exists, stored-bytes: ``s3://`` is the same destination, with conditions, checksums, metadata, and the
+    connection named.
+    """
     assert destination_at("s3://reports/a/b.csv") == S3Destination("reports", "a/b.csv")
     assert destination_at("s3://mine@reports/b.csv", if_exists="fail", s3_extra_args={"ACL": "private"}) == (
         S3Destination("reports", "b.csv", "mine", "fail", extra_args={"ACL": "private"})
@@ -571,7 +583,7 @@ def test_s3_by_its_address_is_s3_by_bucket_and_key(tmp_path: Path, monkeypatch: 
 
 
 def test_a_mail_links_to_a_cloud_and_not_to_a_disk(tmp_path: Path) -> None:
-    """D4: an address that says something to a reader, without the connection; a path on a worker is none."""
+    """one-mail: an address that says something to a reader, without the connection; a path on a worker is none."""
     file = exported(tmp_path, SMALL)
     cloud, disk = destination_at("gs://google@reports/calls.csv"), destination_at(f"file://{tmp_path}/calls.csv")
     assert cloud.link(file) == Link("gs://reports/calls.csv", filename="calls.csv")
@@ -619,7 +631,9 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[tuple[str, Any]]:
 
 @pytest.mark.parametrize("content", [b"", SMALL, LARGE * 2], ids=["empty", "small", "large"])
 def test_a_cloud_gets_the_file_with_its_type(cloud: tuple[str, Any], tmp_path: Path, content: bytes) -> None:
-    """D3: the same bytes and the Content-Type; another run's same bytes change nothing, other bytes replace it."""
+    """stored-bytes: the same bytes and the Content-Type; another run's same bytes change nothing, other bytes replace
+    it.
+    """
     scheme, store = cloud
     key = f"reports/type/{len(content)}.csv"
     place = destination_at(f"{scheme}://cloud@{key}")
@@ -657,7 +671,9 @@ class AllAtOnce:
 def test_of_twenty_writers_to_a_cloud_exactly_one_wins(
     cloud: tuple[str, Any], tmp_path: Path, if_exists: str, size: int
 ) -> None:
-    """D2: the store itself refuses all but the first, though all have looked; the winner's next try is a success."""
+    """if-exists: the store itself refuses all but the first, though all have looked; the winner's next try is a
+    success.
+    """
     scheme, store = cloud
     if scheme == "gs" and size > 5_000_000:
         pytest.skip("fake-gcs-server forgets the condition of an upload in parts")
@@ -687,7 +703,7 @@ def test_of_twenty_writers_to_a_cloud_exactly_one_wins(
 
 
 def test_a_missing_bucket_is_named(cloud: tuple[str, Any], tmp_path: Path) -> None:
-    """D1: one sentence, and no retry."""
+    """all-or-nothing: one sentence, and no retry."""
     place = destination_at(f"{cloud[0]}://cloud@elsewhere/calls.csv")
     with pytest.raises(DestinationRefusedError, match="its bucket or container does not exist; create it or correct"):
         put(place, exported(tmp_path, SMALL))
@@ -699,7 +715,9 @@ def run(airflow_runs: AirflowRuns) -> Evidence:
 
 
 def test_a_dag_writes_to_a_file_and_a_retry_is_a_success(run: Evidence) -> None:
-    """D2, A4: in Airflow, ``if_exists="fail"``: the second try finds its own file; XCom has its address."""
+    """if-exists, known-to-airflow: in Airflow, ``if_exists="fail"``: the second try finds its own file; XCom has its
+    address.
+    """
     task = run.task("exports", "to_a_file")
     assert (task.state, task.tries) == ("success", 2)
     path = run.home / "delivered" / "calls.csv"
@@ -714,7 +732,7 @@ def test_a_dag_writes_to_a_file_and_a_retry_is_a_success(run: Evidence) -> None:
 
 
 def test_a_dag_writes_a_file_for_each_group_and_mails_them(run: Evidence) -> None:
-    """D4: the group's name is in the path; the mail has the files and says nothing of the worker's disk."""
+    """one-mail: the group's name is in the path; the mail has the files and says nothing of the worker's disk."""
     task = run.task("exports", "to_files")
     folder = run.home / "delivered" / "by status"
     statuses = sorted({call.status for call in CALLS})

@@ -87,7 +87,7 @@ def validator(document: Mapping[str, Any], name: str) -> Draft202012Validator:
 
 
 def test_the_document_is_valid(document: Mapping[str, Any]) -> None:
-    """Issue 4, 7: OpenAPI 3.1, with every endpoint that the vendor's page names, and every statement marked."""
+    """api-document: OpenAPI 3.1, with every endpoint that the vendor's page names, and every statement marked."""
     openapi_spec_validator.validate(document)
     assert document["openapi"].startswith("3.1")
     names = ["list", "masklist", "reportCount", "detail", "exportCsv", "exportCsvBulk", "changeTitle", "downloadPdf"]
@@ -98,7 +98,7 @@ def test_the_document_is_valid(document: Mapping[str, Any]) -> None:
 
 
 def test_the_vendors_only_answer_is_in_it(document: Mapping[str, Any], server: SandboxServer) -> None:
-    """Issue 4, 7: the example is byte for byte the answer with the ETag and length (330) of the vendor's page."""
+    """api-document: the example is byte for byte the answer with the ETag and length (330) of the vendor's page."""
     example = document["components"]["responses"]["Page"]["content"]["application/json"]["examples"]["empty"]["value"]
     assert len(json.dumps(example, separators=(",", ":"))) == 330
     behave(server)
@@ -107,7 +107,7 @@ def test_the_vendors_only_answer_is_in_it(document: Mapping[str, Any], server: S
 
 
 def test_examples_keep_to_their_schemas(document: Mapping[str, Any]) -> None:
-    """Issue 4, 7: every example of the document."""
+    """api-document: every example of the document."""
     page = document["components"]["responses"]["Page"]["content"]["application/json"]
     requests = document["components"]["requestBodies"]["PageRequest"]["content"]["application/json"]
     for example in requests["examples"].values():
@@ -121,7 +121,7 @@ def test_examples_keep_to_their_schemas(document: Mapping[str, Any]) -> None:
 
 @pytest.mark.parametrize("shape", ROW_SHAPES)
 def test_each_row_shape_has_its_schema(document: Mapping[str, Any], server: SandboxServer, shape: str) -> None:
-    """Issue 4, 7: a row keeps to the schema of its own form, and to no other where forms can be told apart."""
+    """api-document: a row keeps to the schema of its own form, and to no other where forms can be told apart."""
     expected = {
         "position": {"RowByPosition"},
         "data_object": {"RowByPosition"},
@@ -154,7 +154,7 @@ def test_each_row_shape_has_its_schema(document: Mapping[str, Any], server: Sand
     ids=lambda fault: str(fault.name),
 )
 def test_an_answer_that_is_none_is_no_page(document: Mapping[str, Any], server: SandboxServer, fault: Fault) -> None:
-    """Issue 4, 7: the schema of a page is narrow enough to refuse what the client refuses."""
+    """api-document: the schema of a page is narrow enough to refuse what the client refuses."""
     behave(server, faults=[fault])
     page = answer(server, filter=window())
     assert fault.hits == 1
@@ -162,7 +162,7 @@ def test_an_answer_that_is_none_is_no_page(document: Mapping[str, Any], server: 
 
 
 def test_a_page_beyond_the_last_is_a_page(document: Mapping[str, Any], server: SandboxServer) -> None:
-    """Issue 4, 7: ``data: null`` stands only beside a count of 0, also where there were calls before."""
+    """api-document: ``data: null`` stands only beside a count of 0, also where there were calls before."""
     behave(server, empty_data="null")
     beyond = answer(server, filter=window(), page=99)
     assert (beyond["data"], beyond["cnt"]) == ([], CALLS)
@@ -171,7 +171,7 @@ def test_a_page_beyond_the_last_is_a_page(document: Mapping[str, Any], server: S
 
 @pytest.mark.parametrize("form", sorted(ODD))
 def test_an_odd_detail_is_no_detail(document: Mapping[str, Any], server: SandboxServer, form: str) -> None:
-    """Issue 4, 7: the same for ``detail``."""
+    """api-document: the same for ``detail``."""
     behave(server, detail_answer=form)
     call_id = answer(server, filter=window())["data"][0]["callId"]
     found = answer(server, "detail", clId=call_id)
@@ -181,7 +181,7 @@ def test_an_odd_detail_is_no_detail(document: Mapping[str, Any], server: Sandbox
 
 @pytest.mark.parametrize("path", operations)
 def test_the_sandbox_keeps_to_the_document(server: SandboxServer, path: str) -> None:
-    """Issue 4, 7: requests made from the document, right and wrong ones, to the sandbox in all of its forms."""
+    """api-document: requests made from the document, right and wrong ones, to the sandbox in all of its forms."""
     behave(server)
     known = {"/detail": {"clId": answer(server, filter=window())["data"][0]["callId"]}}
     if path == "/changeTitle":

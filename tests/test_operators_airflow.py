@@ -45,7 +45,7 @@ def run(airflow_runs: AirflowRuns) -> Evidence:
 
 
 def test_csv_in_s3_holds_the_calls_of_the_data_interval(run: Evidence) -> None:
-    """T1: the calls from the interval's first second to its last, in the account's zone, and no neighbour."""
+    """exact-window: the calls from the interval's first second to its last, in the account's zone, and no neighbour."""
     rows = csv_rows(run, "csv/2026-03-13.csv")
     assert [row["Caller Number"] for row in rows] == [call.number for call in CALLS]
     assert [row["Time"] for row in rows] == [str(call.time) for call in CALLS]
@@ -58,7 +58,7 @@ def test_csv_in_s3_holds_the_calls_of_the_data_interval(run: Evidence) -> None:
 
 
 def test_xlsx_in_s3_holds_every_call(run: Evidence) -> None:
-    """F2: the file is a workbook with one row a call, numbers as text."""
+    """excel-cells: the file is a workbook with one row a call, numbers as text."""
     stored = run.objects["xlsx/calls.xlsx"]
     sheet = load_workbook(io.BytesIO(stored.body))["Calls"]
     header, *rows = sheet.iter_rows(values_only=True)
@@ -68,7 +68,7 @@ def test_xlsx_in_s3_holds_every_call(run: Evidence) -> None:
 
 
 def test_pdf_in_s3_is_a_pdf(run: Evidence) -> None:
-    """F4: the object is a PDF, and its summary says how many calls it shows."""
+    """pdf-text: the object is a PDF, and its summary says how many calls it shows."""
     stored = run.objects["pdf/calls.pdf"]
     assert stored.body.startswith(b"%PDF-")
     assert stored.body.rstrip().endswith(b"%%EOF")
@@ -84,7 +84,7 @@ def test_mask_list_operator_reads_the_mask_list(run: Evidence) -> None:
 
 
 def test_mail_goes_to_everybody_with_the_file(run: Evidence) -> None:
-    """D4: one mail to all recipients, the blind ones in no header, the file attached, the subject filled in."""
+    """one-mail: one mail to all recipients, the blind ones in no header, the file attached, the subject filled in."""
     mail = mail_to(run, "head@example.com")
     assert mail.recipients == ("head@example.com", "analyst@example.com", "copy@example.com", "hidden@example.com")
     assert mail.message["Subject"] == f"xlsx_by_mail: {len(CALLS)} calls"
@@ -110,7 +110,7 @@ def test_s3_and_mail_get_the_same_file(run: Evidence) -> None:
 
 
 def test_oversized_mail_has_a_link_instead_of_the_file(run: Evidence) -> None:
-    """D4: on_oversize="link" is the default with S3; the mail has the presigned address and no attachment."""
+    """one-mail: on_oversize="link" is the default with S3; the mail has the presigned address and no attachment."""
     message = mail_to(run, "linked@example.com").message
     assert list(message.iter_attachments()) == []
     html = message.get_body(("html",))
@@ -120,7 +120,7 @@ def test_oversized_mail_has_a_link_instead_of_the_file(run: Evidence) -> None:
 
 
 def test_columns_are_picked_ordered_renamed_and_redacted(run: Evidence) -> None:
-    """P2: the file has exactly the chosen columns under their new names, and of the number four digits."""
+    """redacted-cells: the file has exactly the chosen columns under their new names, and of the number four digits."""
     body = run.objects["columns/calls.csv"].body.decode()
     assert list(csv.reader(io.StringIO(body), delimiter=";")) == [
         ["Outcome", "Phone", "Seconds"],
@@ -132,7 +132,7 @@ def test_columns_are_picked_ordered_renamed_and_redacted(run: Evidence) -> None:
 
 
 def test_filters_reach_the_api_and_stay_out_of_the_rendered_fields(run: Evidence) -> None:
-    """P1: the API gets the rendered number, Airflow's database shows ``***`` and the rest of the filter."""
+    """no-leak: the API gets the rendered number, Airflow's database shows ``***`` and the rest of the filter."""
     filters = [request.body["filter"] for request in run.requests["callreport_default"] if request.body]
     assert {one["cNum"] for one in filters if "agent" in one} == {"919876501202"}
     assert {one["remark"] for one in filters if "remark" in one} == {"asked for +91 98765 01234"}
@@ -156,7 +156,7 @@ def test_groups_get_a_file_each(run: Evidence) -> None:
 
 @pytest.mark.parametrize(("policy", "state"), [("write", "success"), ("skip", "skipped"), ("fail", "failed")])
 def test_empty_report_does_as_it_is_told(run: Evidence, policy: str, state: str) -> None:
-    """F6: written with its header, skipped, or failed; nothing is delivered but under ``write``."""
+    """empty-report: written with its header, skipped, or failed; nothing is delivered but under ``write``."""
     task = run.task("exports", f"empty_{policy}")
     assert task.state == state
     assert (f"empty/{policy}.csv" in run.objects) == (policy == "write")
@@ -168,13 +168,13 @@ def test_empty_report_does_as_it_is_told(run: Evidence, policy: str, state: str)
 
 
 def test_taken_key_is_replaced(run: Evidence) -> None:
-    """D2: ``replace`` overwrites another run's object."""
+    """if-exists: ``replace`` overwrites another run's object."""
     assert run.task("exports", "taken_replace").state == "success"
     assert len(csv_rows(run, "taken/replace.csv")) == len(CALLS)
 
 
 def test_taken_key_fails_at_once(run: Evidence) -> None:
-    """D2: ``fail`` leaves the object as it is, names it, and is not tried again."""
+    """if-exists: ``fail`` leaves the object as it is, names it, and is not tried again."""
     task = run.task("exports", "taken_fail")
     assert (task.state, task.tries) == ("failed", 1)
     assert "s3://reports/taken/fail.csv exists already and was not written by this run" in task.log
@@ -182,7 +182,7 @@ def test_taken_key_fails_at_once(run: Evidence) -> None:
 
 
 def test_taken_key_is_skipped(run: Evidence) -> None:
-    """D2: ``skip`` leaves the object as it is, and the summary says that it is not this file."""
+    """if-exists: ``skip`` leaves the object as it is, and the summary says that it is not this file."""
     task = run.task("exports", "taken_skip")
     assert task.state == "success"
     assert run.objects["taken/skip.csv"].body == TAKEN
@@ -192,14 +192,14 @@ def test_taken_key_is_skipped(run: Evidence) -> None:
 
 
 def test_retry_after_its_own_upload_succeeds(run: Evidence) -> None:
-    """D2: under ``fail``, a second try finds the first one's object and is content with it."""
+    """if-exists: under ``fail``, a second try finds the first one's object and is content with it."""
     task = run.task("exports", "own_upload_again")
     assert (task.state, task.tries) == ("success", 2)
     assert len(csv_rows(run, "own/calls.csv")) == len(CALLS)
 
 
 def test_incomplete_report_fails_and_delivers_nothing(run: Evidence) -> None:
-    """C1: a report that is not whole is a failed task that says what came and what was promised."""
+    """whole-or-red: a report that is not whole is a failed task that says what came and what was promised."""
     task = run.task("exports", "incomplete_fail")
     assert task.state == "failed"
     assert f"got {len(CALLS)} of {len(CALLS) - 2} rows" in task.log
@@ -207,7 +207,9 @@ def test_incomplete_report_fails_and_delivers_nothing(run: Evidence) -> None:
 
 
 def test_incomplete_report_is_delivered_with_a_warning(run: Evidence) -> None:
-    """C1: under ``warn`` the numbers are in the summary, the log, the object's metadata and the mail's subject."""
+    """whole-or-red: under ``warn`` the numbers are in the summary, the log, the object's metadata and the mail's
+    subject.
+    """
     task = run.task("exports", "incomplete_warn")
     assert task.state == "success"
     assert (task.xcom["rows"], task.xcom["reported_total"]) == (len(CALLS), len(CALLS) - 2)
@@ -217,7 +219,9 @@ def test_incomplete_report_is_delivered_with_a_warning(run: Evidence) -> None:
 
 
 def test_fatal_error_costs_one_request_and_one_try(run: Evidence) -> None:
-    """E1: refused credentials fail the task at once although it has two retries, and say how to fix the connection."""
+    """error-kinds: refused credentials fail the task at once although it has two retries, and say how to fix the
+    connection.
+    """
     task = run.task("exports", "fatal")
     assert (task.state, task.tries) == ("failed", 1)
     assert len(run.requests["callreport_fatal"]) == 1
@@ -225,7 +229,7 @@ def test_fatal_error_costs_one_request_and_one_try(run: Evidence) -> None:
 
 
 def test_transient_error_is_left_to_airflow(run: Evidence) -> None:
-    """E1: when the client's own patience is used up, Airflow tries the task again, and it succeeds."""
+    """error-kinds: when the client's own patience is used up, Airflow tries the task again, and it succeeds."""
     task = run.task("exports", "transient")
     assert (task.state, task.tries) == ("success", 2)
     assert len(csv_rows(run, "transient.csv")) == len(CALLS)
@@ -233,7 +237,9 @@ def test_transient_error_is_left_to_airflow(run: Evidence) -> None:
 
 @pytest.mark.skipif(AIRFLOW < (3, 3), reason="Airflow has no task state store before 3.3")
 def test_retried_and_cleared_task_mails_once(run: Evidence) -> None:
-    """D4: a task that died after its mail, was tried again and was then cleared has sent one mail (Airflow 3.3)."""
+    """one-mail: a task that died after its mail, was tried again and was then cleared has sent one mail
+    (Airflow 3.3).
+    """
     task = run.task("exports", "mailed_once")
     assert (task.state, task.tries) == ("success", 3)
     assert task.log.count("was sent by an earlier try of this run; it is not sent again") == 2
@@ -271,7 +277,9 @@ def test_shared_defaults_do_not_make_the_mask_list_operator_mail(run: Evidence) 
 @pytest.mark.skipif(AIRFLOW < (3, 0), reason="every run of Airflow 2 has a data interval")
 @pytest.mark.parametrize(("task_id", "map_index"), [("no_window", -1), ("no_window_mapped", 0)])
 def test_run_without_data_interval_fails_at_once(run: Evidence, task_id: str, map_index: int) -> None:
-    """T1: a run started by hand exports nothing rather than everything, says what to set, and is not tried again."""
+    """exact-window: a run started by hand exports nothing rather than everything, says what to set, and is not tried
+    again.
+    """
     task = run.task("by_hand", task_id, map_index)
     assert (task.state, task.tries) == ("failed", 1)
     assert "this run has no data interval" in task.log
@@ -279,7 +287,9 @@ def test_run_without_data_interval_fails_at_once(run: Evidence, task_id: str, ma
 
 
 def test_run_without_data_interval_takes_a_written_window(run: Evidence) -> None:
-    """T1: a written window is all that such a run needs; a time without an offset is in the account's zone."""
+    """exact-window: a written window is all that such a run needs; a time without an offset is in the
+    account's zone.
+    """
     task = run.task("by_hand", "with_window")
     assert task.state == "success"
     assert task.xcom["window"] == WINDOW
@@ -288,14 +298,16 @@ def test_run_without_data_interval_takes_a_written_window(run: Evidence) -> None
 
 @pytest.mark.skipif(AIRFLOW < (3, 0), reason="a cron schedule of Airflow 2 has data intervals")
 def test_empty_data_interval_fails_and_names_the_timetable(run: Evidence) -> None:
-    """T1: Airflow 3 gives ``schedule="@daily"`` an interval without length; the sentence says what to write instead."""
+    """exact-window: Airflow 3 gives ``schedule="@daily"`` an interval without length; the sentence says what to write
+    instead.
+    """
     task = run.task("no_interval", "empty_interval")
     assert (task.state, task.tries) == ("failed", 1)
     assert 'CronDataIntervalTimetable("0 0 * * *", timezone="Asia/Kolkata")' in task.log
 
 
 def test_summary_has_the_keys_of_the_contract(run: Evidence) -> None:
-    """A4: the XCom value of every export has the contract's keys and no others."""
+    """known-to-airflow: the XCom value of every export has the contract's keys and no others."""
     for (_, task_id, _), task in exports(run).items():
         further = {"wide": {"columns_omitted"}, "columns_renamed": {"undocumented_filters"}}
         further["mapped"] = {"undocumented_filters"}
@@ -309,7 +321,7 @@ def test_summary_has_the_keys_of_the_contract(run: Evidence) -> None:
 
 
 def test_a_filter_that_nobody_documents_is_named(run: Evidence) -> None:
-    """C1: in the log, the XCom value and the mail; a documented one is not."""
+    """whole-or-red: in the log, the XCom value and the mail; a documented one is not."""
     task = run.task("exports", "columns_renamed")
     assert task.xcom["undocumented_filters"] == ["agent"]
     assert "filters has agent, not documented by the vendor; the API may take no notice of it" in task.log
@@ -321,7 +333,9 @@ def test_a_filter_that_nobody_documents_is_named(run: Evidence) -> None:
 
 
 def test_summary_fits_into_airflows_database(run: Evidence) -> None:
-    """A4: under 4 KB as stored, also of a report of 300 columns, and it says how many names it leaves out."""
+    """known-to-airflow: under 4 KB as stored, also of a report of 300 columns, and it says how many names it leaves
+    out.
+    """
     assert all(0 < task.xcom_bytes < 4096 for task in exports(run).values())
     wide = run.task("exports", "wide").xcom
     assert len(wide["columns"]) + wide["columns_omitted"] == len(WIDE_LABELS)
@@ -330,7 +344,9 @@ def test_summary_fits_into_airflows_database(run: Evidence) -> None:
 
 
 def test_summary_is_cut_where_it_is_longest() -> None:
-    """A4: a thousand files, three hundred columns in Hindi and as many readers fit, and what is left out is counted."""
+    """known-to-airflow: a thousand files, three hundred columns in Hindi and as many readers fit, and what is left out
+    is counted.
+    """
     start = datetime(2026, 3, 13, tzinfo=KOLKATA)
     info = ReportInfo("calls", "Calls", start, start + timedelta(days=1), "Asia/Kolkata")
     file = ExportedFile(Path("report.csv"), "calls.csv", "text/csv", 5, 500, "0" * 64)
@@ -353,7 +369,7 @@ def test_summary_is_cut_where_it_is_longest() -> None:
 
 
 def test_delivered_bytes_are_the_summarys(run: Evidence) -> None:
-    """D3: size, SHA-256 and row count in XCom are those of the object, and of its metadata."""
+    """stored-bytes: size, SHA-256 and row count in XCom are those of the object, and of its metadata."""
     checked = 0
     for (_, task_id, _), task in exports(run).items():
         for file in task.xcom["files"]:
@@ -368,14 +384,14 @@ def test_delivered_bytes_are_the_summarys(run: Evidence) -> None:
 
 
 def test_reports_are_read_in_as_few_requests_as_there_are_pages(run: Evidence) -> None:
-    """C4: a clean run asks at most two times more than its calls fill pages."""
+    """few-requests: a clean run asks at most two times more than its calls fill pages."""
     pages = -(-len(CALLS) // 3)
     assert run.task("exports", "csv_to_s3").xcom["pages"] <= pages + 2
     assert len(run.requests["callreport_wide"]) <= 3
 
 
 def test_nothing_is_left_behind(run: Evidence) -> None:
-    """D1: after successes and failures alike, the temporary directory holds no report."""
+    """all-or-nothing: after successes and failures alike, the temporary directory holds no report."""
     assert [path for path in run.temp.rglob("*") if "callreport" in path.name] == []
 
 

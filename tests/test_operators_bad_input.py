@@ -1,4 +1,5 @@
-"""Bad input: each argument and connection field wrong in the ways people get them wrong, and the sentence they read.
+"""clear-sentence: each argument and connection field wrong in the ways people get them wrong, and the sentence they
+read.
 
 Written-out values are refused when the Dag is parsed (`WRITTEN`), values that templates give when they have been
 rendered (`support/airflow_dags/wrong.py`), connection fields when the hook reads them (`FIELDS`), before any request.

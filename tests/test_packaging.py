@@ -98,7 +98,9 @@ def metadata(wheel: Path, name: str = "METADATA") -> str:
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
-    """Item 1: typed, with templates, fonts and their licence, and sandbox; no tests, tools or compiled leftovers."""
+    """whole-package: typed, with templates, fonts and their licence, and sandbox; no tests, tools or compiled
+    leftovers.
+    """
     names = wheel_names(wheel)
     tops = {name.split("/")[0] for name in names}
     assert tops == {PACKAGE, f"{PACKAGE}-{airflow_provider_callreport.__version__}.dist-info"}
@@ -115,7 +117,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 
 def test_the_sdist_can_run_its_tests_and_demo(built: Path) -> None:
-    """Item 1: whoever has the sdist has what `make demo` and `make test` need."""
+    """whole-package: whoever has the sdist has what `make demo` and `make test` need."""
     (path,) = built.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
@@ -134,7 +136,7 @@ def test_the_sdist_can_run_its_tests_and_demo(built: Path) -> None:
 
 
 def test_the_metadata_say_what_a_user_must_know(wheel: Path) -> None:
-    """Item 1: name, version, Python, licence, extras, and the entry point that Airflow looks for."""
+    """whole-package: name, version, Python, licence, extras, and the entry point that Airflow looks for."""
     text = metadata(wheel)
     for line in (
         "Name: airflow-provider-callreport",
@@ -160,7 +162,7 @@ def test_the_metadata_say_what_a_user_must_know(wheel: Path) -> None:
 
 
 def test_the_installed_wheel_finds_its_data(wheel: Path, tmp_path: Path) -> None:
-    """A1: unpacked elsewhere, the package is found by its entry point, and so are templates and fonts."""
+    """every-airflow: unpacked elsewhere, the package is found by its entry point, and so are templates and fonts."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     script = tmp_path / "look.py"
@@ -185,7 +187,7 @@ def names_of(requirements: list[str]) -> set[str]:
 
 
 def test_every_import_has_a_dependency() -> None:
-    """Item 1: what the package imports is declared, so that an installation from nothing works."""
+    """whole-package: what the package imports is declared, so that an installation from nothing works."""
     project = PROJECT["project"]
     declared = names_of(project["dependencies"]).union(*map(names_of, project["optional-dependencies"].values()))
     providers = packages_distributions()
@@ -215,7 +217,7 @@ def locked(name: str) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("name", ["demo.txt", "dev.txt", "docs.txt", "uv.txt"])
 def test_locks_are_exact_and_name_no_host(name: str) -> None:
-    """Item 1: exact versions with hashes, no URL and no registry: each machine takes its own mirror."""
+    """whole-package: exact versions with hashes, no URL and no registry: each machine takes its own mirror."""
     text = (LOCKS / name).read_text(encoding="utf-8")
     assert not re.search(r"://|pypi|pythonhosted|--(extra-)?index-url|--find-links|--trusted-host", text)
     entries = [entry for entry in re.sub(r"\\\n", " ", text).splitlines() if entry and not entry.startswith("#")]
@@ -224,7 +226,9 @@ def test_locks_are_exact_and_name_no_host(name: str) -> None:
 
 
 def test_locks_cover_what_pyproject_asks_for() -> None:
-    """Item 1: a dependency that is added without `make lock` is noticed; demo and tests use the same versions."""
+    """whole-package: a dependency that is added without `make lock` is noticed; demo and tests use the
+    same versions.
+    """
     project, groups = PROJECT["project"], PROJECT["dependency-groups"]
     sandbox, parquet = (project["optional-dependencies"][extra] for extra in ("sandbox", "parquet"))
     demo, dev = locked("demo.txt"), locked("dev.txt")
@@ -243,11 +247,11 @@ def test_locks_cover_what_pyproject_asks_for() -> None:
 
 
 def test_the_demo_installs_no_more_than_it_needs() -> None:
-    """Item 8: the newcomer's first command does not wait for test tools and data frames."""
+    """whole-package: the newcomer's first command does not wait for test tools and data frames."""
     assert not {"pandas", "pyarrow", "mypy", "ruff", "pytest"} & set(locked("demo.txt"))
 
 
 def test_the_changelog_has_this_version() -> None:
-    """Item 1: `CHANGELOG.md` speaks of the version that is built."""
+    """whole-package: `CHANGELOG.md` speaks of the version that is built."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(rf"^## \[{re.escape(airflow_provider_callreport.__version__)}\]", text, re.MULTILINE)

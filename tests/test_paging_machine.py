@@ -1,4 +1,4 @@
-"""A report that changes while it is read (C6)."""
+"""A report that changes while it is read (moving-report)."""
 
 from __future__ import annotations
 
@@ -225,7 +225,9 @@ class MovingReport(RuleBasedStateMachine):
 
 
 def test_a_report_that_changes_is_whole_or_red() -> None:
-    """C6: in 500 histories (soak: 20,000) a green report has every call that was there throughout, and none twice."""
+    """moving-report: in 500 histories (soak: 20,000) a green report has every call that was there throughout, and none
+    twice.
+    """
     OUTCOMES.clear()
     run_state_machine_as_test(
         MovingReport,

@@ -1,4 +1,4 @@
-"""P1: a phone number with a redaction set, a token and a session id leave nothing behind, wherever one looks.
+"""no-leak: a phone number with a redaction set, a token and a session id leave nothing behind, wherever one looks.
 
 The Dag of `support/airflow_dags/privacy.py` runs twice in real Airflow, everything at DEBUG: once as Airflow is, and
 once with Airflow's own secrets masker made blind, so that what keeps secrets out is this package alone.
@@ -87,13 +87,13 @@ def test_run_went_as_intended(run: Evidence, dag_id: str) -> None:
 
 
 def test_logs_hold_no_secret_and_no_number(run: Evidence) -> None:
-    """P1: neither what Airflow prints nor what any library says at DEBUG, exceptions and their causes included."""
+    """no-leak: neither what Airflow prints nor what any library says at DEBUG, exceptions and their causes included."""
     assert leaks(without_airflows_own(run.log).encode()) == []
     assert leaks(debug_log(run).encode()) == []
 
 
 def test_database_holds_no_secret_and_no_number(run: Evidence) -> None:
-    """P1: no XCom value, no rendered template and nothing else in Airflow's database or home."""
+    """no-leak: no XCom value, no rendered template and nothing else in Airflow's database or home."""
     for dag_id in DAGS:
         filters = run.task(dag_id, "last4_csv").rendered["filters"]
         # Airflow 2 keeps an object of ours as text.
@@ -105,7 +105,7 @@ def test_database_holds_no_secret_and_no_number(run: Evidence) -> None:
 
 
 def test_objects_hold_no_secret_and_no_number(run: Evidence) -> None:
-    """P1: no object's body, packed or not, key or metadata."""
+    """no-leak: no object's body, packed or not, key or metadata."""
     assert len(run.objects) >= len(DAGS) * len(SUCCEED)
     for key, stored in run.objects.items():
         assert leaks(key.encode()) == []
@@ -115,7 +115,7 @@ def test_objects_hold_no_secret_and_no_number(run: Evidence) -> None:
 
 
 def test_mails_hold_no_secret_and_no_number(run: Evidence) -> None:
-    """P1: no header, body or attachment of a mail, also of those that were refused or lost."""
+    """no-leak: no header, body or attachment of a mail, also of those that were refused or lost."""
     mails = [mail for mails in run.mails.values() for mail in mails]
     assert len(mails) >= len(DAGS) * 4
     for mail in mails:
@@ -127,7 +127,7 @@ def test_mails_hold_no_secret_and_no_number(run: Evidence) -> None:
 
 
 def test_no_file_is_left_behind(run: Evidence) -> None:
-    """P1: the temporary directory has no report, and nothing in it has a secret."""
+    """no-leak: the temporary directory has no report, and nothing in it has a secret."""
     assert [path for path in run.temp.rglob("*") if "callreport" in path.name] == []
     assert {str(path): leaks(path.read_bytes()) for path in files_below(run.temp) if leaks(path.read_bytes())} == {}
 
@@ -176,7 +176,9 @@ SHOWN_FILTERS = [
 
 @pytest.mark.parametrize("filters", HIDDEN_FILTERS)
 def test_filters_are_shown_without_phone_numbers(filters: dict[str, Any]) -> None:
-    """P1: in Airflow's rendered fields and in whatever prints them, under any key; and they are known to hold one."""
+    """no-leak: in Airflow's rendered fields and in whatever prints them, under any key; and they are
+    known to hold one.
+    """
     private = PrivateFilters(filters)
     for shown in (json.dumps(private.serialize(), ensure_ascii=False), repr(private), str(private)):
         assert "***" in shown
@@ -187,14 +189,14 @@ def test_filters_are_shown_without_phone_numbers(filters: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("filters", SHOWN_FILTERS)
 def test_other_filters_are_shown_as_they_are(filters: dict[str, Any]) -> None:
-    """P1: a day, a name, a duration is no phone number."""
+    """no-leak: a day, a name, a duration is no phone number."""
     assert PrivateFilters(filters).serialize() == filters
     assert not has_phone_numbers(filters)
 
 
 @pytest.mark.parametrize("filters", HIDDEN_FILTERS)
 def test_an_event_trigger_refuses_a_phone_number(filters: dict[str, Any]) -> None:
-    """P1: Airflow stores a trigger's arguments, and shows them."""
+    """no-leak: Airflow stores a trigger's arguments, and shows them."""
     with pytest.raises(ValueError, match="filters may hold a phone number"):
         CallReportEventTrigger(filters=filters)
 

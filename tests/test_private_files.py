@@ -1,4 +1,4 @@
-"""P: every temporary file has mode 0600 in a directory of mode 0700, whatever the worker's umask."""
+"""private-files: every temporary file has mode 0600 in a directory of mode 0700, whatever the worker's umask."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def sinks(kind: str, options: dict[str, Any], directory: Path) -> FileSink:
 def test_a_report_is_private_while_it_is_written(
     tmp_path: Path, kind: str, options: dict[str, Any], while_written: set[str], at_the_end: set[str]
 ) -> None:
-    """P: in every format, from the first row to the closed file."""
+    """private-files: in every format, from the first row to the closed file."""
     sink = sinks(kind, options, tmp_path)
     sink.write(ROWS)
     assert modes(tmp_path) == dict.fromkeys(while_written, 0o600)
@@ -80,7 +80,9 @@ def test_a_report_is_private_while_it_is_written(
 
 
 def test_recordings_their_list_and_their_manifest_are_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """P: the list of calls, the manifest and the recordings, seen whenever the S3 server is asked for something."""
+    """private-files: the list of calls, the manifest and the recordings, seen whenever the S3 server is asked for
+    something.
+    """
     seen: dict[str, set[int]] = {}
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
@@ -107,7 +109,7 @@ def test_recordings_their_list_and_their_manifest_are_private(tmp_path: Path, mo
 
 @pytest.mark.parametrize("form", ["bytes", "base64", "link"])
 def test_what_the_servers_files_are_kept_in_is_private(tmp_path: Path, form: str) -> None:
-    """P: a CSV file that is the answer itself, and a PDF in each of its forms."""
+    """private-files: a CSV file that is the answer itself, and a PDF in each of its forms."""
     with sandbox() as server, client_of(server) as client, FileDownloader(client, max_bytes=1_000_000) as downloader:
         behave(server, calls=listed(*recorded_calls(3)), export_answer="bytes", pdf_answer=form)
         request_export(client, {"filter": DAY.api_filter()}, tmp_path / "export")

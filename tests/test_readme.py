@@ -63,26 +63,26 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
 
 
 def test_every_argument_is_in_the_table() -> None:
-    """Item 8: the table has each constructor argument of the operators, in the constructor's order, and no other."""
+    """true-docs: the table has each constructor argument of the operators, in the constructor's order, and no other."""
     assert list(ARGUMENTS) == list(PARAMETERS)
 
 
 @pytest.mark.parametrize("name", [name for name, p in PARAMETERS.items() if p.default is not None])
 def test_defaults_are_those_of_the_code(name: str) -> None:
-    """Item 8: each default that is not None is the first code in its cell."""
+    """true-docs: each default that is not None is the first code in its cell."""
     assert ast.literal_eval(codes(ARGUMENTS[name][2])[0]) == PARAMETERS[name].default
 
 
 @pytest.mark.parametrize("name", sorted(CHOICES))
 def test_policies_are_named_with_all_values(name: str) -> None:
-    """Item 8: every value that an argument takes is in its row."""
+    """true-docs: every value that an argument takes is in its row."""
     text = " ".join(ARGUMENTS[name][1:3])
     assert all(f'`"{value}"`' in text for value in CHOICES[name])
 
 
 @pytest.mark.parametrize("name", list(PARAMETERS))
 def test_the_table_says_what_the_masked_operator_takes(name: str) -> None:
-    """Item 8: the column of `MaskListToS3Operator` is what its constructor does."""
+    """true-docs: the column of `MaskListToS3Operator` is what its constructor does."""
     parameter = inspect.signature(MaskListToS3Operator.__init__).parameters.get(name)
     if parameter is not None and parameter.default is inspect.Parameter.empty:
         assert ARGUMENTS[name][3] == "required"
@@ -99,7 +99,9 @@ def test_the_table_says_what_the_masked_operator_takes(name: str) -> None:
 
 
 def test_every_connection_field_is_in_the_table() -> None:
-    """Item 8: each field with the form's label, its key and its default; the extras beside the form are named too."""
+    """true-docs: each field with the form's label, its key and its default; the extras beside the form
+    are named too.
+    """
     rows = {row[1]: row for row in table(section("The connection"), "Field")}
     assert list(rows)[:4] == ["`host`", "`port`", "`login`", "`password`"]
     assert rows["`host`"][3] == f"`{DEFAULT_HOST}`"
@@ -116,7 +118,7 @@ def test_every_connection_field_is_in_the_table() -> None:
 
 
 def test_every_format_and_option_is_in_the_table() -> None:
-    """Item 8: formats in the registry's order, each with its options and their values."""
+    """true-docs: formats in the registry's order, each with its options and their values."""
     rows = table(section("Formats"), "`file_format`")
     assert [row[0].strip("`") for row in rows] == list(FORMATS)
     for row, file_format in zip(rows, FORMATS.values(), strict=True):
@@ -130,13 +132,13 @@ def test_every_format_and_option_is_in_the_table() -> None:
 
 
 def test_every_placeholder_of_the_mail_is_in_the_table() -> None:
-    """Item 8: the variables that a mail template can use are exactly those of the table."""
+    """true-docs: the variables that a mail template can use are exactly those of the table."""
     named = [name for row in table(section("The mail"), "Placeholder") for name in codes(row[0])]
     assert sorted(named) == sorted(mail_context(INFO, OUTCOME, [FILE], []))
 
 
 def test_the_returned_object_has_the_keys_that_are_shown() -> None:
-    """A4: the XCom example is complete, and proved whole by its own numbers."""
+    """known-to-airflow: the XCom example is complete, and proved whole by its own numbers."""
     (shown,) = [json.loads(block) for block in code_blocks("json") if '"reported_total"' in block]
     summary = ExportSummary(INFO, OUTCOME, "csv", ["Time"], 1, 0, files=[FileSummary(FILE, "s3://b/k", "written")])
     value = summary.to_xcom()
@@ -147,7 +149,7 @@ def test_the_returned_object_has_the_keys_that_are_shown() -> None:
 
 
 def test_redaction_examples_are_what_the_code_does() -> None:
-    """P2: modes and examples of the table and the list."""
+    """redacted-cells: modes and examples of the table and the list."""
     rows = table(section("Redaction"), "Mode")
     assert [ast.literal_eval(row[0].strip("`")) for row in rows] == list(MODES)
     assert last4("919876543210") == codes(rows[0][1])[0]
@@ -171,7 +173,9 @@ def numbers(text: str) -> set[int]:
 
 
 def test_every_vendor_code_is_in_the_table() -> None:
-    """E1: each known code stands in one row, beside those of its kind, and the row says whether it is retried."""
+    """error-kinds: each known code stands in one row, beside those of its kind, and the row says whether
+    it is retried.
+    """
     rows = [(numbers(row[0]), row[3]) for row in ERRORS if row[0].startswith("code")]
     assert sorted(code for codes_of_row, _ in rows for code in codes_of_row) == sorted(CODE_TABLE)
     for codes_of_row, retried in rows:
@@ -195,7 +199,7 @@ def messages() -> list[str]:
 
 
 def test_quoted_messages_are_messages_of_the_code() -> None:
-    """Item 8: a user who searches the README for what the log says finds it."""
+    """true-docs: a user who searches the README for what the log says finds it."""
     known = messages()
     quoted = [text for row in ERRORS for text in codes(row[0])]
     assert len(quoted) > 20
@@ -209,7 +213,7 @@ def test_quoted_messages_are_messages_of_the_code() -> None:
 
 
 def test_the_connection_example_can_be_used() -> None:
-    """Item 8: the value of the environment variable makes a connection without a warning."""
+    """true-docs: the value of the environment variable makes a connection without a warning."""
     (block,) = [block for block in code_blocks("console") if "AIRFLOW_CONN" in block]
     (assignment,) = [word for word in shlex.split(block) if word.startswith("AIRFLOW_CONN_CALLREPORT_DEFAULT=")]
     connection = Connection.from_json(assignment.partition("=")[2])
@@ -228,7 +232,7 @@ def test_the_connection_example_can_be_used() -> None:
 
 @pytest.mark.slow
 def test_python_examples_run(api: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Item 8: every Python block runs as it stands: Dags are made, the hook reads the stand-in API, tests pass."""
+    """true-docs: every Python block runs as it stands: Dags are made, the hook reads the stand-in API, tests pass."""
     blocks = code_blocks("python")
     assert len(blocks) == 7
     for number, block in enumerate(blocks):
@@ -248,7 +252,7 @@ def test_python_examples_run(api: SandboxServer, tmp_path: Path, capsys: pytest.
 
 
 def test_commands_exist() -> None:
-    """Item 8: `make` targets are in the Makefile, options of the sandbox are options of the sandbox."""
+    """true-docs: `make` targets are in the Makefile, options of the sandbox are options of the sandbox."""
     targets = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"^make ([a-z]+)", README, re.MULTILINE)) | {"demo", "test"} <= targets
     (command,) = re.findall(r"^python -m airflow_provider_callreport.sandbox (.*)$", README, re.MULTILINE)
@@ -257,7 +261,7 @@ def test_commands_exist() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    """Item 8: each link within the README has its heading."""
+    """true-docs: each link within the README has its heading."""
     headings = re.findall(r"^##+ (.*)$", README, re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
     assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= anchors

@@ -108,7 +108,9 @@ def fetched(server: SandboxServer) -> int:
 
 
 def test_every_recording_is_in_s3_byte_for_byte_and_in_the_manifest(server: SandboxServer, s3: SandboxS3) -> None:
-    """C1, D3: the truth comes from the sandbox's own calls; sizes and hashes are those of the bytes in S3."""
+    """whole-or-red, stored-bytes: the truth comes from the sandbox's own calls; sizes and hashes are those of the bytes
+    in S3.
+    """
     calls = recorded_calls(25, without=(3, 7))
     behave(server, calls=listed(*calls))
     summary = copy(server)
@@ -146,7 +148,9 @@ def test_every_recording_is_in_s3_byte_for_byte_and_in_the_manifest(server: Sand
 
 
 def test_objects_say_what_they_are(server: SandboxServer, s3: SandboxS3) -> None:
-    """D3: content type, and metadata with call, part, window and SHA-256; the user's own arguments reach S3."""
+    """stored-bytes: content type, and metadata with call, part, window and SHA-256; the user's own
+    arguments reach S3.
+    """
     behave(server, calls=listed(*recorded_calls(1)))
     copy(server, s3_extra_args={"Metadata": {"team": "sales"}, "StorageClass": "STANDARD_IA"})
     head = s3.client().head_object(Bucket="reports", Key=key(0))
@@ -171,7 +175,7 @@ def test_objects_say_what_they_are(server: SandboxServer, s3: SandboxS3) -> None
 
 
 def test_several_recordings_of_a_call_have_a_line_each(server: SandboxServer, s3: SandboxS3) -> None:
-    """C1: none silently missing within a call either."""
+    """whole-or-red: none silently missing within a call either."""
     behave(server, calls=listed(Call(NOON, call_id="two", recording=f"{token(1)} {token(2)}")))
     copy(server)
     assert [(line["part"], line["key"]) for line in manifest(s3)] == [
@@ -182,7 +186,7 @@ def test_several_recordings_of_a_call_have_a_line_each(server: SandboxServer, s3
 
 
 def test_a_second_run_fetches_nothing_and_writes_the_same_manifest(server: SandboxServer, s3: SandboxS3) -> None:
-    """D1, T2: resumable; what is there is known by its metadata, also to another run."""
+    """all-or-nothing, same-again: resumable; what is there is known by its metadata, also to another run."""
     behave(server, calls=listed(*recorded_calls(6, without=(2,))))
     copy(server)
     first, times = s3.read("rec/manifest.jsonl"), modified(s3)
@@ -200,7 +204,9 @@ def modified(s3: SandboxS3) -> list[Any]:
 
 
 def test_a_run_that_was_stopped_goes_on(server: SandboxServer, s3: SandboxS3) -> None:
-    """D1: the recordings of a red run stay, no manifest is there, and the next try fetches only the rest."""
+    """all-or-nothing: the recordings of a red run stay, no manifest is there, and the next try fetches
+    only the rest.
+    """
     behave(server, [Fault("http_status", status=404, times=2, endpoint="recording")], calls=listed(*recorded_calls(8)))
     with pytest.raises(RecordingsMissingError, match="2 failed ones, 6 are in place, and no manifest was written"):
         copy(server)
@@ -212,7 +218,7 @@ def test_a_run_that_was_stopped_goes_on(server: SandboxServer, s3: SandboxS3) ->
 
 
 def test_replace_fetches_all_again(server: SandboxServer, s3: SandboxS3) -> None:
-    """D2: if_exists="replace" trusts nothing that is there."""
+    """if-exists: if_exists="replace" trusts nothing that is there."""
     behave(server, calls=listed(*recorded_calls(3)))
     copy(server)
     s3.client().put_object(Bucket="reports", Key=key(1), Body=b"damaged")
@@ -232,7 +238,7 @@ def test_a_foreign_object_of_the_same_size_is_taken_for_the_recording(server: Sa
 
 
 def test_a_foreign_object_of_another_size_is_an_error(server: SandboxServer, s3: SandboxS3) -> None:
-    """D2: somebody else's object is neither overwritten nor taken for the recording."""
+    """if-exists: somebody else's object is neither overwritten nor taken for the recording."""
     behave(server, calls=listed(*recorded_calls(2)))
     s3.client().put_object(Bucket="reports", Key=key(1), Body=b"somebody else's")
     with pytest.raises(RecordingsMissingError, match='remove it, choose another s3_key, or set if_exists="replace"'):
@@ -241,7 +247,7 @@ def test_a_foreign_object_of_another_size_is_an_error(server: SandboxServer, s3:
 
 
 def test_of_parallel_runs_each_succeeds_and_one_writes(server: SandboxServer, s3: SandboxS3) -> None:
-    """D2: eight runs at the same keys at the same time: all green, every object whole, the manifests equal."""
+    """if-exists: eight runs at the same keys at the same time: all green, every object whole, the manifests equal."""
     behave(server, calls=listed(*recorded_calls(4)))
     results: list[RecordingsSummary | BaseException] = []
 
@@ -265,7 +271,7 @@ def test_of_parallel_runs_each_succeeds_and_one_writes(server: SandboxServer, s3
 
 
 def test_a_promised_recording_that_is_not_there_is_red(server: SandboxServer, s3: SandboxS3) -> None:
-    """C1: the report says that there is one, detail says none: still being made; another try may find it."""
+    """whole-or-red: the report says that there is one, detail says none: still being made; another try may find it."""
     behave(server, calls=listed(*recorded_calls(3, without=(1,))), detail_answer="being_made")
     with pytest.raises(RecordingsMissingError, match="2 missing and 0 failed ones, 0 are in place") as caught:
         copy(server)
@@ -277,7 +283,7 @@ def test_a_promised_recording_that_is_not_there_is_red(server: SandboxServer, s3
 def test_warn_delivers_a_manifest_that_names_what_is_missing(
     server: SandboxServer, s3: SandboxS3, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """C1: on_incomplete="warn" is green, and manifest, log and XCom say what is missing."""
+    """whole-or-red: on_incomplete="warn" is green, and manifest, log and XCom say what is missing."""
     calls = recorded_calls(4, without=(1,))
     behave(server, [Fault("http_status", status=410, times=1, endpoint="recording")], calls=listed(*calls))
     with caplog.at_level(logging.WARNING):
@@ -308,7 +314,7 @@ def test_warn_delivers_a_manifest_that_names_what_is_missing(
 def test_the_report_promises_a_recording_in_every_shape(
     server: SandboxServer, s3: SandboxS3, shape: str, promised: bool, row_shape: str
 ) -> None:
-    """C1: whatever `Rec.` looks like, a promised recording is missed; a call without one is not."""
+    """whole-or-red: whatever `Rec.` looks like, a promised recording is missed; a call without one is not."""
     settings = {"recording_shape": shape, "row_shape": row_shape, "detail_answer": "being_made"}
     behave(server, calls=listed(*recorded_calls(2, without=(1,))), **settings)
     copy(server, on_incomplete="warn")
@@ -328,7 +334,9 @@ def test_the_report_promises_a_recording_in_every_shape(
     ids=lambda fault: str(fault.name),
 )
 def test_a_list_of_calls_that_is_not_whole_copies_nothing(server: SandboxServer, s3: SandboxS3, fault: Fault) -> None:
-    """C1, C2: no recording is fetched, and nothing is written, before the list of calls is proved whole."""
+    """whole-or-red, proved-total: no recording is fetched, and nothing is written, before the list of calls is proved
+    whole.
+    """
     behave(server, [fault], calls=listed(*recorded_calls(9)))
     with pytest.raises(IncompleteReportError):
         copy(server, page_size=3)
@@ -337,7 +345,9 @@ def test_a_list_of_calls_that_is_not_whole_copies_nothing(server: SandboxServer,
 
 
 def test_a_list_of_calls_of_another_day_copies_nothing(s3: SandboxS3) -> None:
-    """C1: a server, or a cache before it, that does not heed the window has a total that fits its own calls."""
+    """whole-or-red: a server, or a cache before it, that does not heed the window has a total that fits
+    its own calls.
+    """
     stale = {"columnArr": {"1": "Time"}, "data": [{"callId": "call-1", "1": "2025-01-01 10:00:00"}], "cnt": 1}
     asked = RecordingsRequest("calls", DAY, "reports", KEY, manifest_key="rec/manifest.jsonl", rounds_wait=(0, 0, 0))
     with ScriptedServer(json_answer(stale), json_answer({**stale, "data": []})) as scripted:
@@ -348,7 +358,7 @@ def test_a_list_of_calls_of_another_day_copies_nothing(s3: SandboxS3) -> None:
 
 
 def test_the_list_costs_few_requests(server: SandboxServer, s3: SandboxS3) -> None:
-    """C4: the list as many requests as an export's, one detail a call, one stream a recording."""
+    """few-requests: the list as many requests as an export's, one detail a call, one stream a recording."""
     behave(server, calls=listed(*recorded_calls(20, without=(5,))))
     copy(server, page_size=5)
     count = {name: sum(one.endpoint == name for one in server.requests) for name in ("list", "detail", "recording")}
@@ -358,7 +368,7 @@ def test_the_list_costs_few_requests(server: SandboxServer, s3: SandboxS3) -> No
 
 @pytest.mark.slow
 def test_ten_thousand_calls_by_cursor_are_all_there(server: SandboxServer, s3: SandboxS3) -> None:
-    """C3: a total of exactly 10,000 is no proof; the list goes on by cursor."""
+    """capped-totals: a total of exactly 10,000 is no proof; the list goes on by cursor."""
     calls = [Call(NOON, call_id=f"call{number}") for number in range(10_050)]
     behave(server, calls=listed(*calls), cnt="capped", cursor="top", report_count="missing")
     asked = RecordingsRequest("calls", DAY, "reports", KEY, "rec/manifest.jsonl", page_size=2000, rounds_wait=(0,))
@@ -371,14 +381,14 @@ def test_ten_thousand_calls_by_cursor_are_all_there(server: SandboxServer, s3: S
 
 
 def test_rows_without_an_id_are_an_error(server: SandboxServer, s3: SandboxS3) -> None:
-    """C1: without the call's id no recording can be asked for; that is said, and not an empty manifest."""
+    """whole-or-red: without the call's id no recording can be asked for; that is said, and not an empty manifest."""
     behave(server, calls=listed(*recorded_calls(2)), ids=False)
     with pytest.raises(TableError, match=r"have no id of the call \(callId\)"):
         copy(server)
 
 
 def test_a_window_without_calls_is_a_manifest_without_lines(server: SandboxServer, s3: SandboxS3) -> None:
-    """F6: nothing happened, and the manifest is there to say so."""
+    """empty-report: nothing happened, and the manifest is there to say so."""
     behave(server, calls=listed())
     assert copy(server).to_xcom()["calls"] == 0
     assert s3.read("rec/manifest.jsonl") == b""
@@ -407,7 +417,9 @@ def test_the_manifest_as_csv(server: SandboxServer, s3: SandboxS3) -> None:
     ],
 )
 def test_what_is_no_recording_is_never_stored(server: SandboxServer, s3: SandboxS3, answer: str, words: str) -> None:
-    """C1, D3: an error page, a vendor error with 200, half a file, or text is a failure that names the call."""
+    """whole-or-red, stored-bytes: an error page, a vendor error with 200, half a file, or text is a failure that names
+    the call.
+    """
     behave(server, calls=listed(*recorded_calls(1)), recording_answer=answer)
     with pytest.raises(RecordingsMissingError, match=words) as caught:
         copy(server)
@@ -417,7 +429,7 @@ def test_what_is_no_recording_is_never_stored(server: SandboxServer, s3: Sandbox
 
 
 def test_a_refused_account_ends_the_run_at_once(server: SandboxServer, s3: SandboxS3) -> None:
-    """E1: 1014 from detail is fatal: no second try, and the other calls are not asked for."""
+    """error-kinds: 1014 from detail is fatal: no second try, and the other calls are not asked for."""
     fault = Fault("vendor_error", code=1014, endpoint="detail")
     behave(server, [fault], calls=listed(*recorded_calls(50)))
     with pytest.raises(AuthenticationError):
@@ -426,7 +438,7 @@ def test_a_refused_account_ends_the_run_at_once(server: SandboxServer, s3: Sandb
 
 
 def test_a_service_that_keeps_failing_is_left_alone(server: SandboxServer, s3: SandboxS3) -> None:
-    """E1: after twenty recordings that cannot be had the run stops and says so."""
+    """error-kinds: after twenty recordings that cannot be had the run stops and says so."""
     behave(server, calls=listed(*recorded_calls(60)), recording_answer="missing")
     with pytest.raises(RecordingsMissingError, match="stopped after 0 missing and 20 failed ones"):
         copy(server)
@@ -436,7 +448,9 @@ def test_a_service_that_keeps_failing_is_left_alone(server: SandboxServer, s3: S
 def test_ids_of_the_vendor_cannot_break_a_log_line(
     server: SandboxServer, s3: SandboxS3, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """P1, K1: an id has no line break in log and error; of any number of troubles twenty are told, all are counted."""
+    """no-leak, flat-memory: an id has no line break in log and error; of any number of troubles twenty are told, all
+    are counted.
+    """
     calls = [replace(call, call_id=f"id\r\nERROR \x1b[31m{number}") for number, call in enumerate(recorded_calls(25))]
     behave(server, calls=listed(*calls), detail_answer="being_made")
     with caplog.at_level(logging.WARNING):
@@ -451,7 +465,7 @@ def test_ids_of_the_vendor_cannot_break_a_log_line(
 
 
 def test_pace_holds_for_streams_and_details_together(server: SandboxServer, s3: SandboxS3) -> None:
-    """E4: requests_per_second is one pace for list, detail and stream, whatever the concurrency."""
+    """request-pace: requests_per_second is one pace for list, detail and stream, whatever the concurrency."""
     behave(server, calls=listed(*recorded_calls(5)))
     copy(server, concurrency=5, client={"requests_per_second": 5})
     times = [request.time for request in server.requests]
@@ -460,7 +474,7 @@ def test_pace_holds_for_streams_and_details_together(server: SandboxServer, s3: 
 
 
 def test_a_denied_bucket_is_one_error(server: SandboxServer, s3: SandboxS3) -> None:
-    """D: a bucket that does not exist ends the run with the sentence of S3."""
+    """clear-sentence: a bucket that does not exist ends the run with the sentence of S3."""
     behave(server, calls=listed(*recorded_calls(3)))
     asked = RecordingsRequest("calls", DAY, "no-such-bucket", KEY, "m.jsonl", rounds_wait=(0,))
     with client_of(server) as client, pytest.raises(DestinationRefusedError, match="the bucket does not exist"):
@@ -468,7 +482,7 @@ def test_a_denied_bucket_is_one_error(server: SandboxServer, s3: SandboxS3) -> N
 
 
 def test_memory_and_disk_stay_bounded(server: SandboxServer, s3: SandboxS3, tmp_path: Path) -> None:
-    """K1: two at a time means at most two recordings on disk, and none is left."""
+    """flat-memory: two at a time means at most two recordings on disk, and none is left."""
     behave(server, calls=listed(*recorded_calls(30)), recording_bytes=400_000)
     seen, done = [0], threading.Event()
 
@@ -523,7 +537,7 @@ def fetch(tmp_path: Path) -> Callable[..., Any]:
     ids=["reset", "closed", "reset in the body", "cut", "503", "429", "408", "html", "chunk cut"],
 )
 def test_a_download_recovers(fetch: Callable[..., Any], first: Any) -> None:
-    """E3: each transient fault costs one more request, and the file is whole."""
+    """network-faults: each transient fault costs one more request, and the file is whole."""
     with RawServer(first, answers(MP3)) as raw:
         body = fetch(raw, wait=10)
         assert len(raw.heard) == 2
@@ -549,7 +563,9 @@ def test_a_download_recovers(fetch: Callable[..., Any], first: Any) -> None:
 def test_a_download_that_cannot_succeed_is_one_error(
     fetch: Callable[..., Any], behaviour: Any, error: type[Exception], words: str
 ) -> None:
-    """E1, E5: one request where a second cannot help, the limit holds, and no sentence has the address (P1)."""
+    """error-kinds, bounded-answers: one request where a second cannot help, the limit holds, and no sentence has the
+    address (P1).
+    """
     with RawServer(behaviour) as raw:
         with pytest.raises(error, match=words) as caught:
             fetch(raw)
@@ -558,7 +574,7 @@ def test_a_download_that_cannot_succeed_is_one_error(
 
 
 def test_a_dripping_server_is_left_at_the_deadline(fetch: Callable[..., Any]) -> None:
-    """E3: one byte at a time holds a worker no longer than the deadline."""
+    """network-faults: one byte at a time holds a worker no longer than the deadline."""
     began = time.monotonic()
     dripping = RawServer(drips(b"HTTP/1.1 200 OK\r\nContent-Length: 2050\r\n\r\n"))
     with dripping as raw, pytest.raises(TransportError, match="1 s in all"):
@@ -567,7 +583,7 @@ def test_a_dripping_server_is_left_at_the_deadline(fetch: Callable[..., Any]) ->
 
 
 def test_a_gzip_bomb_ends_at_the_limit(fetch: Callable[..., Any]) -> None:
-    """E5: what unpacks to more than is allowed is stopped while it unpacks."""
+    """bounded-answers: what unpacks to more than is allowed is stopped while it unpacks."""
     import gzip
 
     bomb = RawServer(answers(gzip.compress(bytes(50_000_000)), Content_Encoding="gzip"))
@@ -576,7 +592,7 @@ def test_a_gzip_bomb_ends_at_the_limit(fetch: Callable[..., Any]) -> None:
 
 
 def test_a_download_carries_no_credentials(fetch: Callable[..., Any]) -> None:
-    """P3: neither body, nor cookie, nor Authorization, nor anything of the account."""
+    """safe-transport: neither body, nor cookie, nor Authorization, nor anything of the account."""
     with RawServer(answers(MP3, Set_Cookie="session=canary"), answers(MP3)) as raw:
         fetch(raw)
         fetch(raw)
@@ -589,7 +605,7 @@ def test_a_download_carries_no_credentials(fetch: Callable[..., Any]) -> None:
 
 
 def test_the_log_of_a_download_has_no_address(fetch: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
-    """P1: not at DEBUG, not of a success, a refusal or a retry; other requests' lines are still there."""
+    """no-leak: not at DEBUG, not of a success, a refusal or a retry; other requests' lines are still there."""
     caplog.set_level(logging.DEBUG)
     with RawServer(resets(), answers(b'{"code": 1009, "message": "GET /canarysecret/a.mp3"}'), answers(MP3)) as raw:
         fetch(raw, wait=15)
@@ -603,7 +619,9 @@ def test_the_log_of_a_download_has_no_address(fetch: Callable[..., Any], caplog:
 
 
 def test_the_address_must_not_lead_elsewhere(tmp_path: Path) -> None:
-    """P3: the vendor's own answers cannot make a worker visit another host: parts are quoted, dots refused."""
+    """safe-transport: the vendor's own answers cannot make a worker visit another host: parts are
+    quoted, dots refused.
+    """
     mine = client_settings("https://api.example.com/api/v2/CallReport")
     with CallReportClient(mine) as client, FileDownloader(client, max_bytes=10) as downloader:
         for url in ("http://127.0.0.1:9/a.mp3", "https://127.0.0.1:9/a.mp3", "https://[::1]:9/a.mp3"):
@@ -629,7 +647,9 @@ with CallReportClient(settings) as client:
 def test_a_killed_run_leaves_no_partial_object_and_the_next_one_ends_it(
     server: SandboxServer, s3: SandboxS3, tmp_path: Path, how: signal.Signals
 ) -> None:
-    """D1: killed amid its downloads; every object is whole, no manifest, and the next run leaves no file behind."""
+    """all-or-nothing: killed amid its downloads; every object is whole, no manifest, and the next run leaves no file
+    behind.
+    """
     behave(server, [Fault("delay", seconds=0.15, endpoint="recording")], calls=listed(*recorded_calls(40)))
     program = _KILLED.format(tests=str(Path(__file__).parent), base=api_url(server))
     environment = {
@@ -664,7 +684,7 @@ def test_a_killed_run_leaves_no_partial_object_and_the_next_one_ends_it(
 
 
 def test_keys_are_made_from_ids_and_nothing_else() -> None:
-    """P1: no file name, which may hold a number; ids of odd characters stay apart and cannot climb."""
+    """no-leak: no file name, which may hold a number; ids of odd characters stay apart and cannot climb."""
     assert fill_key(KEY, "20260313call1", "n1") == "rec/20260313call1_n1.mp3"
     assert fill_key("[[call]]/[[  part ]]", "a/../b c", "é") == "a~2f~2e~2e~2fb~20c/~c3~a9"
     ids = ["\ud800", "a b", "a~20b", "a/b", "a\\b", "..", "~2e~2e", "."]
@@ -679,7 +699,7 @@ def test_parts_have_names_of_their_own() -> None:
 
 @pytest.mark.parametrize("key", ["rec/a.mp3", "rec/[[ call ]].mp3", "rec/[[ part ]].mp3"])
 def test_a_key_without_the_ids_is_refused(key: str) -> None:
-    """Bad input: recordings would overwrite each other."""
+    """clear-sentence: recordings would overwrite each other."""
     with pytest.raises(ValueError, match=r"has no \[\[ (call|part) \]\]; write a key such as"):
         check_key("s3_key", key)
 
@@ -709,13 +729,13 @@ RIGHT: dict[str, Any] = {"task_id": "a", "s3_bucket": "b", "s3_key": KEY, "manif
     ],
 )
 def test_a_wrong_argument_is_refused_while_the_dag_is_parsed(wrong: dict[str, Any], sentence: str) -> None:
-    """Bad input: one sentence that names the argument, what it was and what is allowed."""
+    """clear-sentence: one sentence that names the argument, what it was and what is allowed."""
     with pytest.raises(ValueError, match=re.escape(sentence)):
         CallRecordingsToS3Operator(**{**RIGHT, **wrong})
 
 
 def test_every_text_argument_is_a_template() -> None:
-    """Design: every text argument is a template field, and a template is not judged before it is rendered."""
+    """Every text argument is a template field, and a template is not judged before it is rendered."""
     operator = CallRecordingsToS3Operator(**{**RIGHT, "s3_key": "{{ params.key }}", "report": "{{ params.report }}"})
     assert {"s3_bucket", "s3_key", "manifest_key", "report", "filters", "window_start", "callreport_conn_id"} <= set(
         operator.template_fields
@@ -724,5 +744,7 @@ def test_every_text_argument_is_a_template() -> None:
 
 @pytest.mark.parametrize("nodes", [["part2", ""], ["", "part1"], ["part2", "919876543210"], ["part3", "n", "n"]])
 def test_an_id_that_looks_like_a_place_is_no_name(nodes: list[str]) -> None:
-    """D1: with one name for two recordings, the second would be taken for one that is at its key already."""
+    """all-or-nothing: with one name for two recordings, the second would be taken for one that is at its
+    key already.
+    """
     assert len(set(part_names(nodes))) == len(nodes)

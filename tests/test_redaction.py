@@ -1,4 +1,4 @@
-"""What may not leave in full does not leave in full (P2)."""
+"""What may not leave in full does not leave in full (redacted-cells)."""
 
 from __future__ import annotations
 
@@ -58,13 +58,15 @@ def server() -> Iterator[SandboxServer]:
     ],
 )
 def test_last4(number: str, shown: str) -> None:
-    """P2: all digits but the last four; hidden whole when it is no phone number of at least eight digits."""
+    """redacted-cells: all digits but the last four; hidden whole when it is no phone number of at least
+    eight digits.
+    """
     assert last4(number) == shown
 
 
 @given(st.text())
 def test_last4_never_shows_more_than_four_digits(text: str) -> None:
-    """P2: it fails closed for any text."""
+    """redacted-cells: it fails closed for any text."""
     shown = last4(text)
     assert sum(character.isdigit() for character in shown) <= 4
     assert shown == HIDDEN or not any(character.isalpha() for character in shown.replace("x", "").replace("X", ""))
@@ -84,13 +86,15 @@ SAME = [
 
 @pytest.mark.parametrize("number", SAME)
 def test_one_number_has_one_pseudonym(number: str) -> None:
-    """P2: however it is written, +91, 0091, 0 or nothing in front."""
+    """redacted-cells: however it is written, +91, 0091, 0 or nothing in front."""
     assert international(number) == NUMBER
     assert pseudonym(number, KEY) == pseudonym(NUMBER, KEY)
 
 
 def test_a_pseudonym_is_keyed_and_stable() -> None:
-    """P2: other keys and numbers have others; one key has the same for ever, so that files of years can be joined."""
+    """redacted-cells: other keys and numbers have others; one key has the same for ever, so that files of years can be
+    joined.
+    """
     # printf 919876543210 | openssl dgst -sha256 -hmac "$KEY" -binary | head -c 10 | base32 | tr A-Z a-z
     assert pseudonym(NUMBER, KEY) == "p_yhjqbhcz52unhqgb"
     assert pseudonym(NUMBER, KEY + "!") != pseudonym(NUMBER, KEY)
@@ -113,7 +117,7 @@ def test_a_pseudonym_is_keyed_and_stable() -> None:
     ],
 )
 def test_what_is_no_number_has_no_pseudonym(number: str) -> None:
-    """P2: it is hidden whole: a pseudonym of a name or a masked number would look like one of a number."""
+    """redacted-cells: it is hidden whole: a pseudonym of a name or a masked number would look like one of a number."""
     assert international(number) is None
     assert pseudonym(number, KEY) == HIDDEN
 
@@ -123,7 +127,7 @@ def _redactor(redact: dict[str, str], *labels: str, **options: Any) -> Redactor:
 
 
 def test_each_mode() -> None:
-    """P2: last4 and hmac keep the column, drop removes it; empty cells stay empty."""
+    """redacted-cells: last4 and hmac keep the column, drop removes it; empty cells stay empty."""
     redact = {"A": "last4", "B": "hmac", "C": "drop"}
     redactor = _redactor(redact, "A", "B", "C", "D")
     assert [column.label for column in redactor.columns] == ["A", "B", "D"]
@@ -157,32 +161,36 @@ ELSEWHERE = [
 @pytest.mark.parametrize("mode", ["last4", "hmac", "drop"])
 @pytest.mark.parametrize(("cell", "left"), ELSEWHERE)
 def test_the_number_is_hidden_in_other_cells_too(mode: str, cell: str, left: str) -> None:
-    """P2: recordings and details carry the caller's number, spelled in their own way."""
+    """redacted-cells: recordings and details carry the caller's number, spelled in their own way."""
     rows = _redactor({"A": mode}, "A", "B").rows([("919876543210", cell)])
     assert rows[0][-1] == left
 
 
 def test_every_number_of_a_cell_is_hidden_elsewhere() -> None:
-    """P2: a cell with two numbers hides both in the other cells."""
+    """redacted-cells: a cell with two numbers hides both in the other cells."""
     (row,) = _redactor({"A": "last4"}, "A", "B").rows([("919876543210, 918012345678", "8012345678 then 9876543210")])
     assert row == [HIDDEN, "*** then ***"]
 
 
 def test_a_hidden_text_is_hidden_elsewhere() -> None:
-    """P2: so is a text that is no number, when it is long enough to be told from others."""
+    """redacted-cells: so is a text that is no number, when it is long enough to be told from others."""
     (row,) = _redactor({"A": "drop"}, "A", "B").rows([("mask_10042", "via mask_10042")])
     assert row == ["via ***"]
 
 
 def test_stray_text_in_a_column_of_another_kind_is_searched_too() -> None:
-    """P2: what could not be read as a number stands in the column as text, and may hold the phone number."""
+    """redacted-cells: what could not be read as a number stands in the column as text, and may hold the
+    phone number.
+    """
     columns = [Column("A"), Column("Amount", ColumnKind.NUMBER), Column("Time", ColumnKind.DATETIME)]
     redactor = Redactor({"A": "last4"}, ["A", "Amount", "Time"], columns)
     assert redactor.rows([(NUMBER, f"for {NUMBER}", NOON)]) == [["********3210", "for ***", NOON]]
 
 
 def test_a_dropped_amount_or_time_is_not_searched_for() -> None:
-    """P2: it is no phone number, and its digits mean something else elsewhere; what could not be read as one may be."""
+    """redacted-cells: it is no phone number, and its digits mean something else elsewhere; what could not be read as
+    one may be.
+    """
     columns = [
         Column("Time", ColumnKind.DATETIME),
         Column("Amount", ColumnKind.NUMBER),
@@ -200,7 +208,9 @@ def test_a_dropped_amount_or_time_is_not_searched_for() -> None:
 
 
 def test_columns_that_are_only_there_to_be_hidden_do_not_leave() -> None:
-    """P2: a redacted column that nobody chose is read, so that its number can be hidden in the chosen ones."""
+    """redacted-cells: a redacted column that nobody chose is read, so that its number can be hidden in
+    the chosen ones.
+    """
     redactor = _redactor({"A": "last4"}, "B", "A", keep=1)
     assert [column.label for column in redactor.columns] == ["B"]
     assert redactor.rows([("rec_9876543210", NUMBER)]) == [["rec_***"]]
@@ -208,7 +218,7 @@ def test_columns_that_are_only_there_to_be_hidden_do_not_leave() -> None:
 
 @pytest.mark.parametrize("redact", [{"Agents": "drop"}, {"Agents": "last4"}])
 def test_a_label_that_columns_share_means_all_of_them(redact: dict[str, str]) -> None:
-    """P2: the API prints one label twice, we call the second "Agents (2)"; neither may slip through."""
+    """redacted-cells: the API prints one label twice, we call the second "Agents (2)"; neither may slip through."""
     redactor = _redactor(redact, "Agents", "Status", "Agents (2)")
     (row,) = redactor.rows([("919876543210", "x", "918012345678")])
     assert "918012345678" not in row
@@ -218,7 +228,9 @@ def test_a_label_that_columns_share_means_all_of_them(redact: dict[str, str]) ->
 
 
 def test_a_column_that_is_not_there_is_an_error(server: SandboxServer) -> None:
-    """P2: a renamed column must not slip through, so nothing is exported; rename by columns= does not matter."""
+    """redacted-cells: a renamed column must not slip through, so nothing is exported; rename by columns= does not
+    matter.
+    """
     behave(server, calls=SyntheticCalls(5))
     with pytest.raises(TableError, match="redact names 'Phone', which the report does not have; it has Caller Number"):
         read_report(server, columns={"Caller Number": "Phone"}, redact={"Phone": "last4"})
@@ -245,7 +257,7 @@ def test_a_column_that_is_not_there_is_an_error(server: SandboxServer) -> None:
     ],
 )
 def test_a_rule_that_cannot_hold_is_one_sentence(redact: dict[str, str], error: type[Exception], sentence: str) -> None:
-    """P2: the sentence names label and mode, and what is allowed."""
+    """redacted-cells: the sentence names label and mode, and what is allowed."""
     columns = [Column("A"), Column("Time", ColumnKind.DATETIME), Column("Amount", ColumnKind.NUMBER)]
     with pytest.raises(error) as failed:
         Redactor(redact, ["A", "Time", "Amount"], columns, KEY)
@@ -253,7 +265,7 @@ def test_a_rule_that_cannot_hold_is_one_sentence(redact: dict[str, str], error: 
 
 
 def test_a_label_of_the_vendors_cannot_break_a_message() -> None:
-    """P1: control characters and phone numbers in labels stay out of the sentences that list them."""
+    """no-leak: control characters and phone numbers in labels stay out of the sentences that list them."""
     nasty = "Evil\r\nERROR \x1b[31m 919876543210"
     for redact, kind in (({"Phone": "drop"}, ColumnKind.TEXT), ({nasty: "last4"}, ColumnKind.NUMBER)):
         with pytest.raises((TableError, SettingsError)) as failed:
@@ -263,7 +275,7 @@ def test_a_label_of_the_vendors_cannot_break_a_message() -> None:
 
 
 def test_a_pseudonym_needs_a_key() -> None:
-    """P2: without one anybody could try out all numbers."""
+    """redacted-cells: without one anybody could try out all numbers."""
     with pytest.raises(SettingsError, match="redact uses hmac, and the connection has no hmac_secret; set that extra"):
         Redactor({"A": "hmac"}, ["A"], [Column("A")], None)
 
@@ -281,7 +293,7 @@ def test_a_pseudonym_needs_a_key() -> None:
     ],
 )
 def test_a_wrong_rule_is_one_sentence(redact: Any, sentence: str) -> None:
-    """P2: the sentence names the argument, what it was and what is allowed."""
+    """redacted-cells: the sentence names the argument, what it was and what is allowed."""
     with pytest.raises(SettingsError) as failed:
         check_redact(redact)
     assert str(failed.value) == sentence
@@ -294,7 +306,7 @@ def test_a_wrong_rule_is_one_sentence(redact: Any, sentence: str) -> None:
 def test_no_number_is_in_the_file(
     server: SandboxServer, mode: str, number_shape: str, row_shape: str, columns: list[str] | None
 ) -> None:
-    """P1: 0 bytes of a redacted number in the file, in any shape, whether its column was chosen or not."""
+    """no-leak: 0 bytes of a redacted number in the file, in any shape, whether its column was chosen or not."""
     cells = {"Details": f"callback to +91 98765 43210 for {NUMBER}", "Rec.": f"tok*mp3*{NUMBER}.mp3"}
     calls = [Call(NOON, number=NUMBER, cells=cells, call_id=f"call-{step}") for step in range(12)]
     behave(server, calls=listed(*calls), number_shape=number_shape, row_shape=row_shape)
@@ -386,7 +398,9 @@ SPELLINGS = [
 @pytest.mark.parametrize("mode", ["last4", "hmac", "drop"])
 @pytest.mark.parametrize(("spelled", "left"), SPELLINGS)
 def test_a_number_is_found_however_it_is_spelled(spelled: str, left: str, mode: str) -> None:
-    """P2: nothing of the number is left, in no script and behind no encoding; the rest of the cell stays."""
+    """redacted-cells: nothing of the number is left, in no script and behind no encoding; the rest of
+    the cell stays.
+    """
     assert redacted(NUMBER, spelled, mode) == left
 
 
@@ -410,7 +424,7 @@ FOREIGN = [
 @pytest.mark.parametrize(("number", "national"), FOREIGN)
 @pytest.mark.parametrize("cell", ["{}_in.mp3", "rec {}.mp3", "a*mp3*{}*x"])
 def test_a_number_of_any_country_is_found_in_its_national_form(number: str, national: str, cell: str) -> None:
-    """P2: the last seven digits tell a number, however many its country code and trunk prefix take."""
+    """redacted-cells: the last seven digits tell a number, however many its country code and trunk prefix take."""
     left = redacted(number, cell.format(national))
     assert left is not None
     assert left.replace("(", "") == cell.format("***")
@@ -438,7 +452,7 @@ ENCODERS: dict[str, tuple[Callable[[str], str], Callable[[str], str]]] = {
 def test_no_seven_digits_of_a_number_are_left(
     number: str, gaps: list[str], script: dict[int, int], around: str, layers: list[str]
 ) -> None:
-    """P2: in any mixture of separators, scripts and up to four layers of encoding."""
+    """redacted-cells: in any mixture of separators, scripts and up to four layers of encoding."""
     cell = around.format("".join(digit + gap for digit, gap in zip(number, gaps, strict=False)).translate(script))
     for layer in layers:
         cell = ENCODERS[layer][0](cell)
@@ -463,19 +477,19 @@ def test_no_seven_digits_of_a_number_are_left(
     ],
 )
 def test_a_short_code_is_hidden_where_it_stands_alone(caller: str, cell: str, left: str) -> None:
-    """P2: a number of three to six digits is in too many longer ones to be hidden in them."""
+    """redacted-cells: a number of three to six digits is in too many longer ones to be hidden in them."""
     assert redacted(caller, cell) == left
 
 
 @pytest.mark.parametrize("cell", ["%" + "25" * 12 + "20", "\\" * 600, "&" + "amp;" * 12 + "nbsp;"])
 def test_a_cell_that_cannot_be_decoded_to_its_end_is_hidden(cell: str) -> None:
-    """P2: what is encoded again and again may hide the number, so the cell fails closed."""
+    """redacted-cells: what is encoded again and again may hide the number, so the cell fails closed."""
     assert redacted(NUMBER, cell) == HIDDEN
 
 
 @pytest.mark.parametrize("cell", ["9" * 40, "9 " * 40, "99999-99999 99999", "09999999999/9999999999"])
 def test_a_number_of_equal_digits_leaves_none_of_them(cell: str) -> None:
-    """P2: where a number can be found at many places that overlap, all of them are hidden."""
+    """redacted-cells: where a number can be found at many places that overlap, all of them are hidden."""
     assert "9" not in (redacted("9999999999", cell) or "")
 
 
@@ -495,7 +509,7 @@ HUGE: list[tuple[str, Callable[[int], tuple[str, str]]]] = [
 
 @pytest.mark.parametrize(("name", "cells"), HUGE)
 def test_a_row_takes_time_in_proportion_to_its_size(name: str, cells: Callable[[int], tuple[str, str]]) -> None:
-    """Issue 12.7: a cell of 200 KB costs eight times one of 25 KB, not sixty-four times."""
+    """A cell of 200 KB costs eight times one of 25 KB, not sixty-four times."""
 
     def seconds(size: int) -> float:
         row = cells(size)
@@ -512,13 +526,13 @@ def test_a_row_takes_time_in_proportion_to_its_size(name: str, cells: Callable[[
 
 @pytest.mark.parametrize("caller", [NUMBER.translate(HINDI), "98765\u200b43210", "\u202a+91 98765 43210\u202c"])
 def test_the_redacted_cell_itself_may_be_spelled_in_that_way(caller: str) -> None:
-    """P2: what is looked for elsewhere is the number, not its spelling."""
+    """redacted-cells: what is looked for elsewhere is the number, not its spelling."""
     assert redacted(caller, f"rec {NUMBER}") == "rec ***"
 
 
 @pytest.mark.parametrize("between", ["/", " ", " / ", "-", "\t"])
 def test_each_of_two_numbers_in_one_cell_is_hidden_elsewhere(between: str) -> None:
-    """P2: also where nothing but what may stand inside a number stands between them."""
+    """redacted-cells: also where nothing but what may stand inside a number stands between them."""
     for number in ("9876543210", "8012345678"):
         assert redacted(f"91987654 3210{between}91801234 5678", f"of {number}.") == "of ***."
 
@@ -528,12 +542,12 @@ def test_each_of_two_numbers_in_one_cell_is_hidden_elsewhere(between: str) -> No
     ["98765 and 43211", "543210", "98765 4321", "100% of 98765", "%98765", "2026-03-13 09:00:00", "दिवाली १२३४५६७८९०"],
 )
 def test_what_is_not_the_number_stays(cell: str) -> None:
-    """P2: other digits are not hidden."""
+    """redacted-cells: other digits are not hidden."""
     assert redacted(NUMBER, cell) == cell
 
 
 def test_no_spelling_of_a_number_leaves_an_export(server: SandboxServer, caplog: pytest.LogCaptureFixture) -> None:
-    """P1: over HTTP, in every text column, with the file, its name, its title and the log searched."""
+    """no-leak: over HTTP, in every text column, with the file, its name, its title and the log searched."""
     caplog.set_level("DEBUG")
     spelled = ["+91 (98765) 43210", "98765%252043210", r'{"from":"98765\u00a043210"}', NUMBER.translate(HINDI)]
     calls = [
@@ -597,5 +611,5 @@ def test_no_spelling_of_a_number_leaves_an_export(server: SandboxServer, caplog:
     ],
 )
 def test_a_text_is_shown_without_numbers(text: str, left: str) -> None:
-    """P1: where nobody knows which number it is, seven digits in a row are one, in any spelling; a day is not."""
+    """no-leak: where nobody knows which number it is, seven digits in a row are one, in any spelling; a day is not."""
     assert without_numbers(text) == left

@@ -1,4 +1,4 @@
-"""Recordings and the audit in real Airflow: what each task did, and what it left where (P1, A4)."""
+"""Recordings and the audit in real Airflow: what each task did, and what it left where (no-leak, known-to-airflow)."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ def _settings(**settings: Any) -> SandboxSettings:
 
 @pytest.mark.parametrize("dag_id", DAGS)
 def test_green_is_green_and_red_is_red(run: Evidence, dag_id: str) -> None:
-    """E1: what another try may mend is tried again by Airflow, what it cannot is not; each red task says why."""
+    """error-kinds: what another try may mend is tried again by Airflow, what it cannot is not; each red
+    task says why.
+    """
     states = {task: one.state for (dag, task, _), one in run.tasks.items() if dag == dag_id}
     assert {task for task, state in states.items() if state == "success"} == GREEN, states
     assert {task for task, state in states.items() if state == "failed"} == set(RED)
@@ -95,7 +97,7 @@ def test_green_is_green_and_red_is_red(run: Evidence, dag_id: str) -> None:
 
 
 def test_recordings_are_in_s3_once(run: Evidence) -> None:
-    """D1, D3: bytes and manifest; the second task found them there."""
+    """all-or-nothing, stored-bytes: bytes and manifest; the second task found them there."""
     first, second = run.task("rest", "copied").xcom, run.task("rest", "copied_again").xcom
     assert (first["copied"], first["already_there"]) == (3, 0)
     assert (second["copied"], second["already_there"]) == (0, 3)
@@ -111,7 +113,7 @@ def test_recordings_are_in_s3_once(run: Evidence) -> None:
 
 
 def test_deliveries_are_events_of_assets(run: Evidence) -> None:
-    """A4: of the manifest; none of a manifest that another task had written already."""
+    """known-to-airflow: of the manifest; none of a manifest that another task had written already."""
     events = {(event.task_id, event.uri): event.extra for event in run.asset_events("rest")}
     assert set(events) == {
         ("copied", "rest_recordings"),
@@ -125,32 +127,32 @@ def test_deliveries_are_events_of_assets(run: Evidence) -> None:
 
 
 def test_the_audit_compares(run: Evidence) -> None:
-    """C2: from the object's metadata and from XCom; the drift is in the red task's sentence."""
+    """proved-total: from the object's metadata and from XCom; the drift is in the red task's sentence."""
     for task in ("check_s3", "check_xcom", "check_asset"):
         xcom = run.task("rest", task).xcom
         assert (xcom["counted"], xcom["delivered"], xcom["drift"]) == (3, 3, 0)
 
 
 def test_a_run_without_an_interval_says_what_to_set(run: Evidence) -> None:
-    """Bad input: started by hand."""
+    """clear-sentence: started by hand."""
     evidence = run.task("rest_by_hand", "no_window")
     assert evidence.state == "failed"
     assert "set window_start and window_end" in evidence.log
 
 
 def test_xcom_values_are_small(run: Evidence) -> None:
-    """A4: under 4 KB each."""
+    """known-to-airflow: under 4 KB each."""
     assert all(one.xcom_bytes < 4096 for one in run.tasks.values())
 
 
 def test_rendered_templates_hide_numbers(run: Evidence) -> None:
-    """P1: what the UI shows of filters."""
+    """no-leak: what the UI shows of filters."""
     for dag_id in DAGS:
         assert str(run.task(dag_id, "copied").rendered["filters"]) == "{'cNum': '***'}"
 
 
 def test_nothing_secret_is_left_anywhere(run: Evidence) -> None:
-    """P1: logs at DEBUG (also with Airflow's masker blind), database, S3, temporary directory."""
+    """no-leak: logs at DEBUG (also with Airflow's masker blind), database, S3, temporary directory."""
     log = "\n".join(line for line in run.log.splitlines() if "Sending request" not in line or "MaskSecret(" not in line)
     debug = (run.home.parent / "debug.log").read_text()
     assert "DEBUG urllib3.connectionpool" in debug
@@ -166,7 +168,9 @@ def test_nothing_secret_is_left_anywhere(run: Evidence) -> None:
 
 
 def test_the_examples_run(airflow_runs: AirflowRuns, tmp_path: Path) -> None:
-    """A1: a week of exports, and then the night's audit finds each of them whole; the recordings' Dag runs as well."""
+    """every-airflow: a week of exports, and then the night's audit finds each of them whole; the recordings' Dag runs
+    as well.
+    """
     night = datetime(2026, 3, 14, 3, tzinfo=KOLKATA)
     examples = Path(__file__).parent.parent / "example_dags"
     settings = SandboxSettings(
@@ -200,7 +204,7 @@ def leaks(content: bytes) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("module", ["recordings", "check", "manifest"])
 def test_importing_an_operator_brings_no_heavy_library(module: str) -> None:
-    """K4: a Dag file pays for none of the libraries that do the work."""
+    """light-import: a Dag file pays for none of the libraries that do the work."""
     _, loaded = timed_import(f"import airflow_provider_callreport.operators.{module}")
     assert f"airflow_provider_callreport.operators.{module}" in loaded
     assert heavy(loaded) == []

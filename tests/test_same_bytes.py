@@ -1,4 +1,4 @@
-"""T2: a retry, a clear and a backfill in any order give byte-identical files, one object a key."""
+"""same-again: a retry, a clear and a backfill in any order give byte-identical files, one object a key."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ print(json.dumps(found))
 
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_any_order_of_runs_gives_the_same_object(file_format: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """T2: scheduled runs in order, then clears, retries and a backfill in another order, read in other pages."""
+    """same-again: scheduled runs in order, then clears, retries and a backfill in another order, read in
+    other pages.
+    """
     options = FORMATS[file_format].check_options({})
     shuffle = random.Random(7)
     with (
@@ -82,7 +84,9 @@ def test_any_order_of_runs_gives_the_same_object(file_format: str, monkeypatch: 
 
 
 def test_another_process_with_other_hashes_gives_the_same_bytes() -> None:
-    """T2, F5: nothing in a file depends on the order of a set, a dict of another process, or the clock."""
+    """same-again, same-bytes: nothing in a file depends on the order of a set, a dict of another
+    process, or the clock.
+    """
     with SandboxServer(SandboxSettings(calls=SyntheticCalls(300))) as server:
         code = _IN_ANOTHER_PROCESS.format(path=[str(Path(__file__).parent), *sys.path], url=api_url(server))
         found = {

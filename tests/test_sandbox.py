@@ -44,7 +44,7 @@ def server(running: SandboxServer) -> SandboxServer:
 
 
 def test_the_empty_answer_is_the_vendors_own_byte_for_byte(server: SandboxServer) -> None:
-    """api.md: the only complete example answer has an ETag and a length; ours has the same."""
+    """api-document: the only complete example answer has an ETag and a length; ours has the same."""
     body = post(server, filter={"dtGte": "1999-01-01 00:00:00", "dtLte": "1999-01-01 23:59:59"}).content
 
     assert len(body) == 330
@@ -170,7 +170,7 @@ def test_a_read_by_cursor_holds_every_call_once(
 
 
 def test_a_cursor_holds_an_integer_that_a_float_cannot(server: SandboxServer) -> None:
-    """api.md: integers beyond 2^53 survive; a client that rounds them reads other rows."""
+    """api-document: integers beyond 2^53 survive; a client that rounds them reads other rows."""
     server.settings.cursor = "top"
     milliseconds, serial = answer(server, filter=DAY, sz=100)["sAftr"]
 
@@ -216,7 +216,7 @@ def test_page_sizes(server: SandboxServer) -> None:
 
 
 def test_deep_pages_are_refused_by_number_and_served_by_cursor(server: SandboxServer) -> None:
-    """C3: a search engine's result window of, here, 200 rows."""
+    """capped-totals: a search engine's result window of, here, 200 rows."""
     server.settings.deep_page_limit, server.settings.cursor = 200, "top"
 
     assert len(answer(server, filter=DAY, sz=100, page=1)["data"]) == 100
@@ -272,7 +272,7 @@ def test_report_count_may_be_missing(server: SandboxServer) -> None:
 
 
 def test_the_window_is_inclusive_at_both_ends(server: SandboxServer) -> None:
-    """api.md: dtGte and dtLte are inclusive by name; hours of a day that end at :59:59 partition it."""
+    """api-document: dtGte and dtLte are inclusive by name; hours of a day that end at :59:59 partition it."""
     hours = [{"dtGte": f"2025-11-22 {hour:02d}:00:00", "dtLte": f"2025-11-22 {hour:02d}:59:59"} for hour in range(24)]
     found = [call_id for hour in hours for call_id in ids(answer(server, filter=hour, sz=1000)["data"])]
     assert found == ids(read(server))
@@ -509,7 +509,7 @@ ONE_CALL = Call(
     ],
 )
 def test_values_in_each_form(server: SandboxServer, setting: str, label: str, expected: dict[str, Any]) -> None:
-    """api.md's list of spellings; together with "mixed" these are all the choices that the setting has."""
+    """The spellings that are known; together with "mixed" these are all the choices that the setting has."""
     server.settings.calls = ListedCalls([ONE_CALL])
     server.settings.row_shape = "label"
 
@@ -524,7 +524,7 @@ def test_values_in_each_form(server: SandboxServer, setting: str, label: str, ex
 
 
 def test_listed_cells_are_sent_as_they_are(server: SandboxServer) -> None:
-    """F1's texts can be served: formulas, controls, lone surrogates, per cents, 32,768 characters."""
+    """same-rows: its texts can be served: formulas, controls, lone surrogates, per cents, 32,768 characters."""
     nasty = ['=1+1|"x"', "a\x00\x1f\r\nb", "\ud800", "100%s %d", "{{%%x%%}}", "\u202e\U0001f600", "\ue000"]
     nasty.append("x" * 32_768)
     server.settings.row_shape = "label"
@@ -542,7 +542,9 @@ def test_listed_cells_are_sent_as_they_are(server: SandboxServer) -> None:
 
 
 def test_listed_calls_change_between_requests(server: SandboxServer) -> None:
-    """C6 needs calls that come, go and change while a report is read, and a cursor that outlives its call."""
+    """moving-report: its test needs calls that come, go and change while a report is read, and a cursor that outlives
+    its call.
+    """
     source = ListedCalls(Call(datetime(2025, 11, 22, 1), call_id=f"{n:027d}") for n in range(6))
     server.settings.calls, server.settings.cursor = source, "top"
     after = answer(server, sz=3)["sAftr"]

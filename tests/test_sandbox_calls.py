@@ -39,7 +39,9 @@ def rows(source: SyntheticCalls | ListedCalls, start: datetime, end: datetime) -
 )
 @pytest.mark.parametrize("per_day", [7, 1000])
 def test_a_day_of_any_length_has_its_calls_in_order(zone: str, day: date, hours: float, per_day: int) -> None:
-    """T1 needs calls on both DST days: exactly so many a day, at real instants, in rising order, within the day."""
+    """exact-window: its tests need calls on both DST days: exactly so many a day, at real instants, in rising order,
+    within the day.
+    """
     source = SyntheticCalls(per_day, timezone=zone)
     midnight = datetime(day.year, day.month, day.day)
     shown = rows(source, midnight, midnight + timedelta(hours=23, minutes=59, seconds=59))
@@ -136,7 +138,7 @@ def test_a_scan_finds_what_a_look_at_every_row_finds() -> None:
 
 
 def test_listed_calls_know_the_second_run_of_an_hour() -> None:
-    """T1: fold tells the two 02:30 of a Berlin October apart; both are in the wall-clock window."""
+    """exact-window: fold tells the two 02:30 of a Berlin October apart; both are in the wall-clock window."""
     calls = [
         Call(datetime(2025, 10, 26, 2, 30, fold=1), call_id="second"),
         Call(datetime(2025, 10, 26, 2, 30), call_id="first"),
@@ -155,7 +157,9 @@ def test_a_window_of_listed_calls_is_inclusive_at_both_ends() -> None:
 
 @pytest.mark.parametrize("by_serial_alone", [False, True])
 def test_a_cursor_parts_listed_calls_of_one_instant(by_serial_alone: bool) -> None:
-    """C5: ties at page borders; the calls up to a cursor and the calls before it differ by the one that it names."""
+    """alike-calls: ties at page borders; the calls up to a cursor and the calls before it differ by the one that it
+    names.
+    """
     selection = ListedCalls([Call(datetime(2025, 11, 22))] * 50).select(CallFilter())
 
     for position in range(50):

@@ -117,7 +117,7 @@ def test_a_fault_of_the_wire_without_the_proxy_is_an_error() -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(0, 1014), (1, 1009)])
 def test_error_on_page(server: SandboxServer, number: int, code: int) -> None:
-    """C1: page 2 is HTTP 200 with an error body; page 1 likewise with 1014."""
+    """whole-or-red: page 2 is HTTP 200 with an error body; page 1 likewise with 1014."""
     server.settings.faults = [Fault("error_on_page", page=number, code=code)]
 
     for asked in range(3):
@@ -133,7 +133,7 @@ def test_error_on_page_in_a_read_by_cursor(server: SandboxServer) -> None:
 
 
 def test_error_with_cnt(server: SandboxServer) -> None:
-    """C1: the same body with cnt and data: null."""
+    """whole-or-red: the same body with cnt and data: null."""
     server.settings.faults = [Fault("error_with_cnt")]
 
     expected = {"status": "error", "message": "Something went wrong", "code": 1009, "data": None, "cnt": 0}
@@ -228,7 +228,7 @@ def test_huge_body(server: SandboxServer, declared: bool) -> None:
 
 @pytest.mark.parametrize("by_cursor", [False, True])
 def test_overlapping_pages(server: SandboxServer, by_cursor: bool) -> None:
-    """C1: pages that overlap: 5 doubled, 5 lost."""
+    """whole-or-red: pages that overlap: 5 doubled, 5 lost."""
     server.settings.cursor = "row_sort" if by_cursor else "none"
     whole = ids(read(server))
     server.settings.faults = [Fault("overlapping_pages")]
@@ -248,7 +248,7 @@ def test_ignores_page(server: SandboxServer) -> None:
 
 @pytest.mark.parametrize("cursor", ["top", "row_sAftr", "row_sort"])
 def test_stuck_cursor(server: SandboxServer, cursor: str) -> None:
-    """C1: a cursor that never moves."""
+    """whole-or-red: a cursor that never moves."""
     server.settings.cursor = cursor
     good = [cursor_of(one) for one in pages(server, by_cursor=True)]
     server.settings.faults = [Fault("stuck_cursor")]
@@ -260,7 +260,7 @@ def test_stuck_cursor(server: SandboxServer, cursor: str) -> None:
 
 @pytest.mark.parametrize("cursor", ["top", "row_sAftr", "row_sort"])
 def test_cycling_cursor(server: SandboxServer, cursor: str) -> None:
-    """C1: a cursor that cycles A-B-A."""
+    """whole-or-red: a cursor that cycles A-B-A."""
     server.settings.cursor = cursor
     good = [cursor_of(one) for one in pages(server, by_cursor=True)]
     server.settings.faults = [Fault("cycling_cursor")]
@@ -305,7 +305,7 @@ def test_shrinking_total(server: SandboxServer) -> None:
 
 
 def test_short_page(server: SandboxServer) -> None:
-    """C1: a short page: rows lost for good, in both kinds of paging."""
+    """whole-or-red: a short page: rows lost for good, in both kinds of paging."""
     for cursor in ("none", "top", "row_sAftr"):
         server.settings.cursor, server.settings.faults = cursor, [Fault("short_page")]
         read_pages = list(pages(server, by_cursor=cursor != "none"))
@@ -317,7 +317,7 @@ def test_short_page(server: SandboxServer) -> None:
     ("name", "data"), [("empty_page", []), ("null_data", None), ("missing_data", "gone"), ("odd_row", "row")]
 )
 def test_bent_data(server: SandboxServer, name: str, data: object) -> None:
-    """C1: [] while the total says more; data: null with a total; and kin."""
+    """whole-or-red: [] while the total says more; data: null with a total; and kin."""
     server.settings.faults = [Fault(name)]
 
     bent = page(server, 1)
@@ -337,7 +337,7 @@ def test_wrong_total(server: SandboxServer) -> None:
 
 
 def test_truncated_json(server: SandboxServer) -> None:
-    """C1: truncated JSON, with a Content-Length that is right."""
+    """whole-or-red: truncated JSON, with a Content-Length that is right."""
     server.settings.faults = [Fault("truncated_json")]
 
     with pytest.raises(requests.exceptions.JSONDecodeError):
@@ -384,7 +384,7 @@ def test_json_as_html(server: SandboxServer) -> None:
     ],
 )
 def test_the_wire_breaks_as_named_and_heals(server: SandboxServer, name: str, error: str) -> None:
-    """E3: one request is hit, the next is whole."""
+    """network-faults: one request is hit, the next is whole."""
     options = {"after_bytes": 100} if name == "reset_connection" else {}
     server.settings.faults = [Fault(name, **options)]
 
@@ -478,7 +478,7 @@ def test_keep_alive_through_the_proxy_and_its_end(server: SandboxServer) -> None
 
 
 def test_a_closed_port_refuses_and_comes_back(server: SandboxServer) -> None:
-    """E3: refused connections."""
+    """network-faults: refused connections."""
     assert server.proxy is not None
     port = server.port
     with requests.Session() as session:

@@ -80,7 +80,7 @@ def test_smtp_keeps_messages_as_they_came(smtp: SandboxSmtp, tmp_path: Path) -> 
 
 
 def test_smtp_refuses_named_recipients(smtp: SandboxSmtp) -> None:
-    """D4: one refused recipient of three."""
+    """one-mail: one refused recipient of three."""
     smtp.settings.refuse = {"b@example.com": ""}
 
     refused = mail(smtp, "a@example.com", "b@example.com", "c@example.com")
@@ -112,7 +112,7 @@ def test_smtp_enforces_its_size(smtp: SandboxSmtp) -> None:
 
 @pytest.mark.parametrize(("drop", "kept"), [("kept", 1), ("lost", 0)])
 def test_smtp_drops_the_connection_after_the_message(smtp: SandboxSmtp, drop: str, kept: int) -> None:
-    """D4: at most one mail a run, also when nobody knows whether the first was taken."""
+    """one-mail: at most one mail a run, also when nobody knows whether the first was taken."""
     smtp.settings = SmtpSettings(drop=drop, drop_times=1)
 
     with pytest.raises(smtplib.SMTPServerDisconnected):
@@ -123,7 +123,7 @@ def test_smtp_drops_the_connection_after_the_message(smtp: SandboxSmtp, drop: st
 
 
 def test_the_servers_log_nothing_of_what_they_serve(smtp: SandboxSmtp, caplog: pytest.LogCaptureFixture) -> None:
-    """P1 looks for canaries in the logs at DEBUG; the rehearsal servers must not put them there."""
+    """no-leak: its test looks for canaries in the logs at DEBUG; the rehearsal servers must not put them there."""
     with caplog.at_level(logging.DEBUG):
         mail(smtp, "canary@example.com")
 

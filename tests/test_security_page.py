@@ -1,4 +1,6 @@
-"""``docs/security.md``: the policy and the rule that it prints are enough, and no more than needed (P, D3)."""
+"""``docs/security.md``: the policy and the rule that it prints are enough, and no more than needed (private-files,
+stored-bytes).
+"""
 
 from __future__ import annotations
 
@@ -111,7 +113,7 @@ def without(action: str) -> Any:
 
 @pytest.mark.parametrize("content", [CONTENT[:200], CONTENT], ids=["whole", "in parts"])
 def test_the_printed_policy_is_enough(bucket: Bucket, tmp_path: Path, content: bytes) -> None:
-    """D2, D3: each policy for taken keys, over all cases; and no other key of the bucket."""
+    """if-exists, stored-bytes: each policy for taken keys, over all cases; and no other key of the bucket."""
     bucket.grant(printed("Permissions in AWS"))
     for if_exists in ("replace", "fail", "skip"):
         key = f"calls/{if_exists}.csv"
@@ -128,7 +130,7 @@ def test_the_printed_policy_is_enough(bucket: Bucket, tmp_path: Path, content: b
 
 
 def test_each_action_of_the_printed_policy_is_needed(bucket: Bucket, tmp_path: Path) -> None:
-    """P: least privilege; what the page says of each action that is missing comes true."""
+    """private-files: least privilege; what the page says of each action that is missing comes true."""
     bucket.grant(without("s3:PutObject"))
     with pytest.raises(DestinationRefusedError, match="grant s3:PutObject"):
         bucket.deliver(tmp_path)
@@ -147,7 +149,7 @@ def test_each_action_of_the_printed_policy_is_needed(bucket: Bucket, tmp_path: P
 
 
 def test_the_printed_lifecycle_rule_is_one(bucket: Bucket) -> None:
-    """D1: S3 takes the rule as it is printed."""
+    """all-or-nothing: S3 takes the rule as it is printed."""
     rule = printed("A lifecycle rule for the bucket")
     client = bucket.s3.client()
     client.put_bucket_lifecycle_configuration(Bucket="reports", LifecycleConfiguration=rule)
@@ -155,7 +157,9 @@ def test_the_printed_lifecycle_rule_is_one(bucket: Bucket) -> None:
 
 
 def test_airflow_shows_ssid_until_it_is_told_not_to(tmp_path: Path) -> None:
-    """P1: what Airflow's API server shows of a connection's extra fields, and the option of the page that mends it."""
+    """no-leak: what Airflow's API server shows of a connection's extra fields, and the option of the page that mends
+    it.
+    """
     pytest.importorskip("airflow.api_fastapi.core_api.datamodels.connections", reason="only Airflow 3 has this server")
     extra = json.dumps({"ssid": "a-session-id", "hmac_secret": "a-key-of-ours"})
     program = (

@@ -1,4 +1,6 @@
-"""The sensor in real Airflow: each way to wait ends alike, and what waits in the triggerer knows no secret (A3, P1)."""
+"""The sensor in real Airflow: each way to wait ends alike, and what waits in the triggerer knows no secret
+(cheap-waiting, no-leak).
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,9 @@ def asked(run: Evidence, account: str) -> list[str]:
 
 
 def test_each_way_to_wait_finds_the_same(run: Evidence) -> None:
-    """A3: the value is equal to the last letter; a look costs one request, and the deferred sensor makes one more."""
+    """cheap-waiting: the value is equal to the last letter; a look costs one request, and the deferred sensor makes one
+    more.
+    """
     found = {"report": "calls", "window": WINDOW, "calls": 3, "exact": True}
     for mode, looks in (("poke", 3), ("reschedule", 3), ("deferred", 4)):
         task = run.task("sensors", mode)
@@ -103,7 +107,9 @@ def test_each_way_to_wait_finds_the_same(run: Evidence) -> None:
 
 
 def test_masked_calls_are_counted_by_a_page(run: Evidence) -> None:
-    """A3: nobody knows whether reportCount counts masked calls; an error that passes is lived through (silent_fail)."""
+    """cheap-waiting: nobody knows whether reportCount counts masked calls; an error that passes is lived through
+    (silent_fail).
+    """
     found = {"report": "masked_calls", "window": WINDOW, "calls": 3, "exact": True}
     task = run.task("sensors", "masked")
     assert (task.state, task.xcom) == ("success", found), task.log
@@ -111,7 +117,7 @@ def test_masked_calls_are_counted_by_a_page(run: Evidence) -> None:
 
 
 def test_a_number_in_a_filter_stays_with_the_task(run: Evidence) -> None:
-    """A3, P1: the trigger waits and wakes the worker up, which counts: the same looks as without it."""
+    """cheap-waiting, no-leak: the trigger waits and wakes the worker up, which counts: the same looks as without it."""
     task = run.task("sensors", "number")
     assert (task.state, task.xcom["calls"]) == ("success", 3), task.log
     assert asked(run, "number") == ["reportCount"] * 3
@@ -119,7 +125,7 @@ def test_a_number_in_a_filter_stays_with_the_task(run: Evidence) -> None:
 
 
 def test_what_no_retry_mends_ends_the_task_at_once(run: Evidence) -> None:
-    """E1: one request and one try, though the task has a retry; the sentence says what to do."""
+    """error-kinds: one request and one try, though the task has a retry; the sentence says what to do."""
     for mode in ("poke", "deferred"):
         task = run.task("sensors", f"refused_{mode}")
         assert (task.state, task.tries) == ("failed", 1)
@@ -128,14 +134,14 @@ def test_what_no_retry_mends_ends_the_task_at_once(run: Evidence) -> None:
 
 
 def test_too_few_calls_in_the_time_are_red(run: Evidence) -> None:
-    """A3: however the sensor waits."""
+    """cheap-waiting: however the sensor waits."""
     for mode in ("poke", "deferred"):
         assert run.task("sensors", f"too_few_{mode}").state == "failed"
         assert "timeout of 0" in run.task("sensors", f"too_few_{mode}").log
 
 
 def test_a_sensor_that_never_fails_is_skipped_after_its_timeout(run: Evidence) -> None:
-    """A3: however the sensor waits; Airflow's own sensors are red when they poll on a worker."""
+    """cheap-waiting: however the sensor waits; Airflow's own sensors are red when they poll on a worker."""
     for mode in MODES:
         task = run.task("sensors", f"never_fails_{mode}")
         assert task.state == "skipped", task.log
@@ -152,14 +158,14 @@ def test_sensors_can_be_mapped(run: Evidence) -> None:
 
 
 def test_a_run_without_an_interval_says_what_to_set(run: Evidence) -> None:
-    """Bad input: a sensor never waits for "everything"."""
+    """clear-sentence: a sensor never waits for "everything"."""
     task = run.task("sensors_by_hand", "waits")
     assert (task.state, task.tries) == ("failed", 1)
     assert "set window_start and window_end" in task.log
 
 
 def test_nothing_secret_is_left_anywhere(run: Evidence) -> None:
-    """P1: database, logs at DEBUG (also with Airflow's masker blind), rendered templates, triggers' arguments."""
+    """no-leak: database, logs at DEBUG (also with Airflow's masker blind), rendered templates, triggers' arguments."""
     for dag_id, task in (("sensors", "number"), ("sensors_unmasked", "deferred")):
         assert str(run.task(dag_id, task).rendered["filters"]) == "{'cNum': '***'}"
     assert run.task("sensors_unmasked", "deferred").state == "success"
@@ -198,7 +204,7 @@ def leaks(content: bytes) -> list[str]:
     ],
 )
 def test_wrong_arguments_are_refused_in_words(arguments: dict[str, Any], sentence: str) -> None:
-    """Bad input: while the Dag is parsed, and without the number."""
+    """clear-sentence: while the Dag is parsed, and without the number."""
     with pytest.raises(ValueError, match=r"allowed|belongs|must be|no time") as refusal:
         CallReportSensor(task_id="waits", **arguments)
     assert str(refusal.value).startswith(sentence)
@@ -228,7 +234,8 @@ def test_templates_are_left_for_the_run() -> None:
     ],
 )
 def test_a_timeout_in_the_triggerer_is_the_sensors(policy: dict[str, Any], outcome: type[Exception]) -> None:
-    """A3: Airflow ends a deferral that lasts too long, and resumes the sensor with that; soft_fail still skips.
+    """cheap-waiting: Airflow ends a deferral that lasts too long, and resumes the sensor with that; soft_fail still
+    skips.
 
     The second sentence is that of Airflow 2.11.
     """
@@ -240,7 +247,7 @@ def test_a_timeout_in_the_triggerer_is_the_sensors(policy: dict[str, Any], outco
 
 @pytest.mark.parametrize("policy", [{"soft_fail": True}, {"never_fail": True}, {}])
 def test_an_error_in_the_triggerer_is_no_timeout(policy: dict[str, Any]) -> None:
-    """A3: the trigger has died; the policies skip, and without one the task fails with what Airflow says."""
+    """cheap-waiting: the trigger has died; the policies skip, and without one the task fails with what Airflow says."""
     sensor = CallReportSensor(task_id="waits", deferrable=True, **policy)
     with pytest.raises(AirflowSkipException if policy else Exception, match=r"Trigger failure|Skipping") as caught:
         sensor.resume_execution("__fail__", {"error": "Trigger failure"}, {})

@@ -1,4 +1,6 @@
-"""Connection fields, right and wrong in each way a person gets them wrong; http only to this machine (P3)."""
+"""Connection fields, right and wrong in each way a person gets them wrong; http only to this machine
+(safe-transport).
+"""
 
 from __future__ import annotations
 
@@ -138,7 +140,9 @@ WRONG_HOSTS: list[tuple[str, int | None, str | None, str]] = [
 
 @pytest.mark.parametrize(("host", "port", "scheme", "sentence"), WRONG_HOSTS)
 def test_a_wrong_host_is_one_sentence(host: str, port: int | None, scheme: str | None, sentence: str) -> None:
-    """P3: http only to this machine; the sentence names the field, what it was and what is allowed, and no secret."""
+    """safe-transport: http only to this machine; the sentence names the field, what it was and what is allowed, and no
+    secret.
+    """
     with pytest.raises(SettingsError) as failed:
         read(host=host, port=port, scheme=scheme)
     assert str(failed.value).startswith(sentence)
@@ -146,7 +150,7 @@ def test_a_wrong_host_is_one_sentence(host: str, port: int | None, scheme: str |
 
 
 def test_http_to_another_host_is_a_choice() -> None:
-    """P3: allow_http has to be said."""
+    """safe-transport: allow_http has to be said."""
     assert read(host="http://brand.example.com", extra={"allow_http": True}).base_url.startswith("http://brand")
     assert read(host="http://brand.example.com", extra={"allow_http": "true"}).base_url.startswith("http://brand")
 
@@ -166,7 +170,7 @@ def test_http_to_another_host_is_a_choice() -> None:
     ],
 )
 def test_what_this_machine_is(host: str, loopback: bool) -> None:
-    """P3: localhost, 127.0.0.0/8 and ::1; anything doubtful is another machine."""
+    """safe-transport: localhost, 127.0.0.0/8 and ::1; anything doubtful is another machine."""
     assert is_loopback(host) is loopback
 
 
@@ -195,7 +199,7 @@ WRONG_CREDENTIALS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("fields", "sentence"), WRONG_CREDENTIALS)
 def test_wrong_credentials_are_one_sentence(fields: dict[str, Any], sentence: str) -> None:
-    """P1: the sentence says what to do and holds no secret."""
+    """no-leak: the sentence says what to do and holds no secret."""
     with pytest.raises(SettingsError) as failed:
         read(**fields)
     assert str(failed.value) == sentence
@@ -212,7 +216,7 @@ def test_a_session_id_instead_of_the_token(login: str | None, body: dict[str, st
 
 
 def test_no_secret_shows_in_a_repr() -> None:
-    """P1: a settings object may end up in a log."""
+    """no-leak: a settings object may end up in a log."""
     settings = read(extra={"hmac_secret": KEY})
     session = Credentials(ssid=SSID)
     shown = repr(settings) + repr(session) + str(settings)
@@ -308,7 +312,7 @@ def test_a_right_extra(name: str, value: Any, read_as: Any) -> None:
 
 
 def test_a_ca_bundle_is_a_path(tmp_path: Path) -> None:
-    """P3: a path that exists is handed on."""
+    """safe-transport: a path that exists is handed on."""
     bundle = tmp_path / "ca.pem"
     bundle.touch()
     assert read(extra={"verify": str(bundle)}).verify == str(bundle)

@@ -28,7 +28,9 @@ def ids(reader: ReportReader) -> list[Any]:
 @pytest.mark.parametrize("concurrency", [2, 4, 8])
 @pytest.mark.parametrize("cursor", ["none", "top"])
 def test_same_calls_in_the_same_order_with_no_request_more(calls: int, concurrency: int, cursor: str) -> None:
-    """C4: at every concurrency the requests are at most ceil(total / size) + 2, and the report is the same."""
+    """few-requests: at every concurrency the requests are at most ceil(total / size) + 2, and the report
+    is the same.
+    """
     settings = SandboxSettings(calls=SyntheticCalls(calls), cursor=cursor)
     with SandboxServer(settings) as server, client_of(server) as caller:
         in_turn = ids(ReportReader(caller, "calls", {}, DAY, page_size=50))
@@ -43,7 +45,9 @@ def test_same_calls_in_the_same_order_with_no_request_more(calls: int, concurren
 
 
 def test_an_error_on_a_page_is_told_for_that_page() -> None:
-    """C1: what goes wrong ahead waits for its turn, and the error names the page, not the last one asked for."""
+    """whole-or-red: what goes wrong ahead waits for its turn, and the error names the page, not the last
+    one asked for.
+    """
     settings = SandboxSettings(calls=SyntheticCalls(500), faults=[Fault("error_on_page", page=3, code=1015)])
     with SandboxServer(settings) as server, client_of(server) as caller:
         reader = ReportReader(caller, "calls", {}, DAY, page_size=50, concurrency=4)
@@ -63,7 +67,9 @@ def test_an_unknown_total_is_read_in_turn() -> None:
 
 
 def test_a_cursor_is_not_waited_for() -> None:
-    """K3: pages are asked for side by side also where the API answers a cursor, and beyond 10,000 calls as well."""
+    """side-by-side: pages are asked for side by side also where the API answers a cursor, and beyond 10,000 calls as
+    well.
+    """
     settings = SandboxSettings(calls=SyntheticCalls(12_000), cursor="top")
     with SandboxServer(settings) as server, client_of(server) as caller:
         reader = ReportReader(caller, "calls", {}, DAY, page_size=500, concurrency=4)
@@ -82,7 +88,7 @@ def test_a_refused_page_size_is_halved() -> None:
 
 
 def test_other_refusals_cost_one_request() -> None:
-    """E1: code 1000 that is not about the size is fatal at once."""
+    """error-kinds: code 1000 that is not about the size is fatal at once."""
     settings = SandboxSettings(faults=[Fault("error_on_page", page=0, code=1000)])
     with SandboxServer(settings) as server, client_of(server) as caller:
         with pytest.raises(RequestRejectedError):

@@ -83,7 +83,7 @@ OPTIONS: Mapping[str, Mapping[str, Sequence[Any]]] = {
     },
 }
 
-#: After it, nobody can say which calls an undisturbed run would have: the machine of C6 knows (test_paging_machine).
+#: After it, nobody can say which calls an undisturbed run would have (moving-report: test_paging_machine).
 LEFT_OUT = {"shrinking_total"}
 
 #: What a mail server says.
@@ -256,7 +256,9 @@ class Verdict:
 
 
 def test_every_run_is_right_or_red(benches: Sequence[Bench]) -> None:
-    """E3, D1, D4: faults x formats x destinations; every run has the bytes of an undisturbed one, or is red."""
+    """network-faults, all-or-nothing, one-mail: faults x formats x destinations; every run has the bytes of an
+    undisturbed one, or is red.
+    """
     scenarios = draw(RUNS)
     free: queue.Queue[Bench] = queue.Queue()
     for one in benches:

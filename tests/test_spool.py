@@ -1,4 +1,4 @@
-"""The file lies in a private directory that does not stay (D1, P1)."""
+"""The file lies in a private directory that does not stay (all-or-nothing, no-leak)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_spool_is_private_and_goes(temporary: Path) -> None:
-    """P1: mode 0700 from the first moment, removed on success with whatever is in it."""
+    """no-leak: mode 0700 from the first moment, removed on success with whatever is in it."""
     old = os.umask(0)
     try:
         with spool_directory() as path:
@@ -48,7 +48,7 @@ def _fail_while_spooling(kind: type[BaseException]) -> None:
 
 @pytest.mark.parametrize("kind", [ValueError, Odd, KeyboardInterrupt])
 def test_the_spool_goes_on_failure(temporary: Path, kind: type[BaseException]) -> None:
-    """P1: an exception of any kind, SIGTERM's in Airflow included, leaves nothing behind."""
+    """no-leak: an exception of any kind, SIGTERM's in Airflow included, leaves nothing behind."""
     with pytest.raises(kind):
         _fail_while_spooling(kind)
     assert list(temporary.iterdir()) == []
@@ -74,7 +74,7 @@ def _start_spooling(temporary: Path) -> tuple[subprocess.Popen[str], Path]:
 
 
 def test_the_next_run_removes_what_a_killed_one_left(temporary: Path) -> None:
-    """D1: after SIGKILL nothing is left once the next run begins; a live run keeps its own directory."""
+    """all-or-nothing: after SIGKILL nothing is left once the next run begins; a live run keeps its own directory."""
     killed, orphan = _start_spooling(temporary)
     alive, kept = _start_spooling(temporary)
     with killed, alive:
@@ -91,7 +91,7 @@ def test_the_next_run_removes_what_a_killed_one_left(temporary: Path) -> None:
 
 
 def test_directories_of_one_process_leave_each_other_alone(temporary: Path) -> None:
-    """D1: two exports may run in one process."""
+    """all-or-nothing: two exports may run in one process."""
     with spool_directory() as one:
         with spool_directory() as other:
             assert one.exists()
@@ -100,7 +100,9 @@ def test_directories_of_one_process_leave_each_other_alone(temporary: Path) -> N
 
 
 def test_other_directories_are_left_alone(temporary: Path) -> None:
-    """D1: only what a spool made is removed: not a link, not a file, not somebody's directory with a similar name."""
+    """all-or-nothing: only what a spool made is removed: not a link, not a file, not somebody's directory with a
+    similar name.
+    """
     target = temporary / "target"
     target.mkdir()
     (target / "file").write_text("x")

@@ -1,4 +1,4 @@
-"""Rows and columns of every shape become the same table, and what cannot be placed is an error (api.md, "Answer")."""
+"""Rows and columns of every shape become the same table, and what cannot be placed is an error (docs/openapi.yaml)."""
 
 from __future__ import annotations
 
@@ -240,7 +240,9 @@ def test_cells_that_are_odd_come_as_they_are(server: SandboxServer) -> None:
 @pytest.mark.parametrize("empty_data", ["list", "object", "null"])
 @pytest.mark.parametrize("columns_shape", NAMED + UNNAMED)
 def test_an_empty_report_has_a_header(server: SandboxServer, empty_data: str, columns_shape: str, ids: bool) -> None:
-    """F6: an empty result is a success, with the columns that the answer names or those of the vendor's page."""
+    """empty-report: an empty result is a success, with the columns that the answer names or those of the
+    vendor's page.
+    """
     behave(server, calls=listed(), empty_data=empty_data, columns_shape=columns_shape, ids=ids)
     reading = read_report(server)
     assert reading.header == list(LABELS)
@@ -249,7 +251,7 @@ def test_an_empty_report_has_a_header(server: SandboxServer, empty_data: str, co
 
 
 def test_an_empty_answer_without_columns_takes_the_users_word_for_them(server: SandboxServer) -> None:
-    """F6: "no data found" names no columns, so those that were chosen or redacted are taken to exist."""
+    """empty-report: "no data found" names no columns, so those that were chosen or redacted are taken to exist."""
     behave(server, [{"name": "vendor_error", "code": 1012}], calls=CALLS)
     assert read_report(server, columns=["Lead Score", "Status"]).header == ["Lead Score", "Status"]
     assert read_report(server, redact={"Lead Score": "drop"}).header == list(LABELS)
@@ -398,7 +400,9 @@ MANY = {f"{NASTY} {number}": "x" for number in range(60)}
 def test_a_label_of_the_vendors_cannot_break_a_message(
     pages: list[list[Any]], column_arrs: list[Any], choice: list[str] | None
 ) -> None:
-    """P1: control characters and phone numbers in labels and keys stay out of sentences, and a sentence stays short."""
+    """no-leak: control characters and phone numbers in labels and keys stay out of sentences, and a sentence stays
+    short.
+    """
     with pytest.raises(TableError) as failed:
         _read_pages(pages, column_arrs, choice)
     sentence = str(failed.value)
@@ -408,7 +412,7 @@ def test_a_label_of_the_vendors_cannot_break_a_message(
 
 
 def test_a_label_of_the_vendors_cannot_break_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
-    """P1: the same for the keys that the log names."""
+    """no-leak: the same for the keys that the log names."""
     with caplog.at_level(logging.INFO):
         _read_pages([[{"1": "a", **MANY}]], [{"1": "A"}])
     (said,) = caplog.messages
@@ -419,7 +423,7 @@ def test_a_label_of_the_vendors_cannot_break_a_log_line(caplog: pytest.LogCaptur
 
 @pytest.mark.parametrize("shape", ["objects", "arrays", "columnArr"])
 def test_more_columns_than_anybody_has_are_an_error(shape: str) -> None:
-    """K1: rows that all have other fields must not make a table as wide as the answer."""
+    """flat-memory: rows that all have other fields must not make a table as wide as the answer."""
     column_arr = None
     if shape == "objects":
         rows: list[Any] = [{f"key {row} {number}": "x" for number in range(101)} for row in range(10)]
@@ -436,7 +440,9 @@ def test_more_columns_than_anybody_has_are_an_error(shape: str) -> None:
 
 @pytest.mark.slow
 def test_rows_that_all_have_other_fields_cost_little_memory() -> None:
-    """K1: 300,000 different keys on one page cost no table as wide as they are: less than they take themselves."""
+    """flat-memory: 300,000 different keys on one page cost no table as wide as they are: less than they take
+    themselves.
+    """
     rows: list[Any] = [{f"key {row} {number}": None for number in range(3000)} for row in range(100)]
     answer = sum(sys.getsizeof(row) + sum(map(sys.getsizeof, row)) for row in rows)
     for column_arr, choice in ((None, None), (None, ["key 7 7"]), ({"1": "key 7 7", "2": "b"}, None)):
@@ -717,7 +723,7 @@ CURSORS = [
     ids=["top", "row sAftr", "row sort", "object of rows"],
 )
 def test_a_cursor_goes_back_as_it_came(cursor: str, body: str) -> None:
-    """C3: no digit of a cursor is lost, beyond 2^53 and in fractions, wherever it stands."""
+    """capped-totals: no digit of a cursor is lost, beyond 2^53 and in fractions, wherever it stands."""
     raw = body.format(cursor).encode()
     sent = parse_answer(json.loads(raw), raw).cursor
     assert sent is not None
@@ -770,13 +776,13 @@ def rows_of(column_arr: Any, *records: Any) -> list[dict[str, Any]]:
 
 
 def test_positions_from_zero_beside_columns_from_one() -> None:
-    """F1: each cell stands under its own label, not under that of its neighbour."""
+    """same-rows: each cell stands under its own label, not under that of its neighbour."""
     assert rows_of({"1": "A", "2": "B"}, {"0": "a", "1": "b"}) == [{"A": "a", "B": "b"}]
     assert rows_of({"1": "A", "2": "B"}, {"0": "x", "1": "a", "2": "b"}) == [{"A": "a", "B": "b"}]
 
 
 def test_arrays_beside_columns_with_hidden_positions() -> None:
-    """F1: where a position is left out of columnArr and not of the rows, the cells behind it do not move up."""
+    """same-rows: where a position is left out of columnArr and not of the rows, the cells behind it do not move up."""
     hidden = {"2": "B", "4": "D"}
     assert rows_of(hidden, ["a", "b", "c", "d"]) == [{"B": "b", "D": "d"}]
     assert rows_of(hidden, ["b", "d"]) == [{"B": "b", "D": "d"}]
@@ -786,7 +792,9 @@ def test_arrays_beside_columns_with_hidden_positions() -> None:
 
 @pytest.mark.parametrize("spelled", ["Caller Number ", " Caller Number", "caller number", "CALLER NUMBER"])
 def test_a_label_that_rows_spell_otherwise_finds_its_cells(spelled: str) -> None:
-    """F1: a column is not empty because rows, or columnArr, have its label with a blank more or in small letters."""
+    """same-rows: a column is not empty because rows, or columnArr, have its label with a blank more or in small
+    letters.
+    """
     cells = {"Caller Number": "919876543210", "B": "b", "C": "c"}
     rows = {spelled if label == "Caller Number" else label: cell for label, cell in cells.items()}
     assert rows_of({"1": "Caller Number", "2": "B", "3": "C"}, rows) == [cells]

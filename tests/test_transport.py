@@ -1,4 +1,6 @@
-"""What goes wrong below HTTP: each cause has its own sentence, and what is no fault of anybody is none (E3, P3)."""
+"""What goes wrong below HTTP: each cause has its own sentence, and what is no fault of anybody is none (network-faults,
+safe-transport).
+"""
 
 from __future__ import annotations
 
@@ -290,7 +292,7 @@ def test_a_new_connection_is_not_taken_for_an_idle_one(answer: bytes, kind: type
 
 
 def test_a_refusal_of_the_request_is_asked_for_once() -> None:
-    """E1: 400 with the vendor's JSON is about the request, also on a connection that was used before."""
+    """error-kinds: 400 with the vendor's JSON is about the request, also on a connection that was used before."""
     refusal = http_answer(
         b'{"code": 1047, "message": "wrong"}', "400 Bad Request", "Content-Type: application/json", "Connection: close"
     )
@@ -302,7 +304,7 @@ def test_a_refusal_of_the_request_is_asked_for_once() -> None:
 
 
 def test_a_request_that_changes_something_is_not_sent_again(tmp_path: Path) -> None:
-    """E3: nobody can tell whether it was accepted before the connection closed."""
+    """network-faults: nobody can tell whether it was accepted before the connection closed."""
     with stale_server(b"") as server, CallReportClient(client_settings(server.url, max_retry_time=5)) as client:
         assert client.count({"filter": {}}) == 7
         with pytest.raises(MaybeAcceptedError):

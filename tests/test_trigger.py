@@ -1,4 +1,6 @@
-"""The sensor's trigger, over real sockets: it holds nobody up, wakes a worker for anything, and loses nothing (A3)."""
+"""The sensor's trigger, over real sockets: it holds nobody up, wakes a worker for anything, and loses nothing
+(cheap-waiting).
+"""
 
 from __future__ import annotations
 
@@ -125,7 +127,9 @@ def deferred(**arguments: Any) -> CallReportTrigger:
 def test_a_deferred_sensor_ends_as_airflows_sensors_do(
     server: SandboxServer, policy: dict[str, Any], fault: int | None, outcome: type[BaseException]
 ) -> None:
-    """A3: what soft_fail, never_fail and silent_fail do with too few calls, a fatal error, and one that passes."""
+    """cheap-waiting: what soft_fail, never_fail and silent_fail do with too few calls, a fatal error, and one that
+    passes.
+    """
     if fault is not None:
         server.settings.faults = [Fault("vendor_error", code=fault)]
     sensor = CallReportSensor(
@@ -137,7 +141,7 @@ def test_a_deferred_sensor_ends_as_airflows_sensors_do(
 
 
 def test_it_fires_when_there_are_enough(server: SandboxServer) -> None:
-    """A3: two of three calls are not enough; the event says nothing but that it is time to look."""
+    """cheap-waiting: two of three calls are not enough; the event says nothing but that it is time to look."""
     behave(server, calls=listed(*CALLS[:2]))
 
     async def wait() -> Any:
@@ -152,7 +156,9 @@ def test_it_fires_when_there_are_enough(server: SandboxServer) -> None:
 
 
 def test_a_restart_loses_nothing(server: SandboxServer) -> None:
-    """A3: the triggerer dies while it waits; what is made of the stored arguments goes on, any number of times."""
+    """cheap-waiting: the triggerer dies while it waits; what is made of the stored arguments goes on, any number of
+    times.
+    """
     trigger = CallReportTrigger(**WAITING)
     assert again(trigger).serialize() == trigger.serialize()
 
@@ -171,7 +177,9 @@ def test_a_restart_loses_nothing(server: SandboxServer) -> None:
 
 
 def test_its_arguments_are_ids_and_plain_json(server: SandboxServer) -> None:
-    """A3, P1: what Airflow's database and API show of a waiting sensor: no secret, and no phone number."""
+    """cheap-waiting, no-leak: what Airflow's database and API show of a waiting sensor: no secret, and
+    no phone number.
+    """
     trigger = deferred(filters={"agent": ("Asha",), "dur": {"gte": 60}}, min_calls="3", poke_interval=7)
     path, arguments = trigger.serialize()
     assert path == "airflow_provider_callreport.triggers.callreport.CallReportTrigger"
@@ -194,7 +202,7 @@ def test_its_arguments_are_ids_and_plain_json(server: SandboxServer) -> None:
 
 
 def test_a_number_in_a_filter_makes_it_a_clock(server: SandboxServer) -> None:
-    """P1: it asks nobody, and wakes the worker up."""
+    """no-leak: it asks nobody, and wakes the worker up."""
     trigger = deferred(filters={"cNum": NUMBER}, poke_interval=0)
     # The worker has looked.
     assert [(request.body or {})["filter"].get("cNum") for request in server.requests] == [NUMBER]
@@ -225,7 +233,7 @@ def test_a_number_in_a_filter_makes_it_a_clock(server: SandboxServer) -> None:
 def test_errors_of_every_kind_wake_the_worker_up(
     server: SandboxServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wrong: dict[str, Any]
 ) -> None:
-    """A3: the worker is the place to raise them; the triggerer's log has one line of it, and no secret."""
+    """cheap-waiting: the worker is the place to raise them; the triggerer's log has one line of it, and no secret."""
     settings = dict(wrong.get("settings", {}))
     rows = settings.pop("rows", 0)
     calls = [Call(NOON + timedelta(seconds=second)) for second in range(rows)]
@@ -252,7 +260,9 @@ class HeldCalls(ListedCalls):
 
 
 def test_it_holds_nobody_up(server: SandboxServer) -> None:
-    """A3: while it waits for an answer, others of the same event loop run; else the answer would never come."""
+    """cheap-waiting: while it waits for an answer, others of the same event loop run; else the answer
+    would never come.
+    """
     calls = HeldCalls()
     behave(server, calls=calls)
 
@@ -273,7 +283,7 @@ def test_it_holds_nobody_up(server: SandboxServer) -> None:
 
 @pytest.mark.skipif(AIRFLOW < (3, 3), reason="before Airflow 3.3.2 a connection is read in a thread")
 def test_it_reads_its_connection_without_blocking(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A3: not by the call that waits; and what makes secrets known to the masker waits in a thread."""
+    """cheap-waiting: not by the call that waits; and what makes secrets known to the masker waits in a thread."""
     behave(server, calls=listed(*CALLS))
     masked_in: set[int] = set()
     masks: Callable[[Any], None] = vars(hook_module)["mask_secret"]
@@ -297,7 +307,9 @@ def test_it_reads_its_connection_without_blocking(server: SandboxServer, monkeyp
 
 
 def test_it_waits_for_its_time(server: SandboxServer) -> None:
-    """A3: the first look is at `next_poke_at`, which is a time and not a delay: a restart does not begin it anew."""
+    """cheap-waiting: the first look is at `next_poke_at`, which is a time and not a delay: a restart does not begin it
+    anew.
+    """
     behave(server, calls=listed(*CALLS))
     past, future = (datetime.now(UTC) + timedelta(days=days) for days in (-1, 1))
 
@@ -313,7 +325,9 @@ def test_it_waits_for_its_time(server: SandboxServer) -> None:
 
 @pytest.mark.slow
 def test_importing_them_brings_no_heavy_library() -> None:
-    """K4: neither a Dag file with a sensor or a watcher pays for what does the work, nor the triggerer's event loop."""
+    """light-import: neither a Dag file with a sensor or a watcher pays for what does the work, nor the triggerer's
+    event loop.
+    """
     modules = ("sensors.callreport", "triggers.callreport", "triggers.events")
     _, loaded = timed_import("\n".join(f"import airflow_provider_callreport.{module}" for module in modules))
     assert {f"airflow_provider_callreport.{module}" for module in modules} <= set(loaded)

@@ -52,7 +52,7 @@ def same_as_alone(convert: Callable[[Sequence[Any]], Sequence[Value]], cells: li
 @example(cells=[-0.0, 0, 1e-300, 1e300])
 @example(cells=[float("inf"), 1.0])
 def test_numbers_of_a_column_are_those_of_its_cells(kind: ColumnKind, cells: list[Any]) -> None:
-    """F1: at most 15 significant digits stay a number, whichever way they are looked at."""
+    """same-rows: at most 15 significant digits stay a number, whichever way they are looked at."""
     assert same_as_alone(converter(kind, ZONE), cells, "no number")
 
 
@@ -60,13 +60,13 @@ def test_numbers_of_a_column_are_those_of_its_cells(kind: ColumnKind, cells: lis
 @example(cells=["2026-01-31 09:30+05"])
 @example(cells=["2026-01-31 09+05:00"])
 def test_times_of_a_column_are_those_of_its_cells(cells: list[str]) -> None:
-    """F1: a whole column of usual times, and one with other spellings in it."""
+    """same-rows: a whole column of usual times, and one with other spellings in it."""
     assert same_as_alone(converter(ColumnKind.DATETIME, ZONE), cells, None)
 
 
 @given(cells=st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=8))
 def test_texts_of_a_column_are_those_of_its_cells(cells: list[str | None]) -> None:
-    """F1: empty text is None."""
+    """same-rows: empty text is None."""
     assert same_as_alone(converter(ColumnKind.TEXT, ZONE), cells, True)
     assert list(converter(ColumnKind.TEXT, ZONE)(cells)) == [cell or None for cell in cells]
 
@@ -80,7 +80,7 @@ JSON = st.recursive(
 
 @given(payload=JSON, ascii_only=st.booleans(), indent=st.sampled_from([None, 2]))
 def test_json_is_read_as_python_reads_it(payload: Any, ascii_only: bool, indent: int | None) -> None:
-    """F1: values and their types, keys and their order, lone surrogates and infinities included."""
+    """same-rows: values and their types, keys and their order, lone surrogates and infinities included."""
     text = json.dumps(payload, ensure_ascii=ascii_only, indent=indent).replace("Infinity", "1e999")
     raw = text.encode("utf-8", "surrogatepass")
     assert repr(decode(raw)) == repr(json.loads(text))
@@ -100,7 +100,7 @@ def test_json_is_read_as_python_reads_it(payload: Any, ascii_only: bool, indent:
     ],
 )
 def test_json_that_needs_care(raw: bytes, value: Any) -> None:
-    """F1: what one reader of JSON takes and another does not."""
+    """same-rows: what one reader of JSON takes and another does not."""
     assert decode(raw) == value
 
 
@@ -108,6 +108,6 @@ def test_json_that_needs_care(raw: bytes, value: Any) -> None:
     "raw", [b"[1,]", b"[NaN]", b"[Infinity]", b'"a\nb"', b"{} x", b"01", b"[1.]", b'"\xff"', b"{'a': 1}"]
 )
 def test_what_is_no_json(raw: bytes) -> None:
-    """C1: refused by both readers."""
+    """whole-or-red: refused by both readers."""
     with pytest.raises(AnswerError, match="JSON"):
         decode(raw)

@@ -1,4 +1,6 @@
-"""What a report that was not proved whole says of itself, in XCom, in S3, in the file and in the mail (C1, C2, D4)."""
+"""What a report that was not proved whole says of itself, in XCom, in S3, in the file and in the mail (whole-or-red,
+proved-total, one-mail).
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,7 @@ def test_a_report_says_what_was_proved(
     subject: str,
     note: str,
 ) -> None:
-    """C2, D4: equal numbers in XCom are a proof; where there is none, no place says that there is."""
+    """proved-total, one-mail: equal numbers in XCom are a proof; where there is none, no place says that there is."""
     server, s3, smtp = servers
     behave(server, faults, calls=SyntheticCalls(CALLS), **settings)
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", s3.connection_json())
@@ -105,5 +107,5 @@ def test_a_report_says_what_was_proved(
     ],
 )
 def test_equal_numbers_are_a_proof(outcome: ReportOutcome, total: int | None) -> None:
-    """C2: a total that moved meanwhile and equals the rows by chance is not shown as one to compare with."""
+    """proved-total: a total that moved meanwhile and equals the rows by chance is not shown as one to compare with."""
     assert outcome.total_to_compare == total

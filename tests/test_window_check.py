@@ -25,14 +25,14 @@ def rows_of(*times: Any, column_arr: Any = COLUMNS, **request: Any) -> list[tupl
 )
 @pytest.mark.parametrize("others", [[], ["2026-03-13 10:00:00"]])
 def test_calls_of_other_days_are_red(strange: Any, others: list[str]) -> None:
-    """C1: the numbers agree, and the file would hold calls that nobody asked for."""
+    """right-window: the numbers agree, and the file would hold calls that nobody asked for."""
     with pytest.raises(AnswerError, match=r"answered calls from 20.* did not obey the window") as caught:
         rows_of(*others, strange)
     assert caught.value.retryable is True
 
 
 def test_calls_about_the_window_are_believed() -> None:
-    """C2: a call may be filed under its end, and a time be printed in another zone."""
+    """right-window: a call may be filed under its end, and a time be printed in another zone."""
     times = [
         "2026-03-12 18:30:00",
         "2026-03-13 00:00:00",
@@ -47,6 +47,6 @@ def test_calls_about_the_window_are_believed() -> None:
 
 @pytest.mark.parametrize("label", ["Time (Callback)", "When"])
 def test_another_column_says_nothing_of_the_window(label: str) -> None:
-    """C2: only the time at which a call began is looked at."""
+    """right-window: only the time at which a call began is looked at."""
     assert len(rows_of("2025-01-01 10:00:00", column_arr={"1": "Caller Number", "2": label})) == 1
     assert len(rows_of("2025-01-01 10:00:00", columns=["Caller Number"])) == 1

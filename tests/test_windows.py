@@ -1,4 +1,4 @@
-"""A run's window becomes the API's times, and every call falls into exactly one window (T1); filters."""
+"""A run's window becomes the API's times, and every call falls into exactly one window (exact-window); filters."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _hourly(start: datetime, end: datetime, zone: ZoneInfo, first: timedelta) ->
 def test_hourly_runs_partition_the_day(
     server: SandboxServer, name: str, day: datetime, hours: float, first: timedelta
 ) -> None:
-    """T1: 23, 24 or 25 hourly runs over a day on which clocks change: every call is in exactly one of them.
+    """exact-window: 23, 24 or 25 hourly runs over a day on which clocks change: every call is in exactly one of them.
 
     Each run happens at the end of its window and sees the calls that have happened by then, and no later one.
     """
@@ -101,7 +101,7 @@ def test_hourly_runs_partition_the_day(
 
 @pytest.mark.parametrize(("name", "day", "hours"), DAYS)
 def test_the_day_as_one_window_has_every_call(name: str, day: datetime, hours: float) -> None:
-    """T1: a daily run asks from the first second of the local day to its last."""
+    """exact-window: a daily run asks from the first second of the local day to its last."""
     zone, start, end = _day(name, day)
     assert Window(start, end, zone).api_filter() == {
         "dtGte": f"{day:%Y-%m-%d} 00:00:00",
@@ -110,13 +110,15 @@ def test_the_day_as_one_window_has_every_call(name: str, day: datetime, hours: f
 
 
 def test_a_utc_day_of_an_indian_account() -> None:
-    """T1: midnight UTC is half past five in the morning in Kolkata."""
+    """exact-window: midnight UTC is half past five in the morning in Kolkata."""
     window = Window(datetime(2026, 3, 13, tzinfo=UTC), datetime(2026, 3, 14, tzinfo=UTC), KOLKATA)
     assert window.api_filter() == {"dtGte": "2026-03-13 05:30:00", "dtLte": "2026-03-14 05:29:59"}
 
 
 def test_the_repeated_hour_belongs_to_its_second_pass() -> None:
-    """T1: the hour from 2 to 3 that Berlin has twice is asked for once, when all of its calls have happened."""
+    """exact-window: the hour from 2 to 3 that Berlin has twice is asked for once, when all of its calls
+    have happened.
+    """
     zone = ZoneInfo("Europe/Berlin")
     starts = [datetime(2026, 10, 24, 23, tzinfo=UTC) + hour * HOUR for hour in range(4)]
     before, first, second, after = (Window(start, start + HOUR, zone) for start in starts)
@@ -127,7 +129,7 @@ def test_the_repeated_hour_belongs_to_its_second_pass() -> None:
 
 
 def test_a_window_without_wall_time_is_an_empty_report_that_says_why(server: SandboxServer) -> None:
-    """T1: the first pass of a repeated hour makes no request, and its file says where the calls are."""
+    """exact-window: the first pass of a repeated hour makes no request, and its file says where the calls are."""
     behave(server, calls=listed(timezone="Europe/Berlin"))
     zone = ZoneInfo("Europe/Berlin")
     reading = read_report(
@@ -153,7 +155,9 @@ STARTS = st.sampled_from([_day(name, day)[1] for name, day, _ in DAYS]) | st.dat
     cuts=st.lists(st.integers(1, 30_000_000), min_size=1, max_size=6, unique=True),
 )
 def test_adjacent_windows_leave_no_gap_and_no_overlap(zone: ZoneInfo, start: datetime, cuts: list[int]) -> None:
-    """T1: whatever the edges, fractions of a second included, one window ends a second before the next begins."""
+    """exact-window: whatever the edges, fractions of a second included, one window ends a second before the next
+    begins.
+    """
     edges = [start, *(start + timedelta(milliseconds=cut) for cut in sorted(cuts))]
     spans = [span for one, other in pairwise(edges) if (span := Window(one, other, zone).wall_times()) is not None]
     whole = Window(edges[0], edges[-1], zone).wall_times()
@@ -168,7 +172,7 @@ def test_adjacent_windows_leave_no_gap_and_no_overlap(zone: ZoneInfo, start: dat
     call=st.datetimes(datetime(2025, 1, 1), datetime(2027, 1, 1)).map(lambda moment: moment.replace(microsecond=0)),
 )
 def test_every_wall_time_is_in_the_hour_that_it_names(zone: ZoneInfo, call: datetime) -> None:
-    """T1: a call at an instant is in the window of the hour of its second pass, or of its only one."""
+    """exact-window: a call at an instant is in the window of the hour of its second pass, or of its only one."""
     instant = call.replace(tzinfo=UTC)
     wall = instant.astimezone(zone).replace(tzinfo=None)
     hour = instant.replace(minute=0, second=0)
@@ -194,26 +198,28 @@ def test_every_wall_time_is_in_the_hour_that_it_names(zone: ZoneInfo, call: date
     ],
 )
 def test_how_a_time_is_read(value: Any, moment: datetime) -> None:
-    """T1: a time without an offset is in the account's zone."""
+    """exact-window: a time without an offset is in the account's zone."""
     assert parse_time(value, "window_start", KOLKATA) == moment
 
 
 @pytest.mark.parametrize("value", [None, "", "  ", "None"])
 def test_a_missing_time_is_one_sentence(value: Any) -> None:
-    """T1: a run without a data interval never exports everything."""
+    """exact-window: a run without a data interval never exports everything."""
     with pytest.raises(WindowError, match="window_start is empty: this run has no data interval"):
         parse_time(value, "window_start", KOLKATA)
 
 
 @pytest.mark.parametrize("value", ["yesterday", "13/03/2026", "1700000000", "2026-02-30", 5])
 def test_an_unreadable_time_is_one_sentence(value: Any) -> None:
-    """T1: the sentence names the argument, what it was and what is allowed."""
+    """exact-window: the sentence names the argument, what it was and what is allowed."""
     with pytest.raises(WindowError, match=rf"window_end is '{value}', which is no time; allowed is ISO 8601, such as"):
         parse_time(value, "window_end", KOLKATA)
 
 
 def test_fractions_of_a_second_are_rounded_up() -> None:
-    """T1: the API's whole second 12:00:00 is before 12:00:00.5, so it belongs to the window that ends there."""
+    """exact-window: the API's whole second 12:00:00 is before 12:00:00.5, so it belongs to the window
+    that ends there.
+    """
     half = timedelta(milliseconds=500)
     noon = DAY.start + 12 * HOUR
     assert Window(noon - HOUR, noon + half, KOLKATA).api_filter() == {
@@ -227,7 +233,7 @@ def test_fractions_of_a_second_are_rounded_up() -> None:
 
 
 def test_an_empty_or_turned_window_is_refused() -> None:
-    """T1: start and end must differ, in this order, and be aware."""
+    """exact-window: start and end must differ, in this order, and be aware."""
     with pytest.raises(WindowError, match="set window_start and window_end so that window_start is earlier"):
         Window(DAY.start, DAY.start, KOLKATA)
     with pytest.raises(WindowError, match="is empty"):
@@ -237,7 +243,7 @@ def test_an_empty_or_turned_window_is_refused() -> None:
 
 
 def test_filters_reach_the_api_untouched(server: SandboxServer) -> None:
-    """T1: known and unknown keys pass through; the window's own are added."""
+    """exact-window: known and unknown keys pass through; the window's own are added."""
     filters = {"agent": ["Asha Rao"], "dur": {"gte": 30}, "anything": {"new": [1, None, True]}, "cNum": "919876543210"}
     behave(server, calls=SyntheticCalls(10))
     read_report(server, filters=filters)
@@ -277,14 +283,14 @@ def test_filters_reach_the_api_untouched(server: SandboxServer) -> None:
     ],
 )
 def test_a_wrong_filter_is_one_sentence(filters: Any, sentence: str) -> None:
-    """T1: the sentence names the key, what it was and what is allowed, and never a value."""
+    """exact-window: the sentence names the key, what it was and what is allowed, and never a value."""
     with pytest.raises(SettingsError) as failed:
         build_filter(filters, DAY)
     assert str(failed.value).startswith(sentence)
 
 
 def test_filter_lines_show_no_number() -> None:
-    """P1: covers and mails say that a number was asked for, with its last two digits at most."""
+    """no-leak: covers and mails say that a number was asked for, with its last two digits at most."""
     filters = {
         "cNum": ["919876543210", "919876500011"],
         "frm": "anonymous",
@@ -310,14 +316,16 @@ def test_filter_lines_show_no_number() -> None:
     "key", ["agent", "cType", "number", "cNumber", "direction", "masked", "fromTo", "duration", ""]
 )
 def test_a_key_of_another_name_passes(key: str, caplog: pytest.LogCaptureFixture) -> None:
-    """T1: an account may have filters that the vendor's page does not name; they are named as not documented."""
+    """exact-window: an account may have filters that the vendor's page does not name; they are named as
+    not documented.
+    """
     assert build_filter({key: "x", "cNum": "1"}, DAY) == {key: "x", "cNum": "1", **(DAY.api_filter() or {})}
     warn_of_undocumented({key: "x", "cNum": "1"})
     assert f"filters has {key}, not documented by the vendor; the API may take no notice of it" in caplog.text
 
 
 def test_documented_keys_are_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    """T1: the vendor's own keys, all of them."""
+    """exact-window: the vendor's own keys, all of them."""
     filters = {"cNum": "1", "frm": "1", "to": "1", "mask": "mask_1", "dur": {}}
     warn_of_undocumented(filters)
     assert undocumented_filters(filters) == ()
@@ -325,6 +333,6 @@ def test_documented_keys_are_not_warned_of(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_a_number_as_a_key_is_shown_nowhere() -> None:
-    """P1: whatever a user writes."""
+    """no-leak: whatever a user writes."""
     shown = undocumented_filters({"919876543210": "x"}) + filter_lines({"919876543210": "x"})
     assert "9876543210" not in "".join(shown)

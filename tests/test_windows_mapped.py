@@ -69,7 +69,7 @@ def hours(found: list[dict[str, str]]) -> list[float]:
     ],
 )
 def test_days_are_those_of_the_account(zone: str, day: str, length: float) -> None:
-    """T1: a day begins at the account's midnight, and is as long as it is there."""
+    """exact-window: a day begins at the account's midnight, and is as long as it is there."""
     first = date.fromisoformat(day)
     found = windows(first - timedelta(days=1), first + timedelta(days=2), timezone=zone, s3_key="{start:%Y-%m-%d}")
     assert hours(found) == [24, length, 24]
@@ -90,7 +90,9 @@ def test_days_are_those_of_the_account(zone: str, day: str, length: float) -> No
     lookback=st.integers(0, 3),
 )
 def test_windows_partition_the_time(start: datetime, length: timedelta, every: Any, zone: str, lookback: int) -> None:
-    """T1: no gap, no overlap, from the first instant to the last, whatever clocks do; and a lookback only adds."""
+    """exact-window: no gap, no overlap, from the first instant to the last, whatever clocks do; and a lookback only
+    adds.
+    """
     begin = start.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
     found = windows(begin, begin + length, every=every, timezone=zone)
     moments = edges(found)
@@ -103,7 +105,7 @@ def test_windows_partition_the_time(start: datetime, length: timedelta, every: A
 
 
 def test_months_are_of_the_calendar_and_count_from_the_first() -> None:
-    """T1: the 31st of a month is its last day where it has no 31st, and the next one is the 31st again."""
+    """exact-window: the 31st of a month is its last day where it has no 31st, and the next one is the 31st again."""
     found = windows("2026-01-31", "2026-05-01", every="month", lookback=1)
     assert [one["window_start"][:10] for one in found] == [
         *("2025-12-31", "2026-01-31", "2026-02-28", "2026-03-31", "2026-04-30")
@@ -112,7 +114,7 @@ def test_months_are_of_the_calendar_and_count_from_the_first() -> None:
 
 
 def test_keys_are_hive_style_in_either_zone() -> None:
-    """T2: the same window gives the same key, in the account's zone or in UTC."""
+    """same-again: the same window gives the same key, in the account's zone or in UTC."""
     key = "dt={start:%Y-%m-%d}/utc={utc_start:%Y-%m-%dT%H%M}/{end:%d}-{utc_end:%d}.csv"
     (one,) = windows("2026-03-13", "2026-03-14", s3_key=key, filename="calls {start:%d %b}.csv")
     assert one == {
@@ -124,7 +126,7 @@ def test_keys_are_hive_style_in_either_zone() -> None:
 
 
 def test_it_works_where_airflow_gives_the_times() -> None:
-    """A1: Airflow's own times, dates and texts mean the same; also in a template, as a macro."""
+    """every-airflow: Airflow's own times, dates and texts mean the same; also in a template, as a macro."""
     expected = windows("2026-03-12", "2026-03-14", s3_key=DAY_KEY)
     end = pendulum.datetime(2026, 3, 14, tz="Asia/Kolkata")
     assert windows(end.subtract(days=2), end.in_timezone("UTC"), s3_key=DAY_KEY) == expected
@@ -163,7 +165,7 @@ def test_it_works_where_airflow_gives_the_times() -> None:
     ],
 )
 def test_bad_arguments_have_one_sentence(arguments: dict[str, Any], sentence: str) -> None:
-    """Bad input: it names the argument, what it was and what is allowed."""
+    """clear-sentence: it names the argument, what it was and what is allowed."""
     with pytest.raises(SettingsError) as caught:
         windows("2026-10-01", "2026-10-10", **arguments)
     assert sentence in str(caught.value)
@@ -181,7 +183,7 @@ def test_bad_arguments_have_one_sentence(arguments: dict[str, Any], sentence: st
     ],
 )
 def test_a_time_that_is_none_is_refused(start: Any, end: Any, sentence: str) -> None:
-    """Bad input: an empty or unreadable time is never "everything"."""
+    """clear-sentence: an empty or unreadable time is never "everything"."""
     with pytest.raises(WindowError) as caught:
         windows(start, end, every=timedelta(days=9999))
     assert sentence in str(caught.value)
@@ -222,7 +224,9 @@ def export_all(client: CallReportClient, found: list[dict[str, str]], run_id: st
 
 @pytest.mark.slow
 def test_a_backfill_of_a_month_in_any_order_gives_the_same_bytes(s3: SandboxS3) -> None:
-    """T2: 30 days in parallel; days that are run again, in other pages, write nothing; and then one late day is."""
+    """same-again: 30 days in parallel; days that are run again, in other pages, write nothing; and then one late day
+    is.
+    """
 
     def stored() -> dict[str, tuple[bytes, Any]]:
         client = s3.client()
@@ -273,7 +277,7 @@ def run(airflow_runs: AirflowRuns) -> Evidence:
 
 
 def test_the_example_dag_exports_each_day_and_joins_them(run: Evidence) -> None:
-    """A1, T1: a task a day, then the manifest, whose window moves on with the run."""
+    """every-airflow, exact-window: a task a day, then the manifest, whose window moves on with the run."""
     assert {one.state for (dag_id, _, _), one in run.tasks.items() if dag_id == "calls_by_day"} == {"success"}, run.log
     exports = sorted(index for _, task_id, index in run.tasks if task_id == "export")
     assert exports == [0, 1, 2]
@@ -288,7 +292,9 @@ def test_the_example_dag_exports_each_day_and_joins_them(run: Evidence) -> None:
 
 
 def test_a_day_that_is_as_it_was_is_not_written_again_and_has_no_event(run: Evidence) -> None:
-    """T2, A4: the second run writes one day of three; from Airflow 3.3 on there is an event for each new day."""
+    """same-again, known-to-airflow: the second run writes one day of three; from Airflow 3.3 on there is an event for
+    each new day.
+    """
     assert run.log.count("written: s3://reports/calls/dt=") == 4
     assert run.log.count("unchanged: s3://reports/calls/dt=") == 2
     events = run.asset_events("calls_by_day")
@@ -305,7 +311,7 @@ def test_a_day_that_is_as_it_was_is_not_written_again_and_has_no_event(run: Evid
 
 @pytest.mark.skipif(AIRFLOW < (3, 3), reason="Airflow 3.3 brought partitions of assets")
 def test_the_page_shows_how_to_wait_for_a_day() -> None:
-    """A1: the Dag in docs/scale_out.md is one, and waits for the asset of the example Dag."""
+    """every-airflow: the Dag in docs/scale_out.md is one, and waits for the asset of the example Dag."""
     (block,) = code_blocks("py", (EXAMPLE.parent.parent / "docs" / "scale_out.md").read_text(encoding="utf-8"))
     exec(compile(block, "docs/scale_out.md", "exec"), {"__name__": "docs"})
     (asset,) = [value for value in runpy.run_path(str(EXAMPLE)).values() if isinstance(value, Asset)]

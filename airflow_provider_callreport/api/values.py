@@ -65,7 +65,9 @@ def durations(cells: Sequence[Any]) -> Sequence[Value]:
 
 
 def times(cells: Sequence[Any], zone: ZoneInfo) -> Sequence[Value]:
-    """Naive times in the account's zone, from every spelling that ``api.md`` lists; zero dates are None."""
+    """Naive times in the account's zone, from every spelling that is known (``docs/openapi.yaml``); zero dates are
+    None.
+    """
     if _are_plain_times(cells):
         with suppress(ValueError):
             return list(map(datetime.fromisoformat, cells))
