@@ -53,6 +53,7 @@ from airflow_provider_callreport.delivery.errors import DestinationRefusedError
 from airflow_provider_callreport.operators.recordings import CallRecordingsToS3Operator
 from airflow_provider_callreport.recordings.copy import RecordingsRequest, RecordingsSummary, copy_recordings
 from airflow_provider_callreport.recordings.keys import check_key, fill_key, part_names
+from airflow_provider_callreport.recordings.promised import promised_recordings
 from airflow_provider_callreport.report import RunIdentity
 from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.faults import Fault
@@ -322,6 +323,46 @@ def test_the_report_promises_a_recording_in_every_shape(
 
 
 @pytest.mark.parametrize(
+    ("cell", "promised"),
+    [
+        *((nothing, 0) for nothing in (None, "", " ", "0", "0.0", "no", "False", "-", "[]", "{}", "null")),
+        *(
+            (one, 1)
+            for one in ("1", "01", "1.0", "true", "yes", "a/b.mp3", "t*mp3*u*2026*03*13*f.mp3", "my call 2.mp3")
+        ),
+        *((two, 2) for two in ("2", "02", "2.0", "a.mp3 b.mp3", "a.mp3, b.wav", "https://x/a.mp3?t=1;https://x/b.mp3")),
+        *((two, 2) for two in ('["a.mp3","b.mp3"]', '[{"file":"a"},{"file":"b"}]', '["a.mp3","","b.mp3",null]')),
+        *((large, 1) for large in ("21", "120", "1710313200", "1048576", "n1", "[1", "see details")),
+    ],
+)
+def test_the_cell_says_how_many_recordings_there_must_be(cell: str | None, promised: int) -> None:
+    """C1: a small number is a number of recordings, a list has its length; a size or an id promises one."""
+    assert promised_recordings(cell) == promised
+
+
+@pytest.mark.parametrize("cell", [2, "2", [{"file": "a"}, {"file": "b"}], f"{token(1)} {token(2)}"])
+def test_fewer_recordings_than_promised_are_missing_ones(server: SandboxServer, s3: SandboxS3, cell: Any) -> None:
+    """C1: `Rec.` says two and detail has one: the one is stored, the other is missing, and the run is red."""
+    behave(server, calls=listed(Call(NOON, call_id="two", recording=token(1), cells={"Rec.": cell})))
+    with pytest.raises(RecordingsMissingError, match="1 missing and 0 failed ones, 1 are in place") as failed:
+        copy(server)
+    assert "call two: the report promises 2 recordings and the API has 1: still being made, or deleted" in str(
+        failed.value
+    )
+    assert s3.keys() == ["rec/two_n1.mp3"]
+    xcom = copy(server, on_incomplete="warn").to_xcom()
+    assert [(line["part"], line["status"]) for line in manifest(s3)] == [("n1", "stored"), (None, "missing")]
+    assert (xcom["calls_missing"], xcom["calls_stored"]) == (1, 0)
+
+
+def test_more_recordings_than_promised_are_all_stored(server: SandboxServer, s3: SandboxS3) -> None:
+    """C1: the promise is the least."""
+    behave(server, calls=listed(Call(NOON, call_id="two", recording=f"{token(1)} {token(2)}", cells={"Rec.": 1})))
+    copy(server)
+    assert [line["status"] for line in manifest(s3)] == ["stored", "stored"]
+
+
+@pytest.mark.parametrize(
     "fault",
     [
         Fault("error_on_page", code=1014),
@@ -378,6 +419,15 @@ def test_ten_thousand_calls_by_cursor_are_all_there(server: SandboxServer, s3: S
         path = Path(directory) / "calls"
         _list_calls(client, asked, path)
         assert [call for call, _ in _read_calls(path)] == [call.call_id for call in calls]
+
+
+def test_a_call_with_a_row_for_each_leg_is_asked_for_once(tmp_path: Path) -> None:
+    """C1: the largest promise of its rows counts, and the calls keep their order."""
+    from airflow_provider_callreport.recordings.copy import _read_calls
+
+    path = tmp_path / "calls"
+    path.write_text("".join(json.dumps(line) + "\n" for line in [["a", 1], ["b", 0], ["a", 2], ["c", 1], ["b", 0]]))
+    assert list(_read_calls(path)) == [("a", 2), ("b", 0), ("c", 1)]
 
 
 def test_rows_without_an_id_are_an_error(server: SandboxServer, s3: SandboxS3) -> None:

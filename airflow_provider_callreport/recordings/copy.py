@@ -13,6 +13,7 @@ put the customer's number into it. Keys are made from the ids of the call and of
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import threading
@@ -46,6 +47,7 @@ from airflow_provider_callreport.delivery.s3 import S3Destination
 from airflow_provider_callreport.export.sinks import FilePlan, SingleFile
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.recordings.keys import fill_key, part_names
+from airflow_provider_callreport.recordings.promised import is_recording_label, promised_recordings
 from airflow_provider_callreport.report import (
     Column,
     ColumnKind,
@@ -78,10 +80,6 @@ _MAX_READINGS = 3
 #: A service that fails this often is not asked for the rest.
 _MAX_FAILURES = 20
 
-#: Labels of the column that says whether a call has a recording.
-_RECORDING_LABELS = frozenset({"rec.", "rec", "recording", "recordings"})
-_SAYS_NO = frozenset({"", "0", "false", "no", "none", "null", "-", "[]", "{}"})
-
 
 class Status(StrEnum):
     """What the manifest says of a call's recording."""
@@ -91,7 +89,7 @@ class Status(StrEnum):
     NO_RECORDING = "no_recording"
     """The report promises none, and the API has none."""
     MISSING = "missing"
-    """The report promises one, and the API has none: it is still being made, or was deleted."""
+    """The report promises more than the API has: it is still being made, or was deleted."""
     FAILED = "failed"
     """It could not be copied."""
 
@@ -278,7 +276,7 @@ def copy_recordings(client: CallReportClient, request: RecordingsRequest, *, run
 
 
 def _list_calls(client: CallReportClient, request: RecordingsRequest, path: Path) -> Proof:
-    """Write the id of every call, and whether the report promises a recording, to a private file."""
+    """Write the id of every call, and how many recordings the report promises, to a private file."""
     for reading in range(1, _MAX_READINGS + 1):
         reader = ReportReader(
             client,
@@ -307,9 +305,7 @@ def _list_calls(client: CallReportClient, request: RecordingsRequest, path: Path
 def _note_calls(table: Table, window: Window, page: Page, file: TextIO) -> None:
     if page.number == 0:
         table.start(page.records, page.column_arr)
-    column = next(
-        (at for at, one in enumerate(table.columns) if one.source.strip().casefold() in _RECORDING_LABELS), None
-    )
+    column = next((at for at, one in enumerate(table.columns) if is_recording_label(one.source)), None)
     rows = table.rows(page.records, page.column_arr)
     WindowCheck(window, table.columns).check(rows)
     for record, row in zip(page.records, rows, strict=True):
@@ -318,16 +314,29 @@ def _note_calls(table: Table, window: Window, page: Page, file: TextIO) -> None:
             raise TableError(
                 "the report's rows have no id of the call (callId), and only by it can a recording be asked for"
             )
-        cell = None if column is None else row[column]
-        promised = cell is not None and str(cell).strip().casefold() not in _SAYS_NO
+        promised = 0 if column is None else promised_recordings(row[column])
         file.write(json.dumps([str(call), promised]) + "\n")
 
 
-def _read_calls(path: Path) -> Iterator[tuple[str, bool]]:
+def _read_calls(path: Path) -> Iterator[tuple[str, int]]:
+    """Each call once, with the largest promise of its rows: a call may have a row for each of its legs."""
+    promises: dict[bytes, int] = {}
     with path.open(encoding="utf-8") as file:
         for line in file:
             call, promised = json.loads(line)
-            yield call, promised
+            name = _short_name(call)
+            promises[name] = max(promised, promises.get(name, 0))
+        file.seek(0)
+        for line in file:
+            call, _ = json.loads(line)
+            promised = promises.pop(_short_name(call), None)
+            if promised is not None:
+                yield call, promised
+
+
+def _short_name(call: str) -> bytes:
+    # A month has a million calls: their ids would take twice the memory.
+    return hashlib.blake2b(call.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 class _Copier:
@@ -370,7 +379,7 @@ class _Copier:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._downloader.__exit__(None, None, None)
 
-    def copied(self, calls: Iterator[tuple[str, bool]]) -> Iterator[list[_Entry]]:
+    def copied(self, calls: Iterator[tuple[str, int]]) -> Iterator[list[_Entry]]:
         """The entries of each call, in order; a bounded number of calls is under way."""
         under_way: deque[Future[list[_Entry]]] = deque()
         for number, (call, promised) in enumerate(calls):
@@ -380,18 +389,16 @@ class _Copier:
         while under_way:
             yield under_way.popleft().result()
 
-    def _call(self, number: int, call: str, promised: bool) -> list[_Entry]:
-        detail = fetch_detail(self._client, call)
-        if not detail.recordings:
-            if not promised:
-                return [_Entry(call, Status.NO_RECORDING)]
-            reason = "the report promises a recording and the API has none: it is still being made, or was deleted"
-            return [_Entry(call, Status.MISSING, reason=reason)]
-        parts = part_names([recording.node for recording in detail.recordings])
-        return [
+    def _call(self, number: int, call: str, promised: int) -> list[_Entry]:
+        recordings = fetch_detail(self._client, call).recordings
+        parts = part_names([recording.node for recording in recordings])
+        entries = [
             self._recording(f"{number}-{at}", call, part, recording)
-            for at, (part, recording) in enumerate(zip(parts, detail.recordings, strict=True))
+            for at, (part, recording) in enumerate(zip(parts, recordings, strict=True))
         ]
+        missing = _Entry(call, Status.MISSING, reason=_what_is_missing(promised, len(recordings)))
+        entries += [missing] * (promised - len(recordings))
+        return entries or [_Entry(call, Status.NO_RECORDING)]
 
     def _recording(self, name: str, call: str, part: str, recording: Recording) -> _Entry:
         request = self._request
@@ -512,6 +519,11 @@ class _Tally:
             f"the recordings of {calls} calls are not all in place: {how} {self.missing} missing and {self.failed} "
             f"failed ones, {self.recordings} are in place, and no manifest was written. {shown}{more}"
         )
+
+
+def _what_is_missing(promised: int, there: int) -> str:
+    what = f"{promised} recordings" if promised > 1 else "a recording"
+    return f"the report promises {what} and the API has {there or 'none'}: still being made, or deleted"
 
 
 def _failed(entry: _Entry, reason: str) -> _Entry:

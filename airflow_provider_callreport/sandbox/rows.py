@@ -108,7 +108,7 @@ def row_template(shape: RowShape, call: Call, variant: int = 0) -> RowTemplate:
     Args:
         shape: the shape of the row and its values.
         call: the call; its ``number``, ``time``, ``call_id`` and the text of its ``recording`` are not looked at
-            (only whether it has a recording).
+            (only how many recordings it has).
         variant: picks the shape of each value where ``shape`` says ``"mixed"``.
     """
     holes = {
@@ -187,7 +187,7 @@ def _cell(label: str, shape: RowShape, call: Call, variant: int) -> Any:
         case "Amount":
             return _pick(_AMOUNTS, shape.amount, variant)(call.amount)
         case "Rec.":
-            return _recording_cell(_pick_name(_RECORDINGS, shape.recording, variant), bool(call.recording))
+            return _recording_cell(_pick_name(_RECORDINGS, shape.recording, variant), len(call.recording.split()))
         case "Status":
             return call.status
         case "Details":
@@ -224,18 +224,18 @@ def _hours(seconds: int) -> str:
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
-def _recording_cell(shape: str, has_recording: bool) -> Any:
+def _recording_cell(shape: str, recordings: int) -> Any:
     match shape:
         case "boolean":
-            return has_recording
+            return recordings > 0
         case "count":
-            return int(has_recording)
+            return recordings
         case "null":
             return None
         case "list":
-            return [{"nodeid": "n1", "visitId": 1, "file": _hole("recording")}] if has_recording else []
+            return [{"nodeid": "n1", "visitId": 1, "file": _hole("recording")}] if recordings else []
         case _:
-            return _hole("recording") if has_recording else ""
+            return _hole("recording") if recordings else ""
 
 
 def _plain(amount: float) -> float:
