@@ -51,7 +51,13 @@ CONNECTION_FIELDS: tuple[ConnectionField, ...] = (
         "IANA zone of the times that the API prints, such as Asia/Kolkata.",
         default="Asia/Kolkata",
     ),
-    ConnectionField("page_size", "Page size", "integer", "Calls per request.", default=100, minimum=1),
+    ConnectionField(
+        "page_size",
+        "Page size",
+        "string",
+        "Calls per request: a whole number, or auto for as many as the API takes.",
+        default="auto",
+    ),
     ConnectionField(
         "timeout", "Timeout (s)", "number", "Longest silence of the server, in seconds.", default=30, minimum=0.001
     ),
@@ -93,6 +99,12 @@ CONNECTION_FIELDS: tuple[ConnectionField, ...] = (
         default=False,
     ),
     ConnectionField(
+        "profile",
+        "Profile of the account",
+        "string",
+        "What `callreport probe` found out about this account's answers: its JSON, or a file's path on the workers.",
+    ),
+    ConnectionField(
         "hmac_secret",
         "Key for redact=hmac",
         "string",
@@ -102,7 +114,15 @@ CONNECTION_FIELDS: tuple[ConnectionField, ...] = (
 )
 
 #: Extras that are read but are not in the form: they are for unusual accounts and for tests.
-FURTHER_EXTRAS = ("max_response_bytes", "endpoints", "cursor_page", "use_cursor")
+FURTHER_EXTRAS = (
+    "max_response_bytes",
+    "endpoints",
+    "cursor_page",
+    "use_cursor",
+    "window_slack",
+    "empty_answer",
+    "use_report_count",
+)
 
 RELABELING = {"login": "User id (userId)", "password": "Token"}
 

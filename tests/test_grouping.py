@@ -29,7 +29,7 @@ DAY = WINDOW.local_start
 
 def client_of(server: SandboxServer) -> CallReportClient:
     fields = json.loads(server.connection_json())
-    settings, _ = settings_from_connection(
+    settings = settings_from_connection(
         host=fields["host"], port=None, scheme=None, login=fields["login"], password=fields["password"], extra={}
     )
     return CallReportClient(settings)

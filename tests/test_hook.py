@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_callreport.api.errors import AuthenticationError, IncompleteReportError
+from airflow_provider_callreport.api.errors import AuthenticationError, IncompleteReportError, SettingsError
 from airflow_provider_callreport.hooks import callreport as hook_module
 from airflow_provider_callreport.hooks.callreport import CallReportHook
 from airflow_provider_callreport.sandbox.call import LABELS, Call
@@ -242,18 +242,18 @@ def test_hook_settings_win_over_the_connection(connect: Callable[..., CallReport
     assert (hook.settings.page_size, hook.settings.timeout) == (9, 3.0)
 
 
-def test_unknown_extra_fields_are_named_in_a_warning(
-    connect: Callable[..., CallReportHook], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+def test_a_misspelt_extra_fails_the_hook_and_the_test_button(
+    connect: Callable[..., CallReportHook], server: SandboxServer
 ) -> None:
-    """A mistyped extra field is told, once, by name and without its value."""
-    hook = connect({"pagesize": 54321, "time_zone": "UTC", "page_size": 6})
-    assert hook.settings.page_size == 6
-    assert hook.settings.page_size == 6
-    # Airflow 3 prints what hooks log, Airflow 2 hands it to Python's logging as well.
-    log = caplog.text or capsys.readouterr().out
-    said = "connection callreport_default has extra fields that mean nothing here: pagesize, time_zone"
-    assert log.count(said) == 1
-    assert "54321" not in log
+    """It is named without its value, with the name that was meant; nothing is asked."""
+    hook = connect({"time_zone": "Europe/Canary", "page_size": 6})
+    with pytest.raises(SettingsError, match=r"unknown extra field 'time_zone'; did you mean timezone\?") as failed:
+        _ = hook.settings
+    assert "Canary" not in str(failed.value)
+    ok, sentence = hook.test_connection()
+    assert not ok
+    assert sentence.startswith("Unknown extra field 'time_zone'; did you mean timezone? allowed: ")
+    assert server.requests == []
 
 
 def test_secrets_are_known_to_the_masker(connect: Callable[..., CallReportHook]) -> None:

@@ -451,6 +451,10 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"extra": {"endpoints": "masklist"}}, "extra field endpoints must be an object of names"),
     ({"extra": {"cursor_page": "one"}}, "extra field cursor_page is 'one'; allowed are zero and count"),
     ({"extra": {"use_cursor": "perhaps"}}, "extra field use_cursor is 'perhaps'; allowed are true and false"),
+    ({"extra": {"profile": 5}}, "extra field profile must be the object that `callreport probe` prints"),
+    ({"extra": {"window_slack": "long"}}, "extra field window_slack is 'long'; allowed is a number of at least 0, or"),
+    ({"extra": {"empty_answer": "none"}}, "extra field empty_answer must be an object of keys and values, such as"),
+    ({"extra": {"use_report_count": 2}}, "extra field use_report_count is 2; allowed are true and false"),
 ]
 
 
@@ -487,7 +491,7 @@ def test_missing_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unknown_client_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting given to the hook must be one that there is."""
     monkeypatch.setenv("AIRFLOW_CONN_CALLREPORT_DEFAULT", json.dumps(RIGHT))
-    with pytest.raises(ValueError, match="unknown client setting 'pagesize'; allowed: "):
+    with pytest.raises(ValueError, match=r"unknown client setting 'pagesize'; did you mean page_size\?"):
         CallReportHook(pagesize=5).get_conn()
 
 

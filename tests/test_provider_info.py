@@ -95,13 +95,12 @@ def test_empty_form_is_a_connection_that_works() -> None:
     from airflow_provider_callreport.api.settings import settings_from_connection
 
     as_it_comes = {name: drawn["value"] for name, drawn in drawn_form()["extra_fields"].items()}
-    settings, unknown = settings_from_connection(
+    settings = settings_from_connection(
         host="", port=None, scheme="", login="user", password="some-token", extra=as_it_comes
     )
-    assert unknown == ()
     assert settings.base_url == "https://v4-api.deepcall.com/api/v2/CallReport"
-    assert (settings.timezone.key, settings.page_size, settings.verify) == ("Asia/Kolkata", 100, True)
-    plain, _ = settings_from_connection(host="", port=None, scheme="", login="user", password="some-token", extra={})
+    assert (settings.timezone.key, settings.page_size, settings.verify) == ("Asia/Kolkata", None, True)
+    plain = settings_from_connection(host="", port=None, scheme="", login="user", password="some-token", extra={})
     assert settings == plain
 
 

@@ -217,7 +217,7 @@ def test_the_connection_example_can_be_used() -> None:
     (block,) = [block for block in code_blocks("console") if "AIRFLOW_CONN" in block]
     (assignment,) = [word for word in shlex.split(block) if word.startswith("AIRFLOW_CONN_CALLREPORT_DEFAULT=")]
     connection = Connection.from_json(assignment.partition("=")[2])
-    settings, unknown = settings_from_connection(
+    settings = settings_from_connection(
         host=connection.host,
         port=connection.port,
         scheme=connection.schema,
@@ -225,7 +225,6 @@ def test_the_connection_example_can_be_used() -> None:
         password=connection.password,
         extra=connection.extra_dejson,
     )
-    assert unknown == ()
     assert connection.conn_type == "callreport"
     assert settings.credentials.user_id == "my-user-id"
 

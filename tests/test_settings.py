@@ -27,9 +27,7 @@ def read(
 ) -> ClientSettings:
     """The settings of a connection with a userId and a token, but for what a test changes."""
     given: dict[str, Any] = {"host": None, "port": None, "scheme": None, "login": "u1", "password": TOKEN, **fields}
-    settings, unknown = settings_from_connection(**given, extra=extra or {}, overrides=overrides)
-    assert unknown == ()
-    return settings
+    return settings_from_connection(**given, extra=extra or {}, overrides=overrides)
 
 
 def test_defaults() -> None:
@@ -38,7 +36,7 @@ def test_defaults() -> None:
     assert settings.base_url == "https://v4-api.deepcall.com/api/v2/CallReport"
     assert settings.credentials.body() == {"userId": "u1", "token": TOKEN}
     assert settings.timezone.key == "Asia/Kolkata"
-    assert (settings.page_size, settings.timeout, settings.deadline, settings.max_retry_time) == (100, 30, 120, 120)
+    assert (settings.page_size, settings.timeout, settings.deadline, settings.max_retry_time) == (None, 30, 120, 120)
     assert (settings.requests_per_second, settings.verify, settings.use_cursor, settings.cursor_page) == (
         None,
         True,
@@ -46,14 +44,21 @@ def test_defaults() -> None:
         "zero",
     )
     assert settings.max_response_bytes == MAX_RESPONSE_BYTES
+    assert (settings.profile, settings.window_slack, settings.empty_answer, settings.use_report_count) == (
+        None,
+        3600,
+        {},
+        True,
+    )
 
 
 def test_the_forms_defaults_are_the_clients() -> None:
     """What the form shows for an empty field is what an empty field does."""
     settings = read()
     for field in CONNECTION_FIELDS:
-        if field.default is not None and field.name not in ("allow_http", "verify", "timezone"):
+        if field.default is not None and field.name not in ("allow_http", "verify", "timezone", "page_size"):
             assert getattr(settings, field.name) == field.default, field.name
+    assert read(extra={"page_size": "auto"}).page_size is settings.page_size is None
     assert settings.timezone.key == next(field.default for field in CONNECTION_FIELDS if field.name == "timezone")
 
 
@@ -73,7 +78,7 @@ def test_empty_fields_are_defaults() -> None:
         ("brand.example.com:8443", 8443, None, "https://brand.example.com:8443/api/v2/CallReport"),
         ("https://brand.example.com/api/v2/callreport/", None, None, "https://brand.example.com/api/v2/callreport"),
         ("HTTPS://Brand.Example.com/x", None, None, "https://brand.example.com/x"),
-        ("brand.example.com/x/y", None, "callreport", "https://brand.example.com/x/y"),
+        ("brand.example.com/x/y", None, "HTTPS", "https://brand.example.com/x/y"),
         ("127.0.0.1", 8080, "http", "http://127.0.0.1:8080/api/v2/CallReport"),
         ("http://localhost:8080", None, None, "http://localhost:8080/api/v2/CallReport"),
         ("http://[::1]:8080", None, None, "http://[::1]:8080/api/v2/CallReport"),
@@ -235,13 +240,13 @@ WRONG_EXTRAS: list[tuple[str, Any, str]] = [
     ("timezone", "../etc/passwd", "extra field timezone is '../etc/passwd', which is no IANA time zone"),
     ("timezone", "Asia", "extra field timezone is 'Asia', which is no IANA time zone"),
     ("timezone", 5.5, "extra field timezone must be text, not float"),
-    ("page_size", 0, "extra field page_size is 0; allowed is a whole number of at least 1"),
-    ("page_size", -1, "extra field page_size is -1; allowed is a whole number of at least 1"),
-    ("page_size", 1.5, "extra field page_size is 1.5; allowed is a whole number of at least 1"),
-    ("page_size", "many", "extra field page_size is 'many'; allowed is a whole number of at least 1"),
-    ("page_size", True, "extra field page_size is True; allowed is a whole number of at least 1"),
-    ("page_size", [100], "extra field page_size is [100]; allowed is a whole number of at least 1"),
-    ("page_size", "inf", "extra field page_size is 'inf'; allowed is a whole number of at least 1"),
+    ("page_size", 0, "extra field page_size is 0; allowed is a whole number of at least 1, or auto"),
+    ("page_size", -1, "extra field page_size is -1; allowed is a whole number of at least 1, or auto"),
+    ("page_size", 1.5, "extra field page_size is 1.5; allowed is a whole number of at least 1, or auto"),
+    ("page_size", "many", "extra field page_size is 'many'; allowed is a whole number of at least 1, or auto"),
+    ("page_size", True, "extra field page_size is True; allowed is a whole number of at least 1, or auto"),
+    ("page_size", [100], "extra field page_size is [100]; allowed is a whole number of at least 1, or auto"),
+    ("page_size", "inf", "extra field page_size is 'inf'; allowed is a whole number of at least 1, or auto"),
     ("timeout", 0, "extra field timeout is 0; allowed is a number of at least 0.001"),
     ("timeout", "30s", "extra field timeout is '30s'; allowed is a number of at least 0.001"),
     ("timeout", float("nan"), "extra field timeout is nan; allowed is a number of at least 0.001"),
@@ -265,6 +270,20 @@ WRONG_EXTRAS: list[tuple[str, Any, str]] = [
         'extra field endpoints must be an object of names, such as {"masklist": "maskList"}, not str',
     ),
     ("endpoints", {"list": 5}, "extra field endpoints must be an object of names"),
+    (
+        "profile",
+        5,
+        "extra field profile must be the object that `callreport probe` prints, its JSON as text",
+    ),
+    ("window_slack", -1, "extra field window_slack is -1; allowed is a number of at least 0, or off"),
+    ("window_slack", "an hour", "extra field window_slack is 'an hour'; allowed is a number of at least 0, or off"),
+    (
+        "empty_answer",
+        "No calls",
+        'extra field empty_answer must be an object of keys and values, such as {"message": "No calls found"}, not str',
+    ),
+    ("empty_answer", ["message"], "extra field empty_answer must be an object of keys and values"),
+    ("use_report_count", "never", "extra field use_report_count is 'never'; allowed are true and false"),
     ("hmac_secret", "short", "extra field hmac_secret has 5 characters; allowed are 16 or more"),
     ("hmac_secret", 5, "extra field hmac_secret must be text, not int"),
 ]
@@ -289,7 +308,17 @@ def test_every_extra_has_a_wrong_value_above() -> None:
 RIGHT_EXTRAS: list[tuple[str, Any, Any]] = [
     ("page_size", "50", 50),
     ("page_size", 50.0, 50),
+    ("page_size", "Auto ", None),
     ("timeout", "7.5", 7.5),
+    ("profile", {"rows": "label"}, {"rows": "label"}),
+    ("profile", '{"rows": "label"}', '{"rows": "label"}'),
+    ("profile", " /etc/callreport/profile.json ", "/etc/callreport/profile.json"),
+    ("window_slack", "0", 0),
+    ("window_slack", 7200, 7200),
+    ("window_slack", "off", None),
+    ("empty_answer", {"message": "No calls found"}, {"message": "No calls found"}),
+    ("empty_answer", '{"message": "No calls found"}', {"message": "No calls found"}),
+    ("use_report_count", "false", False),
     ("max_retry_time", 0, 0),
     ("requests_per_second", 0.5, 0.5),
     ("verify", "false", False),
@@ -327,12 +356,40 @@ def test_the_connect_timeout_is_never_longer_than_the_timeout() -> None:
 def test_overrides_win_and_unknown_ones_are_refused() -> None:
     """The hook's arguments win over the connection's extras; a name that is none is an error."""
     assert read(extra={"page_size": 10}, overrides={"page_size": 20, "timeout": None}).page_size == 20
-    with pytest.raises(SettingsError, match=r"unknown client setting 'pagesize'; allowed: .*page_size"):
+    with pytest.raises(
+        SettingsError, match=r"unknown client setting 'pagesize'; did you mean page_size\? allowed: .*page_size"
+    ):
         read(overrides={"pagesize": 20})
 
 
-def test_unknown_extras_are_named() -> None:
-    """A typing mistake in the connection is reported, and does not stop the export."""
-    given: dict[str, Any] = {"host": None, "port": None, "scheme": None, "login": "u1", "password": TOKEN}
-    _, unknown = settings_from_connection(**given, extra={"time_zone": "UTC", "pagesize": 5, "page_size": 5})
-    assert unknown == ("pagesize", "time_zone")
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("time_zone", "timezone"),
+        ("TimeZone", "timezone"),
+        ("pagesize", "page_size"),
+        ("request_per_second", "requests_per_second"),
+        ("use_cursors", "use_cursor"),
+        ("hmac_key", "hmac_secret"),
+    ],
+)
+def test_a_misspelt_extra_is_refused_with_the_right_name(name: str, near: str) -> None:
+    """What it was meant to change would else stay as it is, in silence."""
+    with pytest.raises(SettingsError) as failed:
+        read(extra={name: "UTC", "page_size": 5})
+    assert str(failed.value).startswith(f"unknown extra field {name!r}; did you mean {near}? allowed: allow_http, ")
+
+
+def test_an_extra_that_is_like_none_is_refused_as_well() -> None:
+    """The allowed names are in the sentence."""
+    with pytest.raises(SettingsError, match=r"unknown extra field 'colour'; allowed: allow_http, .*window_slack"):
+        read(extra={"colour": "blue"})
+
+
+@pytest.mark.parametrize("scheme", ["api/v9", "/api/v2/CallReport", "ken@host", "gopher"])
+def test_the_path_of_a_connection_uri_is_refused(scheme: str) -> None:
+    """Nothing would read it. It is not shown: where a / in a token was not encoded, it is a part of the token."""
+    with pytest.raises(SettingsError) as failed:
+        read(host="brand.example.com", scheme=scheme)
+    assert "write the API's path into Host, as in https://host.example/api/v3" in str(failed.value)
+    assert scheme not in str(failed.value)

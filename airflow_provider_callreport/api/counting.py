@@ -19,6 +19,7 @@ from airflow_provider_callreport.api.answer import parse_answer
 from airflow_provider_callreport.api.answer_check import read_count
 from airflow_provider_callreport.api.errors import AnswerError, RequestRejectedError, SettingsError
 from airflow_provider_callreport.api.filters import REPORTS, Window, build_filter
+from airflow_provider_callreport.api.settings import DEFAULT_PAGE_SIZE
 from airflow_provider_callreport.report import span_json
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def count_calls(
         return CallCount(0, True, "rows")
     if report == "calls" and (number := _report_count(client, api_filter)) is not None:
         return CallCount(number, True, "reportCount")
-    size = min(up_to, client.settings.page_size)
+    size = min(up_to, client.settings.page_size or DEFAULT_PAGE_SIZE)
     answer = client.call(REPORTS[report], {"filter": api_filter, "sz": size, "page": 0}, parse_answer)
     rows, total = len(answer.records), answer.count
     if total is not None and total > rows:

@@ -31,6 +31,7 @@ from airflow_provider_callreport.api.errors import (
 from airflow_provider_callreport.api.filters import REPORTS, Window, build_filter
 from airflow_provider_callreport.api.ledger import Ledger
 from airflow_provider_callreport.api.lookahead import Lookahead
+from airflow_provider_callreport.api.settings import DEFAULT_PAGE_SIZE
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +137,7 @@ class ReportReader:
         self.report = report
         self.filters = filters
         self.window = window
-        self.page_size = page_size or client.settings.page_size
+        self.page_size = page_size or client.settings.page_size or DEFAULT_PAGE_SIZE
         self.allow_incomplete = allow_incomplete
         self.rounds_wait = rounds_wait
         self.concurrency = concurrency

@@ -8,9 +8,12 @@ never part of a sentence or of a ``repr``.
 from __future__ import annotations
 
 import ipaddress
+import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +24,9 @@ from airflow_provider_callreport.connection import CONNECTION_FIELDS, DEFAULT_HO
 
 #: Path of the samples on the vendor's page; the page's own "Base URL" spells it ``callreport``.
 DEFAULT_PATH = "/api/v2/CallReport"
+
+#: Calls per request where the connection leaves it to us and nothing is known of what the API takes.
+DEFAULT_PAGE_SIZE = 100
 
 #: Largest answer. A page of 100 calls has some 50 kB, so this is room for 60,000 calls a page.
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024
@@ -33,6 +39,9 @@ _ENDPOINTS = frozenset(
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 _MIN_HMAC_KEY = 16
+
+#: Seconds. Calls this far off the window are a clock's or a zone's doing; farther ones are another window's.
+_WINDOW_SLACK = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,8 @@ class ClientSettings:
         base_url: scheme, host, port and path, without a slash at the end.
         credentials: how requests are signed.
         timezone: zone of the API's naive times.
-        page_size: calls asked for per request (``sz``; the API's own default is 50, its samples use 100).
+        page_size: calls asked for per request (``sz``; the API's own default is 50, its samples use 100), or None for
+            as many as the API takes.
         connect_timeout: longest wait for a connection.
         timeout: longest silence between two bytes of an answer.
         deadline: longest whole answer to one request, from the first byte sent to the last received.
@@ -99,13 +109,18 @@ class ClientSettings:
         endpoints: endpoint name -> name in the URL, for brands that spell them otherwise.
         use_cursor: follow the search-after cursor when the API answers one.
         cursor_page: ``"zero"`` keeps ``page`` at 0 while a cursor is followed, ``"count"`` counts it up.
+        profile: what this account's answers look like, as the connection gives it: an object, or text that is JSON or
+            the path of a file on the worker; None where it is learned anew.
+        window_slack: how many seconds a call may lie off the window that was asked for; None for no limit.
+        empty_answer: keys, with their values, that this account's empty answers carry beside the documented ones.
+        use_report_count: ask ``reportCount`` as a second witness of the total.
         hmac_secret: key of the pseudonyms of ``redact={...: "hmac"}``, or None.
     """
 
     base_url: str
     credentials: Credentials
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Kolkata"))
-    page_size: int = 100
+    page_size: int | None = None
     connect_timeout: float = 10.0
     timeout: float = 30.0
     deadline: float = 120.0
@@ -116,6 +131,10 @@ class ClientSettings:
     endpoints: Mapping[str, str] = field(default_factory=dict)
     use_cursor: bool = True
     cursor_page: str = "zero"
+    profile: Mapping[str, Any] | str | None = None
+    window_slack: float | None = 3600.0
+    empty_answer: Mapping[str, Any] = field(default_factory=dict)
+    use_report_count: bool = True
     hmac_secret: str | None = field(default=None, repr=False)
 
     def secrets(self) -> tuple[str, ...]:
@@ -132,35 +151,31 @@ def settings_from_connection(
     password: str | None,
     extra: Mapping[str, Any],
     overrides: Mapping[str, Any] | None = None,
-) -> tuple[ClientSettings, tuple[str, ...]]:
+) -> ClientSettings:
     """Read a connection's fields.
 
     Args:
         host: host name or base URL; empty for the vendor's own host.
         port: port, when the host does not name one.
-        scheme: ``"http"`` or ``"https"`` for a host without a scheme; anything else is ignored.
+        scheme: ``"http"`` or ``"https"`` for a host without a scheme, or empty. Airflow calls it Schema, and puts the
+            path of a connection URI there.
         login: userId.
         password: token.
         extra: the connection's extra fields.
         overrides: settings that win over ``extra``, as given to the hook; an unknown name is refused.
 
-    Returns:
-        The settings, and the names of extra fields that mean nothing here (a typing mistake, most likely).
-
     Raises:
-        SettingsError: a field is wrong.
+        SettingsError: a field is wrong, or an extra field means nothing here (a typing mistake, most likely).
     """
-    for name in overrides or {}:
-        if name not in _KNOWN_EXTRAS:
-            raise SettingsError(f"unknown client setting {name!r}; allowed: {', '.join(sorted(_KNOWN_EXTRAS))}")
+    _check_names("unknown client setting", overrides or {})
+    _check_names("unknown extra field", extra)
     values = {**extra, **{name: value for name, value in (overrides or {}).items() if value is not None}}
-    unknown = tuple(sorted(name for name in extra if name not in _KNOWN_EXTRAS))
     allow_http = _boolean(values, "allow_http", default=False)
-    settings = ClientSettings(
+    return ClientSettings(
         base_url=_base_url(host, port, scheme, allow_http=allow_http),
         credentials=Credentials(user_id=_text(login), token=_text(password), ssid=_text(_secret(values, "ssid"))),
         timezone=zone(_string(values, "timezone") or str(_FIELDS["timezone"].default)),
-        page_size=int(_number(values, "page_size", whole=True) or 100),
+        page_size=_page_size(values),
         timeout=_positive(values, "timeout", 30.0),
         connect_timeout=min(10.0, _positive(values, "timeout", 30.0)),
         deadline=_positive(values, "deadline", 120.0),
@@ -171,9 +186,20 @@ def settings_from_connection(
         endpoints=_endpoints(values.get("endpoints")),
         use_cursor=_boolean(values, "use_cursor", default=True),
         cursor_page=_choice(values, "cursor_page", ("zero", "count")),
+        profile=_profile(values.get("profile")),
+        window_slack=_window_slack(values),
+        empty_answer=_empty_answer(values.get("empty_answer")),
+        use_report_count=_boolean(values, "use_report_count", default=True),
         hmac_secret=_hmac_secret(values),
     )
-    return settings, unknown
+
+
+def _check_names(problem: str, given: Mapping[str, Any]) -> None:
+    for name in sorted(given):
+        if name not in _KNOWN_EXTRAS:
+            near = get_close_matches(name.lower(), _KNOWN_EXTRAS, 1)
+            advice = f"did you mean {near[0]}? " if near else ""
+            raise SettingsError(f"{problem} {name!r}; {advice}allowed: {', '.join(sorted(_KNOWN_EXTRAS))}")
 
 
 def zone(name: str) -> ZoneInfo:
@@ -202,10 +228,17 @@ def is_loopback(host: str) -> bool:
 
 def _base_url(host: str | None, port: int | None, scheme: str | None, *, allow_http: bool) -> str:
     text = (host or "").strip() or DEFAULT_HOST
+    # Airflow's Connection accepts both `callreport://http://host` and schema=http for the scheme.
+    chosen = (scheme or "").strip().lower()
+    if chosen not in ("", "http", "https"):
+        # It is not shown: where a token with a / in it was not encoded, this is a part of the token.
+        raise SettingsError(
+            "the connection has a Schema, which is the path of a connection URI; nothing reads it, so write the API's "
+            "path into Host, as in https://host.example/api/v3 (in a URI: "
+            "callreport://userId:token@https%3A%2F%2Fhost.example%2Fapi%2Fv3), and a / in userId or token as %2F"
+        )
     if "://" not in text:
-        # Airflow's Connection accepts both `callreport://http://host` and schema=http for the scheme.
-        chosen = (scheme or "").lower()
-        text = f"{chosen if chosen in ('http', 'https') else 'https'}://{text}"
+        text = f"{chosen or 'https'}://{text}"
     try:
         parts = urlsplit(text)
         url_port = parts.port
@@ -258,7 +291,9 @@ def _secret(values: Mapping[str, Any], name: str) -> str | None:
     return value
 
 
-def _number(values: Mapping[str, Any], name: str, *, whole: bool = False, minimum: float | None = None) -> float | None:
+def _number(
+    values: Mapping[str, Any], name: str, *, whole: bool = False, minimum: float | None = None, also: str = ""
+) -> float | None:
     value = values.get(name)
     if value is None or value == "":
         return None
@@ -266,6 +301,7 @@ def _number(values: Mapping[str, Any], name: str, *, whole: bool = False, minimu
     least = minimum if minimum is not None else (rule.minimum if rule else None)
     kind = "a whole number" if whole else "a number"
     allowed = kind if least is None else f"{kind} of at least {least:g}"
+    allowed += f", or {also}" if also else ""
     try:
         if isinstance(value, bool):
             raise ValueError
@@ -280,6 +316,47 @@ def _number(values: Mapping[str, Any], name: str, *, whole: bool = False, minimu
 def _positive(values: Mapping[str, Any], name: str, default: float) -> float:
     number = _number(values, name)
     return default if number is None else number
+
+
+def _page_size(values: Mapping[str, Any]) -> int | None:
+    value = values.get("page_size")
+    if isinstance(value, str) and value.strip().lower() == "auto":
+        return None
+    number = _number(values, "page_size", whole=True, minimum=1, also="auto")
+    return None if number is None else int(number)
+
+
+def _window_slack(values: Mapping[str, Any]) -> float | None:
+    value = values.get("window_slack")
+    if isinstance(value, str) and value.strip().lower() == "off":
+        return None
+    number = _number(values, "window_slack", minimum=0, also="off")
+    return _WINDOW_SLACK if number is None else number
+
+
+def _profile(value: Any) -> Mapping[str, Any] | str | None:
+    if value is None or value == "" or isinstance(value, Mapping):
+        return value or None
+    if not isinstance(value, str):
+        raise SettingsError(
+            "extra field profile must be the object that `callreport probe` prints, its JSON as text, or the path of "
+            f"a file on the worker, not {type(value).__name__}"
+        )
+    return value.strip() or None
+
+
+def _empty_answer(value: Any) -> Mapping[str, Any]:
+    if value is None or value == "":
+        return {}
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = json.loads(value)
+    if not isinstance(value, Mapping):
+        raise SettingsError(
+            'extra field empty_answer must be an object of keys and values, such as {"message": "No calls found"}, '
+            f"not {type(value).__name__}"
+        )
+    return dict(value)
 
 
 def _boolean(values: Mapping[str, Any], name: str, *, default: bool) -> bool:

@@ -16,6 +16,7 @@ from rich.text import Text
 from airflow_provider_callreport.api.errors import scrub
 from airflow_provider_callreport.api.filters import NUMBER_FILTERS, warn_of_undocumented
 from airflow_provider_callreport.api.phone_numbers import international
+from airflow_provider_callreport.api.settings import DEFAULT_PAGE_SIZE
 from airflow_provider_callreport.cli.account import open_account
 from airflow_provider_callreport.cli.arguments import pairs, window
 from airflow_provider_callreport.cli.exit_codes import ExitCode
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         window_start=span.start,
         window_end=span.end,
         columns=options.columns,
-        page_size=min(options.limit, hook.settings.page_size),
+        page_size=min(options.limit, hook.settings.page_size or DEFAULT_PAGE_SIZE),
     )
     # One more, to know whether there is more.
     found = list(islice(rows, options.limit + 1))

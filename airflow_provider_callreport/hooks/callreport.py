@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
 
 from airflow_provider_callreport.connection import CONNECTION_TYPE, HOOK_NAME
+from airflow_provider_callreport.hooks.missing_connection import missing_connection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,8 +102,11 @@ class CallReportHook(BaseHook):
         if self._settings is None:
             from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 
-            with self._missing_connection_in_words():
+            try:
                 connection = await get_async_connection(self.callreport_conn_id, hook=type(self))
+            except AirflowNotFoundException:
+                failure = await asyncio.to_thread(missing_connection, self.callreport_conn_id)
+                raise failure from None
             _check_extra(connection)
             extra = await get_async_extra_dejson(connection)
             for secret in _secrets(connection, extra):
@@ -343,24 +347,17 @@ class CallReportHook(BaseHook):
             return download_pdf(client, fields, path, downloader, max_bytes=max_bytes)
 
     def _connection(self) -> Connection:
-        with self._missing_connection_in_words():
-            return self.get_connection(self.callreport_conn_id)
-
-    @contextlib.contextmanager
-    def _missing_connection_in_words(self) -> Iterator[None]:
-        from airflow_provider_callreport.api.errors import SettingsError
-
         try:
-            yield
-        except AirflowNotFoundException as error:
-            raise SettingsError(
-                f"there is no Airflow connection {self.callreport_conn_id!r}; create it or correct callreport_conn_id"
-            ) from error
+            return self.get_connection(self.callreport_conn_id)
+        except AirflowNotFoundException:
+            failure = missing_connection(self.callreport_conn_id)
+        # Outside the handler: what Airflow says of a connection that it cannot read may hold the token.
+        raise failure
 
     def _read(self, connection: Connection, extra: Mapping[str, Any]) -> ClientSettings:
         from airflow_provider_callreport.api.settings import settings_from_connection
 
-        settings, unknown = settings_from_connection(
+        return settings_from_connection(
             host=connection.host,
             port=connection.port,
             scheme=connection.schema,
@@ -369,13 +366,6 @@ class CallReportHook(BaseHook):
             extra=extra,
             overrides=self._overrides,
         )
-        if unknown:
-            self.log.warning(
-                "connection %s has extra fields that mean nothing here: %s",
-                self.callreport_conn_id,
-                ", ".join(unknown),
-            )
-        return settings
 
     def _window(self, start: datetime | str, end: datetime | str) -> Window:
         from airflow_provider_callreport.api.filters import Window, parse_time

@@ -230,13 +230,14 @@ class CallReportEventTrigger(BaseEventTrigger):
 
     async def _count(self, client: AsyncCallReportClient, window: Window) -> CallCount:
         from airflow_provider_callreport.api.counting import count_calls
+        from airflow_provider_callreport.api.settings import DEFAULT_PAGE_SIZE
 
         count = await client.run(lambda caller: count_calls(caller, self.report, self.filters, window))
         if count.source == "rows" and not count.exact:
             # The API gives no total, or a single call. A whole page of rows is the most that can be counted.
-            most = client.settings.page_size
+            most = client.settings.page_size or DEFAULT_PAGE_SIZE
             count = await client.run(lambda caller: count_calls(caller, self.report, self.filters, window, up_to=most))
-            if count.calls >= client.settings.page_size:
+            if count.calls >= most:
                 log.warning(
                     "the API gives no total of %s, and there are at least %d from %s: more are not noticed; raise "
                     "page_size in the connection",
