@@ -48,7 +48,7 @@ def client(servers: dict[str, Any]) -> Any:
     from airflow_provider_callreport.api.client import CallReportClient
     from airflow_provider_callreport.api.settings import settings_from_connection
 
-    settings, _ = settings_from_connection(
+    settings = settings_from_connection(
         host=servers["api"],
         port=None,
         scheme=None,
