@@ -19,6 +19,7 @@ from airflow_provider_callreport.api.counting import window_json
 from airflow_provider_callreport.api.errors import DriftError, SettingsError
 from airflow_provider_callreport.api.filters import Window, build_filter
 from airflow_provider_callreport.api.paging import ReportReader
+from airflow_provider_callreport.delivery.s3_client import connect
 from airflow_provider_callreport.delivery.s3_errors import is_not_found, s3_errors
 
 log = logging.getLogger(__name__)
@@ -87,12 +88,10 @@ def delivered_in_s3(
         DriftError: an object is not there, was not written by this package, or has other bytes.
         DeliveryError: S3 does not answer.
     """
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.exceptions import ClientError
 
     if client is None:
-        with s3_errors(f"s3://{bucket}", aws_conn_id):
-            client = S3Hook(aws_conn_id=aws_conn_id).get_conn()
+        client = connect(aws_conn_id, f"s3://{bucket}").client
     found = []
     for key in keys:
         uri = f"s3://{bucket}/{key}"

@@ -26,6 +26,7 @@ from airflow_provider_callreport.api.paging import TOTAL_CAP
 from airflow_provider_callreport.audit.delivered import Delivered, compare, count_calls, delivered_in_s3
 from airflow_provider_callreport.delivery.receipts import DeliveredFile
 from airflow_provider_callreport.delivery.s3 import S3Destination, run_stamp
+from airflow_provider_callreport.delivery.s3_client import connect
 from airflow_provider_callreport.delivery.s3_errors import error_status, s3_errors
 from airflow_provider_callreport.export.sinks import exported_file
 from airflow_provider_callreport.report import ReportInfo, ReportOutcome, RunIdentity
@@ -183,7 +184,7 @@ def write_manifest(
     """
     _check_alike(request)
     _check_tiles(request)
-    s3 = _s3_client(request)
+    s3 = connect(request.s3.aws_conn_id, request.s3.uri).client
     written_by = _check_objects(request, s3)
     rows = sum(one.rows for one in request.slices)
     where = f"{len(request.slices)} slices, the first {request.slices[0].span}"
@@ -280,13 +281,6 @@ def _check_tiles(request: ManifestRequest) -> None:
             )
         if gap < 0:
             raise DriftError(f"two slices of {whole} have the calls from {start.isoformat()} to {end.isoformat()}")
-
-
-def _s3_client(request: ManifestRequest) -> Any:
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
-    with s3_errors(request.s3.uri, request.s3.aws_conn_id):
-        return S3Hook(aws_conn_id=request.s3.aws_conn_id).get_conn()
 
 
 def _check_objects(request: ManifestRequest, s3: Any) -> dict[str, str | None]:

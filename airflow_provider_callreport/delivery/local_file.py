@@ -22,13 +22,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from airflow_provider_callreport.delivery.body import verified_parts
 from airflow_provider_callreport.delivery.errors import (
     DamagedUploadError,
     DeliveryError,
     DestinationRefusedError,
     DestinationUnavailableError,
 )
-from airflow_provider_callreport.delivery.s3 import verified_parts
 from airflow_provider_callreport.report import ExportedFile
 
 _PREFIX, _SUFFIX = ".callreport-", ".tmp"

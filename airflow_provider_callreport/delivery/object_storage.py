@@ -52,6 +52,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_callreport.delivery.body import verified_parts
 from airflow_provider_callreport.delivery.errors import (
     DamagedUploadError,
     DeliveryError,
@@ -61,7 +62,7 @@ from airflow_provider_callreport.delivery.errors import (
 )
 from airflow_provider_callreport.delivery.local_file import holds, local_errors, remove_leftovers, write_file
 from airflow_provider_callreport.delivery.receipts import DeliveredFile, DeliveryStatus, Link
-from airflow_provider_callreport.delivery.s3 import IF_EXISTS, S3Destination, run_stamp, verified_parts
+from airflow_provider_callreport.delivery.s3 import IF_EXISTS, S3Destination, run_stamp
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome, RunIdentity
 
 log = logging.getLogger(__name__)

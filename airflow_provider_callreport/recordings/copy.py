@@ -42,8 +42,9 @@ from airflow_provider_callreport.api.paging import ROUNDS_WAIT, Page, Proof, Rep
 from airflow_provider_callreport.api.table import Table
 from airflow_provider_callreport.api.window_check import WindowCheck
 from airflow_provider_callreport.delivery.errors import DeliveryError, ObjectExistsError
-from airflow_provider_callreport.delivery.recording_object import RecordingObject
 from airflow_provider_callreport.delivery.s3 import S3Destination
+from airflow_provider_callreport.delivery.s3_client import connect
+from airflow_provider_callreport.delivery.s3_errors import s3_errors
 from airflow_provider_callreport.export.sinks import FilePlan, SingleFile
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.recordings.keys import fill_key, part_names
@@ -353,15 +354,13 @@ class _Copier:
         directory: Path,
         proof: Proof,
     ) -> None:
-        from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
         self._client = client
         self._request = request
         self._run = run
         self._directory = directory
         self._info = request.info()
         self._stop = threading.Event()
-        self._s3 = RecordingObject.s3_client(S3Hook, request.s3_bucket, request.aws_conn_id)
+        self._s3 = connect(request.aws_conn_id, f"s3://{request.s3_bucket}").client
         self._downloader = FileDownloader(
             client,
             max_bytes=request.max_recording_bytes,
@@ -405,7 +404,7 @@ class _Copier:
         entry = _Entry(call, Status.STORED, part, fill_key(request.s3_key, call, part))
         mark = {name: quote(text, safe="", errors="surrogatepass") for name, text in (("call", call), ("part", part))}
         extra = request.s3_extra_args
-        place = RecordingObject(
+        place = S3Destination(
             request.s3_bucket,
             entry.key or "",
             request.aws_conn_id,
@@ -442,20 +441,23 @@ class _Copier:
         finally:
             path.unlink(missing_ok=True)
 
-    def _there(self, place: RecordingObject, mark: Mapping[str, str], url: str, what: str) -> tuple[int, str] | None:
+    def _there(self, place: S3Destination, mark: Mapping[str, str], url: str, what: str) -> tuple[int, str] | None:
         """Size and SHA-256 of the recording that is at the key already; None when nothing is there.
 
         Raises:
             ObjectExistsError: something else is there.
         """
-        found = place.find(self._s3)
-        if found is None:
+        stored = place.object(self._s3)
+        with s3_errors(place.uri, place.aws_conn_id):
+            found = stored.look()
+        if found is None or not found.readable:
             return None
         if found.sha256 is not None and mark.items() <= found.metadata.items():
             return found.bytes, found.sha256
         # Not written by this operator. It is taken for the recording when it is as long as the stream.
         if found.bytes == self._downloader.size(url, what=what):
-            return found.bytes, place.hash(self._s3)
+            with s3_errors(place.uri, place.aws_conn_id):
+                return found.bytes, stored.read_sha256()
         raise ObjectExistsError(
             f"{place.uri} has an object that is not {what}: it was not written by this operator, and has another size; "
             'remove it, choose another s3_key, or set if_exists="replace"'

@@ -101,11 +101,11 @@ def file_url(delivery: Delivery, aws_conn_id: str | None) -> str:
 
 def _console_url(bucket: str, key: str, aws_conn_id: str | None, *, single: bool) -> str:
     """The page of AWS's console; empty for another server, and for an access point, which the console has elsewhere."""
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    from airflow_provider_callreport.delivery.s3_client import connect
 
     if bucket.startswith("arn:"):
         return ""
-    meta = S3Hook(aws_conn_id=aws_conn_id).get_conn().meta
+    meta = connect(aws_conn_id, f"s3://{bucket}").client.meta
     host = urlsplit(meta.endpoint_url).hostname or ""
     console = _CONSOLES.get(meta.partition)
     if console is None or not host.endswith(AWS_HOSTS):
