@@ -95,7 +95,7 @@ def file_url(delivery: Delivery, aws_conn_id: str | None) -> str:
         return _console_url(store.removeprefix("s3://"), key, aws_conn_id, single=single)
     except Exception as error:
         # The file is delivered. Not the error's text: it may come from a connection.
-        log.warning("no link to the delivered file: %s", type(error).__name__)
+        log.warning("no link to the delivered file: %s", type(error.__cause__ or error).__name__)
         return ""
 
 

@@ -1,0 +1,115 @@
+"""The one way to S3: a boto3 client, as the Airflow connection configures it.
+
+``S3Hook`` reads the connection: credentials, roles, endpoint, region, retries. The requests are made with its client,
+because the hook's own methods do not suffice: ``S3Hook.load_file`` is a HEAD and then an unconditional PUT, so two
+writers can both win; it cannot send a checksum of ours; and it reports the temporary file as a lineage input.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from airflow_provider_callreport.delivery.receipts import Link, quoted_key
+from airflow_provider_callreport.delivery.s3_errors import s3_errors
+
+_signing: ContextVar[bool] = ContextVar("callreport_signing_an_address", default=False)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Connection:
+    """An open connection to S3.
+
+    Attributes:
+        hook: Airflow's ``S3Hook``.
+        client: its boto3 client, which may be used by several threads.
+    """
+
+    hook: Any
+    client: Any
+
+    def report_output(self, bucket: str, key: str) -> None:
+        """Name an object that this run wrote as a lineage output, as ``S3Hook`` does."""
+        try:
+            from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
+        except ImportError:
+            return
+        # Airflow makes an address of the key: what follows a "?" or "#" would be lost, and two keys be one dataset.
+        name = quoted_key(key) if re.search("[?#]", key) else key
+        collector: Any = get_hook_lineage_collector()  # type: ignore[no-untyped-call]
+        collector.add_output_asset(context=self.hook, scheme="s3", asset_kwargs={"bucket": bucket, "key": name})
+
+    def presign(self, bucket: str, key: str, filename: str, expires_in: timedelta) -> Link:
+        """Make an address that works for some time without credentials.
+
+        Args:
+            bucket: the bucket.
+            key: the object's key.
+            filename: the name under which a browser saves the object.
+            expires_in: how long the address works.
+        """
+        from botocore.config import Config
+
+        meta, session = self.client.meta, self.hook.get_session()
+        # Version 4 by name: boto3 still presigns with version 2 in old regions, and that fails for SSE-KMS.
+        signer = session.client(
+            "s3",
+            endpoint_url=meta.endpoint_url,
+            region_name=meta.region_name,
+            config=meta.config.merge(Config(signature_version="s3v4")),
+        )
+        disposition = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
+        signing = _signing.set(True)
+        try:
+            url = signer.generate_presigned_url(
+                "get_object",
+                Params={"Bucket": bucket, "Key": key, "ResponseContentDisposition": disposition},
+                ExpiresIn=int(expires_in.total_seconds()),
+            )
+        finally:
+            _signing.reset(signing)
+        expires_at = _signed_until(url)
+        # A presigned address dies with the session that signed it; refreshable credentials know their end.
+        credentials = session.get_credentials()
+        session_end = getattr(credentials, "_expiry_time", None)
+        if isinstance(session_end, datetime):
+            expires_at = min(expires_at, session_end.astimezone(UTC))
+        temporary = bool(getattr(credentials, "token", None)) and session_end is None
+        return Link(f"s3://{bucket}/{key}", url, expires_at, may_expire_earlier=temporary, filename=filename)
+
+
+def connect(aws_conn_id: str | None, uri: str) -> S3Connection:
+    """Connect as an Airflow connection says. Call it in the task's own thread: only there connections can be read.
+
+    Args:
+        aws_conn_id: Airflow's AWS connection; None uses boto3's own search for credentials.
+        uri: what the client is for, such as ``s3://bucket/key``; for the message of an error.
+
+    Raises:
+        DeliveryError: the connection does not give a client.
+    """
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+    with s3_errors(uri, aws_conn_id):
+        hook = S3Hook(aws_conn_id=aws_conn_id)
+        return S3Connection(hook, hook.get_conn())
+
+
+def _signed_until(url: str) -> datetime:
+    """When a version 4 presigned address ends, read from the address itself."""
+    query = parse_qs(urlsplit(url).query)
+    signed_at = datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return signed_at + timedelta(seconds=int(query["X-Amz-Expires"][0]))
+
+
+def _is_loggable(record: logging.LogRecord) -> bool:
+    """Drop what botocore logs while it signs an address: whoever has the signature can read the file."""
+    return not _signing.get()
+
+
+logging.getLogger("botocore.auth").addFilter(_is_loggable)
