@@ -1,4 +1,4 @@
-"""S3: one file becomes one object, whole or not at all; how it is written is in `s3_object`."""
+"""S3: one file becomes one object, whole or not at all; how it is written is in `s3_write`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from airflow_provider_callreport.delivery.receipts import DeliveredFile, Deliver
 from airflow_provider_callreport.delivery.s3_client import connect
 from airflow_provider_callreport.delivery.s3_errors import s3_errors
 from airflow_provider_callreport.delivery.s3_object import S3Object
-from airflow_provider_callreport.delivery.same_object import WRITTEN_AS
+from airflow_provider_callreport.delivery.s3_write import write
+from airflow_provider_callreport.delivery.same_object import TRY_BEGAN, WRITTEN_AS
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome, RunIdentity
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,18 @@ EXTRA_ARGS = frozenset(
 )
 
 #: The metadata that every object carries; ``Metadata`` in ``extra_args`` may add to it, not replace it.
-METADATA = ("complete", "report", "rows", "run", "sha256", "timezone", "window-end", "window-start", WRITTEN_AS)
+METADATA = (
+    "complete",
+    "report",
+    "rows",
+    "run",
+    "sha256",
+    "timezone",
+    TRY_BEGAN,
+    "window-end",
+    "window-start",
+    WRITTEN_AS,
+)
 
 #: S3 allows 10,000 parts an upload and presigned addresses of seven days.
 _MAX_PARTS = 10_000
@@ -78,7 +90,7 @@ class S3Destination:
         bucket: the bucket's name, or an access point's ARN.
         key: the object's key, up to 1,024 bytes of UTF-8.
         aws_conn_id: Airflow's AWS connection; None uses boto3's own search for credentials.
-        if_exists: ``"replace"`` (default), ``"fail"`` or ``"skip"``; see `s3_object`.
+        if_exists: ``"replace"`` (default), ``"fail"`` or ``"skip"``; see `s3_write`.
         extra_args: further arguments of ``PutObject`` and ``CreateMultipartUpload``, such as ``ServerSideEncryption``,
             ``SSEKMSKeyId``, ``Tagging``, ``StorageClass``, ``ACL``. Kept out of ``repr``: an SSE-C key may be in it.
         part_bytes: class attribute, in bytes: what is held in memory at a time, and the size from which a file goes
@@ -147,7 +159,7 @@ class S3Destination:
         with s3_errors(self.uri, self.aws_conn_id):
             body = body_of(file, max(self.part_bytes, -(-file.bytes // _MAX_PARTS)))
             args = self._object_args(file, info, outcome, run)
-            status, version_id = self.object(client).write(body, args, self.if_exists)
+            status, version_id = write(self.object(client), body, args, self.if_exists)
         return DeliveredFile(self.uri, status, file, version_id)
 
     def object(self, client: Any) -> S3Object:
@@ -185,6 +197,7 @@ class S3Destination:
             "complete": proof,
             "sha256": file.sha256,
             "run": run_stamp(run),
+            **({} if run.began is None else {TRY_BEGAN: run.began.isoformat()}),
         }
         return {
             "ContentType": file.content_type,

@@ -7,7 +7,7 @@ sentence, because what a server of another make writes there is unknown; they ar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -80,18 +80,22 @@ _PARAMETER = re.compile(r"parameter (?:in input: \")?([\w.]+)", re.IGNORECASE)
 
 
 def error_code(error: Any) -> str:
-    """S3's code of a ``botocore.exceptions.ClientError``."""
-    return str(error.response.get("Error", {}).get("Code", ""))
+    """S3's code in an error of boto3; empty when S3 did not answer."""
+    return str(_answer(error).get("Error", {}).get("Code", ""))
 
 
 def error_status(error: Any) -> int:
-    """The HTTP status of a ``botocore.exceptions.ClientError``; 0 when unknown."""
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
+    """The HTTP status in an error of boto3; 0 when S3 did not answer."""
+    return int(_answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
 
 
 def is_not_found(error: Any) -> bool:
     """Whether the key (not the bucket) is missing."""
     return error_code(error) in _NOT_FOUND_CODES
+
+
+def _answer(error: Any) -> Mapping[str, Any]:
+    return getattr(error, "response", None) or {}
 
 
 @contextmanager

@@ -12,12 +12,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 #: Name of the metadata entry that `stamped` adds.
 WRITTEN_AS = "written-as"
+
+#: Name of the metadata entry that says when the try of the task began that wrote the object.
+TRY_BEGAN = "try-began"
+
+#: Metadata in which two objects may differ that were written in the same way.
+_OF_THE_RUN = ("run", TRY_BEGAN)
 
 #: Arguments that are not part of the stamp. Secrets are hashed nowhere: a HEAD with another SSE-C key fails, so an
 #: object under another key is written again.
@@ -31,10 +37,12 @@ class Fingerprint:
     Attributes:
         checksum: its SHA-256, as the header ``x-amz-checksum-sha256`` has it.
         etag: its ETag where that is an MD5, without the quotation marks.
+        parts: how many they were.
     """
 
     checksum: str
     etag: str
+    parts: int = 1
 
     @classmethod
     def of(cls, parts: Iterable[bytes]) -> Fingerprint:
@@ -46,21 +54,22 @@ class Fingerprint:
         return cls.of_digests(sha256s, md5s)
 
     @classmethod
-    def of_digests(cls, sha256s: list[bytes], md5s: list[bytes]) -> Fingerprint:
+    def of_digests(cls, sha256s: Sequence[bytes], md5s: Sequence[bytes]) -> Fingerprint:
         """The fingerprint of parts of which only the digests are left."""
-        if len(sha256s) == 1:
+        number = len(sha256s)
+        if number == 1:
             return cls(base64.b64encode(sha256s[0]).decode("ascii"), md5s[0].hex())
         checksum = base64.b64encode(hashlib.sha256(b"".join(sha256s)).digest()).decode("ascii")
         etag = hashlib.md5(b"".join(md5s), usedforsecurity=False).hexdigest()
-        return cls(f"{checksum}-{len(sha256s)}", f"{etag}-{len(md5s)}")
+        return cls(f"{checksum}-{number}", f"{etag}-{number}", number)
 
-    def is_of(self, head: Mapping[str, Any]) -> bool:
-        """Whether one of S3's fingerprints is this one. An ETag that is not an MD5 never is.
+    def is_of(self, answer: Mapping[str, Any]) -> bool:
+        """Whether one of the fingerprints in an answer is this one. An ETag that is not an MD5 never is.
 
         Args:
-            head: the answer of ``HeadObject`` with ``ChecksumMode="ENABLED"``.
+            answer: the answer to ``HeadObject`` with ``ChecksumMode="ENABLED"``, or to a write.
         """
-        return head.get("ChecksumSHA256") == self.checksum or str(head.get("ETag", "")).strip('"') == self.etag
+        return answer.get("ChecksumSHA256") == self.checksum or str(answer.get("ETag", "")).strip('"') == self.etag
 
 
 def stamped(args: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,14 +79,14 @@ def stamped(args: Mapping[str, Any]) -> dict[str, Any]:
     other arguments is written again.
     """
     settings = {name: value for name, value in args.items() if name not in _LEFT_OUT}
-    settings["Metadata"] = {name: text for name, text in args["Metadata"].items() if name != "run"}
+    settings["Metadata"] = {name: text for name, text in args["Metadata"].items() if name not in _OF_THE_RUN}
     text = json.dumps(settings, sort_keys=True, default=str)
     stamp = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     return {**args, "Metadata": {**args["Metadata"], WRITTEN_AS: stamp}}
 
 
 def is_written_as(head: Mapping[str, Any], args: Mapping[str, Any], size: int) -> bool:
-    """Whether size and metadata are those of a write. Only the run may differ.
+    """Whether size and metadata are those of a write. Only the run and its try may differ.
 
     Args:
         head: the answer of ``HeadObject``.
@@ -87,5 +96,5 @@ def is_written_as(head: Mapping[str, Any], args: Mapping[str, Any], size: int) -
     stored, wanted = head.get("Metadata", {}), args["Metadata"]
     # S3 keeps names of metadata in lower case.
     return head.get("ContentLength") == size and all(
-        stored.get(name.lower()) == text for name, text in wanted.items() if name != "run"
+        stored.get(name.lower()) == text for name, text in wanted.items() if name not in _OF_THE_RUN
     )

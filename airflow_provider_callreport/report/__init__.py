@@ -229,12 +229,15 @@ class RunIdentity:
     Attributes:
         dag_id, task_id, run_id: Airflow's names.
         map_index: index of a mapped task, -1 when it is not mapped.
+        began: when this try began, aware; None when nobody knows. It says which of two tries is the later one, and is
+            no part of the identity.
     """
 
     dag_id: str
     task_id: str
     run_id: str
     map_index: int = -1
+    began: datetime | None = field(default=None, compare=False)
 
     @property
     def key(self) -> str:

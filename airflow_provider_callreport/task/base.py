@@ -213,7 +213,13 @@ def run_identity(context: Mapping[str, Any] | Context) -> RunIdentity:
     from airflow_provider_callreport.report import RunIdentity
 
     instance: Any = context["ti"]
-    return RunIdentity(instance.dag_id, instance.task_id, instance.run_id, getattr(instance, "map_index", -1))
+    return RunIdentity(
+        instance.dag_id,
+        instance.task_id,
+        instance.run_id,
+        getattr(instance, "map_index", -1),
+        began=getattr(instance, "start_date", None),
+    )
 
 
 def check_whole_number(name: str, value: Any, minimum: int, maximum: int | None = None) -> None:
