@@ -30,6 +30,7 @@
     │   └── ReportChangedError           the report moved while it was read; it is read again       (retried)
     │       └── AnswerChangedError       an answer is unlike the ones before it; it is read again   (retried)
     ├── EmptyReportError                 there are no calls, and ``empty="fail"``                   (retried)
+    ├── SpoolFullError                   the disk that the file is made on is full                  (retried)
     ├── FontError (ValueError)           PDF: a font cannot be used
     ├── PdfTooManyRowsError (ValueError) PDF: more rows than ``max_rows``
     └── DeliveryError                    a finished file could not be delivered
@@ -43,7 +44,7 @@
         └── MailMaybeSentError           mail: nobody can tell whether it went
 
 Each class stands where it is raised: those of the API, down to `EmptyReportError`, in `api.errors` (the import path for
-users), the others in `export.road`, `formats.pdf` and `delivery.errors`.
+users), the others in `export.road`, `spool`, `formats.pdf` and `delivery.errors`.
 """
 
 from __future__ import annotations

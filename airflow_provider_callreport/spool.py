@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -13,10 +14,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from airflow_provider_callreport.errors import CallReportError
+
 _PREFIX = "airflow-callreport-spool-"
 #: A directory is called so until it is locked. One that stays so is empty: its process was killed at that moment.
 _UNLOCKED_PREFIX = ".airflow-callreport-spool-"
 _UNLOCKED_SECONDS = 60.0
+
+
+class SpoolFullError(CallReportError):
+    """The disk that reports are made on is full. Others may free space before the next try."""
+
+    retryable = True
 
 
 @contextmanager
@@ -27,6 +36,9 @@ def spool_directory() -> Iterator[Path]:
     directory is in use while its owner holds a lock on it, which the kernel takes away with the process. A process id
     in its name would not do: containers that share a temporary directory do not see each other's processes, and give
     the same ids to others after a restart.
+
+    Raises:
+        SpoolFullError: the disk is full, or the user's quota of it, when the directory or a file in it is written.
     """
     root = Path(tempfile.gettempdir())
     _remove_orphans(root)
@@ -39,6 +51,14 @@ def spool_directory() -> Iterator[Path]:
         lock = _locked(new)
         new.rename(path)
         yield path
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise SpoolFullError(
+            f"The disk of the worker's temporary directory {root} is full ({errno.errorcode[error.errno]}), so the "
+            "file could not be made. Free space there, or set TMPDIR in the worker's environment to a directory of a "
+            "larger disk."
+        ) from error
     finally:
         _remove(new, path)
         if lock is not None:

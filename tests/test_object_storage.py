@@ -28,6 +28,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 from support.delivery import INFO, OTHER_RUN, OUTCOME, RUN, aws_connection, exported, new_bucket, s3_server
 from support.delivery_kill import OLD, deliver, names, write_and_die
+from support.disk import small_disk
 from support.operators import CALLS, operators_run
 from support.runs import AIRFLOW, AirflowRuns, Evidence
 
@@ -305,21 +306,9 @@ def test_a_directory_without_permission_is_refused(target: Path, tmp_path: Path,
     assert names(target.parent) == []
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """A disk of 64 kB in place of a directory."""
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False)
-    if mounted.returncode:
-        pytest.skip("this user may not mount a disk")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_a_full_disk_is_told_and_left_as_it_was(target: Path, tmp_path: Path) -> None:
     """all-or-nothing: what was there stays whole, the temporary file goes, and a later try may succeed."""
-    with small_disk(target.parent):
+    with small_disk(target.parent, kilobytes=64):
         target.write_bytes(OLD)
         with pytest.raises(
             DestinationUnavailableError, match=r"the disk is full\. The system says ENOSPC\.$"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,8 +12,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from support.delivery import INFO
+from support.disk import small_disk
 
-from airflow_provider_callreport.spool import spool_directory
+from airflow_provider_callreport.export.sinks import FilePlan, FileSink, GroupedFiles, SingleFile, SplitFile
+from airflow_provider_callreport.formats import FORMATS
+from airflow_provider_callreport.report import Column, ReportOutcome
+from airflow_provider_callreport.spool import SpoolFullError, spool_directory
 
 
 class Odd(BaseException):
@@ -118,3 +124,50 @@ def test_other_directories_are_left_alone(temporary: Path) -> None:
         pass
     assert set(temporary.iterdir()) == before - {old}
     assert (target / "file").exists()
+
+
+def _sink(kind: str, directory: Path) -> FileSink:
+    """What writes a file of one format, a file per group, or parts."""
+    name, _, how = kind.partition(" ")
+    file_format = FORMATS[name]
+    columns = [Column("Caller Number"), Column("Campaign")]
+    options = {"gzip": True} if how == "gzip" else {}
+    plan = FilePlan(directory, columns, INFO, file_format, file_format.check_options(options), "calls-[[ group ]]")
+    if how == "groups":
+        return GroupedFiles(plan, "Campaign")
+    return SplitFile(plan, 1000) if how == "parts" else SingleFile(plan)
+
+
+def _fill(kind: str) -> None:
+    """Write a file of 20,000 calls, as an export does."""
+    chance = random.Random(3)
+    with spool_directory() as directory:
+        sink = _sink(kind, directory)
+        try:
+            for _ in range(40):
+                sink.write([(chance.randbytes(8).hex(), f"Campaign {chance.randrange(5)}") for _ in range(500)])
+            sink.close(ReportOutcome(20_000, 20_000, True, "Complete."))
+        except BaseException:
+            sink.abort()
+            raise
+
+
+@pytest.mark.parametrize(
+    "kind", ["csv", "csv gzip", "jsonl", "parquet", "xlsx", "pdf", "csv groups", "xlsx groups", "pdf parts"]
+)
+def test_a_full_disk_is_one_sentence(temporary: Path, kind: str) -> None:
+    """D1: whichever write meets it, the writer's end included, the task says which disk, and may be tried again."""
+    with small_disk(temporary, kilobytes=200):
+        with pytest.raises(SpoolFullError, match="disk of the worker's temporary directory") as caught:
+            _fill(kind)
+        assert f"{temporary} is full (ENOSPC)" in str(caught.value)
+        assert caught.value.retryable
+        assert list(temporary.iterdir()) == []
+
+
+def test_a_disk_on_which_not_even_the_directory_fits_is_one_sentence(temporary: Path) -> None:
+    """D1: the disk holds no further file, whatever its size."""
+    with small_disk(temporary, kilobytes=64, files=2):
+        (temporary / "full").mkdir()
+        with pytest.raises(SpoolFullError, match="is full"), spool_directory():
+            pass

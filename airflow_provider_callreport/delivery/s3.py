@@ -243,6 +243,12 @@ def _check_key(key: str) -> None:
         raise ValueError(f"s3_key must be the key of an object, got {key!r}.")
     if "://" in key:
         raise ValueError(f"s3_key must be a key inside s3_bucket, not an address, got {key!r}.")
+    if key.startswith("/") or "//" in key:
+        # S3 takes it, and makes folders without a name that consoles and other programs do not show.
+        raise ValueError(
+            f's3_key must not begin with "/" or have "//" in it, got {key!r}. Perhaps a template in it gave an empty '
+            "text."
+        )
     if key.endswith("/"):
         raise ValueError(f's3_key must name an object, not a folder ending in "/", got {key!r}.')
     if not all(character.isprintable() for character in key):

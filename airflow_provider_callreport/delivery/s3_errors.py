@@ -1,7 +1,7 @@
 """S3's error codes in one sentence each, and whether another try may help.
 
-Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html. The server's own words stay out of our
-sentence, because what a server of another make writes there is unknown; they are in the chained exception.
+Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html. The server's own words stand behind our
+sentence, without what may be a phone number, an account's number or a credential in them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from airflow_provider_callreport.delivery.errors import (
     DestinationRefusedError,
     DestinationUnavailableError,
 )
+from airflow_provider_callreport.errors import scrub
 
 #: Somebody else writes the same key at this moment, or changed it since we looked: look again.
 RACE_CODES = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "OperationAborted"})
@@ -27,6 +28,11 @@ _CREDENTIALS = "the AWS credentials are not accepted; check {credentials}"
 _EXPIRED = "the AWS session has expired; the next try asks for a new one"
 _REGION = "the bucket is in another region or the endpoint is wrong; set region_name or endpoint_url in {credentials}"
 
+_NO_CHECKSUMS = (
+    'For a server that does not know checksums, set "config_kwargs": {{"request_checksum_calculation": '
+    '"when_required"}} in the extra of {credentials}'
+)
+
 #: Codes for which giving up is right, with what to do about them.
 _REFUSED = {
     "NoSuchBucket": "the bucket does not exist; create it or correct s3_bucket",
@@ -35,7 +41,7 @@ _REFUSED = {
     "kms:GenerateDataKey with SSE-KMS, s3:PutObjectTagging with tags) to {credentials}",
     "403": "access is denied; grant s3:PutObject to {credentials}",
     "AllAccessDisabled": "the bucket's owner has disabled all access",
-    "AccountProblem": "there is a problem with the AWS account",
+    "AccountProblem": "the AWS account has a problem",
     "InvalidAccessKeyId": _CREDENTIALS,
     "SignatureDoesNotMatch": _CREDENTIALS,
     "InvalidToken": _CREDENTIALS,
@@ -53,8 +59,7 @@ _REFUSED = {
     "KMS.NotFoundException": "the KMS key does not exist; correct SSEKMSKeyId in extra_args",
     "KMS.DisabledException": "the KMS key is disabled",
     "AccessControlListNotSupported": "the bucket does not allow ACLs; remove ACL from extra_args",
-    "NotImplemented": "the server does not know something that was asked for; a server without conditional writes "
-    'can only be used with if_exists="replace"',
+    "NotImplemented": f"the server does not know something that was asked for; check extra_args. {_NO_CHECKSUMS}",
     "InvalidObjectState": "the object is archived",
 }
 
@@ -76,6 +81,9 @@ _EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExp
 
 _DAMAGED_CODES = frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"})
 
+#: What is no word of a sentence but a key's id, a token or a signature.
+_TOKEN = re.compile(r"\b[A-Z0-9]{16,}\b|[A-Za-z0-9+/=_-]{40,}")
+
 _PARAMETER = re.compile(r"parameter (?:in input: \")?([\w.]+)", re.IGNORECASE)
 
 
@@ -87,6 +95,14 @@ def error_code(error: Any) -> str:
 def error_status(error: Any) -> int:
     """The HTTP status in an error of boto3; 0 when S3 did not answer."""
     return int(_answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
+
+
+def answer_of(error: Any) -> str:
+    """What S3 answered, for a sentence: code, HTTP status, operation, and the server's own words, scrubbed."""
+    words = scrub(_TOKEN.sub("***", str(_answer(error).get("Error", {}).get("Message") or ""))).rstrip(".")
+    code, status = error_code(error), error_status(error)
+    said = f"S3 answered {scrub(code) or 'no code'} (HTTP {status}) to {error.operation_name}"
+    return f"{said}: {words}" if words else said
 
 
 def is_not_found(error: Any) -> bool:
@@ -129,7 +145,7 @@ def s3_errors(uri: str, aws_conn_id: str | None) -> Iterator[None]:
 
 def _from_client_error(error: Any, uri: str, credentials: str) -> DeliveryError:
     code, status = error_code(error), error_status(error)
-    said = f"S3 answered {code or 'no code'} (HTTP {status}) to {error.operation_name}"
+    said = answer_of(error)
     if code in _DAMAGED_CODES:
         return DamagedUploadError(f"Could not write {uri}: the bytes were damaged on their way. {said}.")
     if code in _EXPIRED_CODES:
@@ -139,16 +155,14 @@ def _from_client_error(error: Any, uri: str, credentials: str) -> DeliveryError:
         return DestinationRefusedError(f"Could not write {uri}: {advice}. {said}.")
     if code in _TRANSIENT or status >= 500 or status == 429:
         return DestinationUnavailableError(f"Could not write {uri}: S3 is busy or has a fault. {said}.")
-    return DestinationRefusedError(f"Could not write {uri}. {said}.")
+    return DestinationRefusedError(f"Could not write {uri}. {said}. {_NO_CHECKSUMS.format(credentials=credentials)}.")
 
 
 def _from_botocore_error(error: Exception, uri: str, credentials: str) -> DeliveryError:
     from botocore import exceptions
 
     if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
-        return DestinationRefusedError(
-            f"Could not write {uri}: there are no complete AWS credentials in {credentials}."
-        )
+        return DestinationRefusedError(f"Could not write {uri}: {credentials} has no complete AWS credentials.")
     kind = type(error).__name__
     if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
         return DestinationUnavailableError(

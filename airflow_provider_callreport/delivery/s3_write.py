@@ -49,7 +49,6 @@ import base64
 import hashlib
 import logging
 import random
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,11 +57,12 @@ from typing import Any
 from airflow_provider_callreport.delivery.body import Body
 from airflow_provider_callreport.delivery.errors import (
     DamagedUploadError,
+    DestinationRefusedError,
     DestinationUnavailableError,
     ObjectExistsError,
 )
 from airflow_provider_callreport.delivery.receipts import DeliveryStatus
-from airflow_provider_callreport.delivery.s3_errors import RACE_CODES, error_code, error_status, is_not_found
+from airflow_provider_callreport.delivery.s3_errors import RACE_CODES, answer_of, error_code, error_status, is_not_found
 from airflow_provider_callreport.delivery.s3_object import S3Object, StoredObject, version_of
 from airflow_provider_callreport.delivery.same_object import TRY_BEGAN, WRITTEN_AS, Fingerprint, is_written_as, stamped
 
@@ -173,13 +173,8 @@ class _Write:
         try:
             answer = self._put_parts(condition) if self.body.in_parts else self._put(condition)
         except ClientError as error:
-            if condition and error_status(error) == 501 and self.if_exists == "replace":
-                log.warning(
-                    "%s: the server does not know conditional writes; what others write within the same moment is "
-                    "overwritten.",
-                    self.place.uri,
-                )
-                self.conditional = False
+            if condition and error_status(error) == 501:
+                self._without_condition(error)
                 return None
             if error_code(error) in RACE_CODES or ("IfMatch" in condition and is_not_found(error)):
                 if error_status(error) == 412 and found is not None and not found.readable:
@@ -188,7 +183,27 @@ class _Write:
             return self._done_in_spite_of(error)
         except BotoCoreError as error:
             return self._done_in_spite_of(error)
-        return DeliveryStatus.WRITTEN, self._prove(answer, found)
+        version = self._prove(answer, found)
+        if not self.conditional:
+            log.warning(
+                "%s: the server knows no conditional writes; what others write at the same moment is overwritten.",
+                self.place.uri,
+            )
+        return DeliveryStatus.WRITTEN, version
+
+    def _without_condition(self, error: Exception) -> None:
+        """Go on without conditions, where the policy can do without.
+
+        Raises:
+            DestinationRefusedError: it cannot.
+        """
+        if self.if_exists == "replace":
+            self.conditional = False
+            return
+        raise DestinationRefusedError(
+            f"Could not write {self.place.uri}: the server does not know something that was asked for. It may be "
+            f'conditional writes, which if_exists="{self.if_exists}" needs and "replace" does not. {answer_of(error)}.'
+        ) from error
 
     def _condition(self, found: StoredObject | None) -> dict[str, str]:
         if not self.conditional:
@@ -273,8 +288,11 @@ class _Write:
             found = self.place.look()
             if found is None:
                 continue
-            old = before is not None and found.etag == before.etag
-            if not found.readable or not old or is_written_as(found.head, self.args, self.body.size):
+            if not found.readable or before is None or found.etag != before.etag:
+                return found
+            # The same bytes have the same ETag. Where a server drops metadata, nothing else tells the two apart.
+            same_bytes = not found.metadata and self.fingerprint.is_of(found.head)
+            if same_bytes or is_written_as(found.head, self.args, self.body.size):
                 return found
         return None
 
@@ -387,14 +405,9 @@ _Done = tuple[DeliveryStatus, str | None]
 
 
 def _agrees(answer: Mapping[str, Any], content: bytes) -> bool:
-    """Whether the answer's checksum is the content's, else whether its ETag is, where an ETag is an MD5."""
-    if "ChecksumSHA256" in answer:
-        return bool(answer["ChecksumSHA256"] == _base64(hashlib.sha256(content).digest()))
-    encrypted = "SSECustomerAlgorithm" in answer or str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
-    etag = str(answer.get("ETag", "")).strip('"')
-    if encrypted or not re.fullmatch(r"[0-9a-f]{32}", etag):
-        return True
-    return etag == hashlib.md5(content, usedforsecurity=False).hexdigest()
+    """Whether the answer's checksum is the content's, where it has one. An ETag may be anything."""
+    checksum = answer.get("ChecksumSHA256")
+    return checksum is None or checksum == _base64(hashlib.sha256(content).digest())
 
 
 def _base64(digest: bytes) -> str:

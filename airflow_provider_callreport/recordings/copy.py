@@ -435,7 +435,8 @@ class _Copier:
         except DeliveryError:
             raise  # A bucket that refuses one recording refuses them all.
         except CallReportError as error:
-            if self._stop.is_set():
+            # A store that does not take one recording takes none: the run ends.
+            if self._stop.is_set() or isinstance(error, DeliveryError):
                 raise
             return _failed(entry, str(error))
         finally:

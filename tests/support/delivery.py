@@ -54,7 +54,7 @@ OUTCOME = ReportOutcome(
     note="All 1,234 calls that the API reports are in the file.",
     figures=FIGURES,
 )
-RUN = RunIdentity("daily", "calls", "scheduled__2026-03-13")
+RUN = RunIdentity("daily", "calls", "scheduled__2026-03-13", began=datetime(2026, 3, 14, 0, 5, tzinfo=KOLKATA))
 OTHER_RUN = RunIdentity("daily", "calls", "scheduled__2026-03-14")
 
 _numbers = itertools.count(1)
@@ -88,7 +88,7 @@ class S3Gate:
 
     Attributes:
         requests: what came in.
-        barrier: when set, writes wait here for one another before any of them is done.
+        barrier: when set, the first writes wait here for one another before any of them is done.
         before: called with the request's environment outside of the lock; an answer (status, headers, body) replaces
             moto's.
         after: called with the request and the answer's headers; its result replaces them.
@@ -110,8 +110,9 @@ class S3Gate:
             {k[5:].lower().replace("_", "-"): v for k, v in environ.items() if k.startswith("HTTP_")},
         )
         self.requests.append(request)
-        if self.barrier is not None and request.method == "PUT":
-            self.barrier.wait(30)
+        if (barrier := self.barrier) is not None and request.method == "PUT":
+            barrier.wait(30)
+            self.barrier = None
         if self.before is not None and (answer := self.before(environ)) is not None:
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             status, headers, body = answer

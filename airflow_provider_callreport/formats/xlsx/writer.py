@@ -95,10 +95,9 @@ class XlsxWriter:
 
     def abort(self) -> None:
         """Release the file."""
-        with suppress(Exception):  # the failure that led here is the one to report
-            for sheet in self._sheets[-1:]:
-                sheet.abort()
-            self._package.close()
+        for release in (*(sheet.abort for sheet in self._sheets[-1:]), self._package.close):
+            with suppress(Exception):  # the failure that led here is the one to report
+                release()
 
     def _begin(self) -> None:
         """Begin the first sheet, with the rows that were held until now."""
