@@ -435,8 +435,7 @@ class _Copier:
         except DeliveryError:
             raise  # A bucket that refuses one recording refuses them all.
         except CallReportError as error:
-            # A store that does not take one recording takes none: the run ends.
-            if self._stop.is_set() or isinstance(error, DeliveryError):
+            if self._stop.is_set():
                 raise
             return _failed(entry, str(error))
         finally:
