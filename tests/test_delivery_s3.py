@@ -442,7 +442,7 @@ def test_a_checksum_that_does_not_match_the_answer_leaves_no_object(
 def test_without_a_checksum_in_the_answer_the_etag_or_the_bytes_are_compared(
     client: Any, bucket: str, gate: S3Gate, tmp_path: Path
 ) -> None:
-    """stored-bytes: a server that knows no SHA-256 has an MD5 as ETag; where the ETag is something else, the object is read."""
+    """stored-bytes: without SHA-256 the ETag is compared, where it is an MD5; else the object is read."""
 
     def old_server(request: S3Request, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         return [(k, v) for k, v in headers if k.lower() != "x-amz-checksum-sha256"]

@@ -19,7 +19,6 @@ from airflow.providers.common.compat.sdk import Connection
 from support.readme import README, code_blocks, codes, is_literal, section, table
 
 from airflow_provider_callreport.api.errors import CODE_TABLE, ApiError
-from airflow_provider_callreport.api.phone_numbers import international
 from airflow_provider_callreport.api.settings import settings_from_connection
 from airflow_provider_callreport.connection import (
     CONNECTION_FIELDS,
@@ -33,6 +32,7 @@ from airflow_provider_callreport.export.redaction import MODES, last4, pseudonym
 from airflow_provider_callreport.export.summary import ExportSummary, FileSummary
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator, MaskListToS3Operator
+from airflow_provider_callreport.privacy.phone_numbers import international
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome
 from airflow_provider_callreport.sandbox.__main__ import _parser as sandbox_parser
 from airflow_provider_callreport.sandbox.servers import SandboxServer

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from support.api import DAY, NOON, behave, client_of, listed, read_report, sandbox
 
 from airflow_provider_callreport.api.errors import SettingsError, TableError
-from airflow_provider_callreport.api.phone_numbers import HIDDEN, international, without_numbers
 from airflow_provider_callreport.export.redaction import Redactor, check_redact, last4, pseudonym
 from airflow_provider_callreport.export.road import ExportRequest, make_files
+from airflow_provider_callreport.privacy.phone_numbers import HIDDEN, international, without_numbers
 from airflow_provider_callreport.report import Column, ColumnKind
 from airflow_provider_callreport.sandbox.calls import Call, SyntheticCalls
 from airflow_provider_callreport.sandbox.servers import SandboxServer

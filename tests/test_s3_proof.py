@@ -76,7 +76,7 @@ POLICIES = pytest.mark.parametrize("if_exists", ["replace", "fail", "skip"])
 def test_a_server_that_stores_what_it_is_given_is_believed(
     start: Start, tmp_path: Path, content: bytes, checksums: str, etags: str, conditions: str
 ) -> None:
-    """D3: whatever fingerprints a server has, its bytes are proved; another run with the same bytes sends nothing."""
+    """stored-bytes: whatever fingerprints a server has, the bytes are proved; the same ones are not sent again."""
     store = start(checksums=checksums, etags=etags, conditions=conditions)
     assert deliver(tmp_path, content) is DeliveryStatus.WRITTEN
     assert store.objects[KEY].body == content
@@ -115,7 +115,7 @@ WRONG: list[tuple[dict[str, Any], bytes, str]] = [
 def test_what_is_not_what_was_sent_is_red_and_goes(
     start: Start, tmp_path: Path, oddities: dict[str, Any], content: bytes, sentence: str
 ) -> None:
-    """D3: lost parts, lost objects, other bytes, and bytes that nobody can look at, behind an answer of HTTP 200."""
+    """stored-bytes: HTTP 200, and behind it lost parts, lost objects, other bytes, bytes that nobody can see."""
     store = start(**oddities)
     with pytest.raises(DamagedUploadError, match=sentence) as caught:
         deliver(tmp_path, content)
@@ -127,7 +127,7 @@ def test_what_is_not_what_was_sent_is_red_and_goes(
 
 @SIZES
 def test_a_lost_write_leaves_the_old_object_and_says_so(start: Start, tmp_path: Path, content: bytes) -> None:
-    """D3: where an object was before, its being there proves nothing."""
+    """stored-bytes: where an object was before, its being there proves nothing."""
     store = start(loses=True)
     store.put(KEY, b"yesterday's")
     with pytest.raises(DamagedUploadError, match="has not stored it: what was there before still is"):
@@ -137,14 +137,14 @@ def test_a_lost_write_leaves_the_old_object_and_says_so(start: Start, tmp_path: 
 
 @SIZES
 def test_an_object_without_metadata_is_proved_by_its_bytes(start: Start, tmp_path: Path, content: bytes) -> None:
-    """D3: a server that drops metadata can be used; only, nobody can tell later whose object it is."""
+    """stored-bytes: a server that drops metadata can be used; only, nobody can tell later whose object it is."""
     store = start(keeps_metadata=False)
     assert [deliver(tmp_path, content) for _ in range(2)] == [DeliveryStatus.WRITTEN] * 2
     assert store.objects[KEY].body == content
 
 
 def test_a_server_that_shows_an_object_late_is_waited_for(start: Start, tmp_path: Path) -> None:
-    """D3: one that is eventually consistent answers "nothing there" at first."""
+    """stored-bytes: one that is eventually consistent answers "nothing there" at first."""
     store = start(hidden=2)
     assert deliver(tmp_path, SMALL) is DeliveryStatus.WRITTEN
     assert store.operations() == ["HeadObject", "PutObject", "HeadObject", "HeadObject", "HeadObject"]
@@ -157,7 +157,7 @@ def test_a_server_that_shows_an_object_late_is_waited_for(start: Start, tmp_path
 def test_a_write_whose_answer_was_lost_is_this_runs_own(
     start: Start, tmp_path: Path, content: bytes, if_exists: str, attempts: int, conditions: str
 ) -> None:
-    """D2: stored, and the answer cut off: the SDK's own retry gets 412 or "no such upload", and the task is green."""
+    """if-exists: the answer is cut off, the SDK's own retry gets 412 or "no such upload": the task is green."""
     store = start(cuts=["PutObject", "CompleteMultipartUpload"], attempts=attempts, conditions=conditions)
     assert deliver(tmp_path, content, if_exists=if_exists) is DeliveryStatus.WRITTEN
     assert store.objects[KEY].body == content
@@ -168,7 +168,7 @@ def test_a_write_whose_answer_was_lost_is_this_runs_own(
 def test_a_write_whose_answer_was_lost_and_that_was_not_stored_is_red(
     start: Start, tmp_path: Path, content: bytes
 ) -> None:
-    """D2: the look finds nothing, or another run's object, and the error is what it was."""
+    """if-exists: the look finds nothing, or another run's object, and the error is what it was."""
     store = start(cuts=["PutObject", "CompleteMultipartUpload"], loses=True)
     with pytest.raises(DestinationUnavailableError, match="could not be reached"):
         deliver(tmp_path, content)
@@ -203,7 +203,7 @@ class Meanwhile:
 def test_a_late_first_try_does_not_overwrite_the_second_ones_result(
     start: Start, tmp_path: Path, content: bytes, if_exists: str
 ) -> None:
-    """D2: the first try hangs in its write, the second writes newer calls, and then the first goes on."""
+    """if-exists: the first try hangs in its write, the second writes newer calls, and then the first goes on."""
     store = start()
     newer = content[::-1] + b"late calls"
     meanwhile = Meanwhile(store)
@@ -224,7 +224,7 @@ def test_a_late_first_try_does_not_overwrite_the_second_ones_result(
 
 @POLICIES
 def test_the_newer_try_overwrites_what_the_late_first_one_wrote(start: Start, tmp_path: Path, if_exists: str) -> None:
-    """D2: the other way round: the first try writes while the second is about to; the second one's calls win."""
+    """if-exists: the other way round: the first try writes while the second is about to; the second one's calls win."""
     store = start()
     meanwhile = Meanwhile(store)
     with ThreadPoolExecutor(1) as pool:
@@ -237,7 +237,7 @@ def test_the_newer_try_overwrites_what_the_late_first_one_wrote(start: Start, tm
 
 
 def test_replace_looks_again_at_what_another_run_wrote_meanwhile(start: Start, tmp_path: Path) -> None:
-    """D2: it overwrites what it has looked at: the PUT for the object that it had not seen is refused."""
+    """if-exists: it overwrites what it has looked at: the PUT for the object that it had not seen is refused."""
     store = start()
     meanwhile = Meanwhile(store)
     with ThreadPoolExecutor(1) as pool:
@@ -256,7 +256,7 @@ def test_replace_looks_again_at_what_another_run_wrote_meanwhile(start: Start, t
 
 
 def test_an_object_that_another_run_replaced_after_the_write_is_theirs(start: Start, tmp_path: Path) -> None:
-    """D2: the look after the write sees another run's object: both have succeeded, one after the other."""
+    """if-exists: the look after the write sees another run's object: both have succeeded, one after the other."""
     store = start()
     looks = iter([False, True])
 
@@ -273,7 +273,7 @@ def test_an_object_that_another_run_replaced_after_the_write_is_theirs(start: St
 def test_replace_does_without_conditions_where_a_server_does_not_know_them(
     start: Start, tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """D2: HTTP 501 to a condition: replace goes on, and says what that means; fail and skip cannot be kept."""
+    """if-exists: HTTP 501 to a condition: replace goes on, and says what that means; fail and skip cannot be kept."""
     store = start(conditions="refused")
     assert deliver(tmp_path, content) is DeliveryStatus.WRITTEN
     assert "knows no conditional writes; what others write at the same moment is overwritten" in caplog.text
@@ -294,7 +294,7 @@ def test_replace_does_without_conditions_where_a_server_does_not_know_them(
 def test_a_server_that_refuses_checksums_can_be_used(
     start: Start, tmp_path: Path, content: bytes, if_exists: str
 ) -> None:
-    """D3: `request_checksum_calculation` of the connection is honoured; the ETag proves the bytes."""
+    """stored-bytes: `request_checksum_calculation` of the connection is honoured; the ETag proves the bytes."""
     config = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
     store = start(checksums="refused", config=config)
     assert deliver(tmp_path, content, if_exists=if_exists) is DeliveryStatus.WRITTEN
@@ -313,7 +313,7 @@ def test_a_server_that_refuses_checksums_can_be_used(
 
 @SIZES
 def test_a_refusal_shows_the_servers_words_and_what_to_set(start: Start, tmp_path: Path, content: bytes) -> None:
-    """Bad input: the reader sees what the server said, without the phone number in it, and what to do."""
+    """clear-sentence: the reader sees what the server said, without the phone number in it, and what to do."""
     start(checksums="refused")
     with pytest.raises(DestinationRefusedError) as caught:
         deliver(tmp_path, content)
@@ -327,7 +327,7 @@ def test_a_refusal_shows_the_servers_words_and_what_to_set(start: Start, tmp_pat
 
 
 def test_without_permission_to_look_the_answer_has_to_do(start: Start, tmp_path: Path) -> None:
-    """D3: s3:PutObject alone: the checksum or the MD5 in the answer proves the bytes."""
+    """stored-bytes: s3:PutObject alone: the checksum or the MD5 in the answer proves the bytes."""
     for oddities in ({}, {"checksums": "ignored"}, {"etags": "opaque"}):
         store = start(may_read=False, **oddities)
         assert deliver(tmp_path, SMALL) is DeliveryStatus.WRITTEN
@@ -335,7 +335,7 @@ def test_without_permission_to_look_the_answer_has_to_do(start: Start, tmp_path:
 
 
 def test_an_own_object_that_is_damaged_is_written_again(start: Start, tmp_path: Path) -> None:
-    """D3: an earlier try wrote it, its metadata is right, and its bytes are not: that is no "already there"."""
+    """stored-bytes: the metadata of an earlier try's object is right, and its bytes are not: written again."""
     for if_exists in ("replace", "fail", "skip"):
         store = start()
         deliver(tmp_path, SMALL, if_exists=if_exists)
@@ -346,7 +346,7 @@ def test_an_own_object_that_is_damaged_is_written_again(start: Start, tmp_path: 
 
 
 def test_every_error_of_delivery_is_a_delivery_error(start: Start, tmp_path: Path) -> None:
-    """E1: nothing that boto3 raises comes through as it is, whichever request fails."""
+    """error-kinds: nothing that boto3 raises comes through as it is, whichever request fails."""
     for operation in ("HeadObject", "PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"):
         store = start(loses=True)
         store.cuts = [operation] * 20

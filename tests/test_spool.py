@@ -156,7 +156,7 @@ def _fill(kind: str) -> None:
     "kind", ["csv", "csv gzip", "jsonl", "parquet", "xlsx", "pdf", "csv groups", "xlsx groups", "pdf parts"]
 )
 def test_a_full_disk_is_one_sentence(temporary: Path, kind: str) -> None:
-    """D1: whichever write meets it, the writer's end included, the task says which disk, and may be tried again."""
+    """all-or-nothing: whichever write meets it, the task says which disk, and may be tried again."""
     with small_disk(temporary, kilobytes=200):
         with pytest.raises(SpoolFullError, match="disk of the worker's temporary directory") as caught:
             _fill(kind)
@@ -166,7 +166,7 @@ def test_a_full_disk_is_one_sentence(temporary: Path, kind: str) -> None:
 
 
 def test_a_disk_on_which_not_even_the_directory_fits_is_one_sentence(temporary: Path) -> None:
-    """D1: the disk holds no further file, whatever its size."""
+    """all-or-nothing: the disk holds no further file, whatever its size."""
     with small_disk(temporary, kilobytes=64, files=2):
         (temporary / "full").mkdir()
         with pytest.raises(SpoolFullError, match="is full"), spool_directory():

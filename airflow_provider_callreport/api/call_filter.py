@@ -34,7 +34,7 @@ from typing import Any, Never
 
 from airflow_provider_callreport.api.errors import SettingsError
 from airflow_provider_callreport.api.filters import check_filter
-from airflow_provider_callreport.api.phone_numbers import international
+from airflow_provider_callreport.privacy.phone_numbers import international
 
 #: Call types of the vendor's webhook records.
 CALL_TYPES = ("IBD", "OBD", "CTC", "QC", "BRD", "POOL", "MASK", "FLASH")

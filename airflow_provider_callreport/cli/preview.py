@@ -15,12 +15,12 @@ from rich.text import Text
 
 from airflow_provider_callreport.api.errors import scrub
 from airflow_provider_callreport.api.filters import NUMBER_FILTERS, warn_of_undocumented
-from airflow_provider_callreport.api.phone_numbers import international
 from airflow_provider_callreport.api.settings import DEFAULT_PAGE_SIZE
 from airflow_provider_callreport.cli.account import open_account
 from airflow_provider_callreport.cli.arguments import pairs, window
 from airflow_provider_callreport.cli.exit_codes import ExitCode
 from airflow_provider_callreport.export.redaction import last4
+from airflow_provider_callreport.privacy.phone_numbers import international
 from airflow_provider_callreport.report import Value
 from airflow_provider_callreport.task.arguments import check_filter_values
 from airflow_provider_callreport.task.base import check_whole_number

@@ -17,7 +17,7 @@ from airflow_provider_callreport.delivery.errors import (
     DestinationRefusedError,
     DestinationUnavailableError,
 )
-from airflow_provider_callreport.errors import scrub
+from airflow_provider_callreport.privacy.foreign_text import scrub
 
 #: Somebody else writes the same key at this moment, or changed it since we looked: look again.
 RACE_CODES = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "OperationAborted"})

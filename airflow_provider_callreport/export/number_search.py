@@ -1,9 +1,9 @@
 """The number of a redacted cell in another text, however it is written there.
 
-What is compared is the digits alone, in every reading of the text (`api.readings`): whatever stands between the digits
-of a number does not hide it. The last seven digits of a number are enough to take it for the number: those are the
-subscriber's own, whatever country code or trunk prefix is put before them. So a date, an id or a time in epoch seconds
-that has the seven digits by chance is hidden too.
+What is compared is the digits alone, in every reading of the text (`privacy.readings`): whatever stands between the
+digits of a number does not hide it. The last seven digits of a number are enough to take it for the number: those are
+the subscriber's own, whatever country code or trunk prefix is put before them. So a date, an id or a time in epoch
+seconds that has the seven digits by chance is hidden too.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from airflow_provider_callreport.api.phone_numbers import HIDDEN, hide_spans
-from airflow_provider_callreport.api.readings import Reading, TooManyLayersError, is_plain, is_plain_ascii, readings
+from airflow_provider_callreport.privacy.phone_numbers import HIDDEN, hide_spans
+from airflow_provider_callreport.privacy.readings import Reading, TooManyLayersError, is_plain, is_plain_ascii, readings
 
 #: As many of a number's last digits as tell it.
 _ENDING = 7

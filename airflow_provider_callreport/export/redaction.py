@@ -25,9 +25,9 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_callreport.api.errors import SettingsError, TableError
-from airflow_provider_callreport.api.phone_numbers import HIDDEN, international
 from airflow_provider_callreport.api.table import base_label, in_words
 from airflow_provider_callreport.export.number_search import cells_without, wanted
+from airflow_provider_callreport.privacy.phone_numbers import HIDDEN, international
 from airflow_provider_callreport.report import Column, ColumnKind, Row, Value
 
 #: What users may type in ``redact={label: mode}``.

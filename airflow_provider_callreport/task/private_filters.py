@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_provider_callreport.api.filters import NUMBER_FILTERS
-from airflow_provider_callreport.api.phone_numbers import HIDDEN, without_numbers
+from airflow_provider_callreport.privacy.phone_numbers import HIDDEN, without_numbers
 
 _JSON = (str, int, float, bool, type(None), dict, list)
 

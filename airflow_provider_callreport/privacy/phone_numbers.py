@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from airflow_provider_callreport.api.readings import TooManyLayersError, readings
+from airflow_provider_callreport.privacy.readings import TooManyLayersError, readings
 
 #: DeepCall serves India: a national number (ten digits, or eleven with a leading 0) gets this country code.
 HOME_COUNTRY_CODE = "91"
@@ -48,7 +48,7 @@ def international(text: str) -> str | None:
 
 
 def without_numbers(text: str) -> str:
-    """A text with ``***`` for all that may be a phone number, in any spelling; see `api.readings`.
+    """A text with ``***`` for all that may be a phone number, in any spelling; see `privacy.readings`.
 
     Days and times of the form ``2026-03-13 09:00:00`` stay. A text with too many layers of escapes is hidden whole.
     """
