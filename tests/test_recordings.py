@@ -336,13 +336,13 @@ def test_the_report_promises_a_recording_in_every_shape(
     ],
 )
 def test_the_cell_says_how_many_recordings_there_must_be(cell: str | None, promised: int) -> None:
-    """C1: a small number is a number of recordings, a list has its length; a size or an id promises one."""
+    """whole-or-red: a small number is a number of recordings, a list has its length; a size or an id promises one."""
     assert promised_recordings(cell) == promised
 
 
 @pytest.mark.parametrize("cell", [2, "2", [{"file": "a"}, {"file": "b"}], f"{token(1)} {token(2)}"])
 def test_fewer_recordings_than_promised_are_missing_ones(server: SandboxServer, s3: SandboxS3, cell: Any) -> None:
-    """C1: `Rec.` says two and detail has one: the one is stored, the other is missing, and the run is red."""
+    """whole-or-red: `Rec.` says two and detail has one: the one is stored, the other is missing, and the run is red."""
     behave(server, calls=listed(Call(NOON, call_id="two", recording=token(1), cells={"Rec.": cell})))
     with pytest.raises(RecordingsMissingError, match="1 missing and 0 failed ones, 1 are in place") as failed:
         copy(server)
@@ -356,7 +356,7 @@ def test_fewer_recordings_than_promised_are_missing_ones(server: SandboxServer, 
 
 
 def test_more_recordings_than_promised_are_all_stored(server: SandboxServer, s3: SandboxS3) -> None:
-    """C1: the promise is the least."""
+    """whole-or-red: the promise is the least."""
     behave(server, calls=listed(Call(NOON, call_id="two", recording=f"{token(1)} {token(2)}", cells={"Rec.": 1})))
     copy(server)
     assert [line["status"] for line in manifest(s3)] == ["stored", "stored"]
@@ -422,7 +422,7 @@ def test_ten_thousand_calls_by_cursor_are_all_there(server: SandboxServer, s3: S
 
 
 def test_a_call_with_a_row_for_each_leg_is_asked_for_once(tmp_path: Path) -> None:
-    """C1: the largest promise of its rows counts, and the calls keep their order."""
+    """whole-or-red: the largest promise of its rows counts, and the calls keep their order."""
     from airflow_provider_callreport.recordings.copy import _read_calls
 
     path = tmp_path / "calls"
