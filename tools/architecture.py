@@ -32,10 +32,11 @@ LAYERS: tuple[Mapping[str, str], ...] = (
     },
     {
         "report": "what travels",
+        "privacy": "phone numbers",
         "connection": "the fields",
         "spool": "private files",
         "errors": "one base",
-        "provider_info": "what Airflow reads",
+        "provider_info": "for Airflow",
     },
 )
 VOCABULARY = LAYERS[-1]
@@ -89,7 +90,7 @@ def arrows() -> dict[str, set[str]]:
     """The rooms that each room imports, itself left out."""
     found: dict[str, set[str]] = {room: set() for room in ROOMS}
     for one in imports():
-        if one.room and one.target and one.target != one.room:
+        if one.room in ROOMS and one.target in ROOMS and one.target != one.room:
             found[one.room].add(one.target)
     return found
 
