@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import statistics
 import time
 import tracemalloc
+from collections import Counter
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -132,7 +134,7 @@ def test_a_scan_finds_what_a_look_at_every_row_finds() -> None:
     assert found == [
         row["callId"]
         for row in everything
-        if row["Agents"] in ("Asha Rao", "Deepa Iyer, Rahul Mehta") and int(row["Call Duration"]) >= 100
+        if {"Asha Rao", "Rahul Mehta"} & set(row["Agents"].split(", ")) and int(row["Call Duration"]) >= 100
     ]
     assert 0 < len(found) < 1000
 
@@ -179,3 +181,63 @@ def test_pages_are_built_fast_enough_for_benchmarks() -> None:
         ",".join(selection.encode(start, start + 100, RowShape())).encode()
 
     assert 20_000 / (time.process_time() - began) > 50_000
+
+
+DAY_OF_CALLS = (datetime(2025, 11, 20), datetime(2025, 11, 20, 23, 59, 59))
+
+
+def test_people_talk_as_long_as_in_a_call_centre() -> None:
+    """Half of the talks are shorter than two to three minutes, few are long, and nobody talks more than nine hours."""
+    calls = rows(SyntheticCalls(2000), *DAY_OF_CALLS)
+    talks = sorted(int(call["Total Talk Duration"]) for call in calls if call["Status"] == "Answered")
+    assert 120 <= statistics.median(talks) <= 180
+    assert 180 <= statistics.mean(talks) <= 300
+    assert 400 <= talks[len(talks) * 95 // 100] <= 900
+    assert talks[0] >= 1
+    assert talks[-1] <= 3600
+    hours: Counter[str] = Counter()
+    for call in calls:
+        for agent in filter(None, call["Agents"].split(", ")):
+            hours[agent] += int(call["Total Talk Duration"])
+    assert 20 <= len(hours) <= 40
+    assert max(hours.values()) <= 9 * 3600
+
+
+def test_more_calls_are_missed_at_night_and_at_lunch() -> None:
+    """The share of unanswered calls follows the hours, and is about a fifth in all."""
+    calls = rows(SyntheticCalls(20_000), *DAY_OF_CALLS)
+    all_of, missed = Counter(call["Time"][11:13] for call in calls), Counter[str]()
+    missed.update(call["Time"][11:13] for call in calls if call["Status"] != "Answered")
+    share = {hour: missed[hour] / number for hour, number in all_of.items()}
+    assert share["10"] < share["13"] < share["20"] < share["22"]
+    assert 0.15 <= sum(missed.values()) / len(calls) <= 0.25
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_times_of_a_call_agree(masked: bool) -> None:
+    """The call contains the customer's part, that the agent's, and that the talk; who did not talk was not answered."""
+    for call in rows(SyntheticCalls(5000, masked=masked), *DAY_OF_CALLS):
+        whole, customer, agent, talk = (
+            int(call[label])
+            for label in ("Call Duration", "Customer Duration", "Agent on Call Duration", "Total Talk Duration")
+        )
+        assert whole >= customer >= agent >= talk >= 0
+        answered = call["Status"] == "Answered"
+        assert (talk > 0) is answered
+        if not answered:
+            assert (agent, float(call["Amount"]), call["Agents"], call["Rec."]) == (0, 0, "", "")
+
+
+def test_a_campaign_has_its_own_number_and_team() -> None:
+    """Who reads a report by campaign, number or lead sees one company and not dice."""
+    calls = rows(SyntheticCalls(5000), *DAY_OF_CALLS)
+    assert len({(call["Campaign"], call["DID Number"]) for call in calls}) == len({call["Campaign"] for call in calls})
+    leads = {(call["Campaign"], call["Master Agent"]) for call in calls if call["Master Agent"]}
+    assert len(leads) == 5
+
+
+def test_a_synthetic_call_is_found_by_its_id_with_its_recording() -> None:
+    """`detail` and the list agree on which calls have a recording, at every hour of the day."""
+    source = SyntheticCalls(2000)
+    for call in rows(source, *DAY_OF_CALLS):
+        assert source.recording(call["callId"]) == call["Rec."]

@@ -38,6 +38,11 @@ class Slot:
     wall: int
     seconds: int
 
+    @property
+    def hour(self) -> int:
+        """The hour of the day on the wall clock that it lies in, 0 to 23."""
+        return self.wall // _HOUR % 24
+
     def second(self, index: int) -> int:
         """Seconds from the slot's start to the call with this index in the day."""
         return (index - self.first) * self.seconds // self.count

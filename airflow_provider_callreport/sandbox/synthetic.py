@@ -13,11 +13,14 @@ from typing import Any
 from airflow_provider_callreport.sandbox.calendar import Slot, account_zone, day_slots, wall_seconds
 from airflow_provider_callreport.sandbox.filters import CallFilter
 from airflow_provider_callreport.sandbox.profiles import (
+    ANSWERED_PROFILES,
     CUSTOMERS,
     HOURLY_WEIGHTS,
-    PROFILES,
+    MISSED_PROFILES,
     call_profiles,
     customers,
+    missed_below,
+    profile_of,
     scatter,
 )
 from airflow_provider_callreport.sandbox.rows import NUMBERS, RowShape, row_template
@@ -100,7 +103,7 @@ class SyntheticCalls:
         day = datetime.fromtimestamp(self.epoch(ordinal), self.zone)
         if call_id != f"{day:%Y%m%d}cal{bits:016x}":
             return None
-        if not self.profiles[bits % PROFILES].recording:
+        if not self.profiles[profile_of(bits, missed_below(day.hour))].recording:
             return ""
         return f"{bits:016x}*mp3*sandbox*{day:%Y*%m*%d}*{call_id}.mp3"
 
@@ -116,16 +119,22 @@ class SyntheticCalls:
 
     def encode(self, first: int, stop: int, shape: RowShape) -> Iterator[str]:
         """The JSON of the rows of a stretch of ordinals."""
+        for piece, day_start, slot in self._in_slots(first, stop):
+            yield from self._encode_slot(piece, day_start, slot, shape)
+
+    def _in_slots(self, first: int, stop: int) -> Iterator[tuple[range, int, Slot]]:
+        """A stretch of ordinals slot by slot: the ordinals, the first ordinal of their day, and their slot."""
         while first < stop:
             day, index = divmod(first, self.per_day)
             slot = self._slot(day, index)
             day_start = day * self.per_day
             slot_stop = min(stop, day_start + slot.first + slot.count)
-            yield from self._encode_slot(first, slot_stop, day_start, slot, shape)
+            yield range(first, slot_stop), day_start, slot
             first = slot_stop
 
-    def _encode_slot(self, first: int, stop: int, day_start: int, slot: Slot, shape: RowShape) -> Iterator[str]:
-        # The innermost loop of the sandbox, 100,000 times in a benchmark; `bits` is written out for that reason.
+    def _encode_slot(self, ordinals: range, day_start: int, slot: Slot, shape: RowShape) -> Iterator[str]:
+        # The innermost loop of the sandbox, 100,000 times in a benchmark; `bits` and `profile_of` are written out for
+        # that reason.
         templates, clocks, base = self._templates(shape), _clocks(), self._base
         midnight = slot.wall - slot.wall % _DAY
         day = datetime(1970, 1, 1) + timedelta(seconds=midnight)
@@ -133,11 +142,15 @@ class SyntheticCalls:
         offset = _offset_text(slot.wall - slot.epoch)
         slot_first, seconds, count = day_start + slot.first, slot.seconds, slot.count
         epoch_start, second_start = slot.epoch, slot.wall - midnight
-        for ordinal in range(first, stop):
+        missed = missed_below(slot.hour)
+        for ordinal in ordinals:
             bits = (base + ordinal) * _SCATTER & _MASK_64
             bits ^= bits >> 32
             past = (ordinal - slot_first) * seconds // count
-            text, moving, numbers, has_recording = templates[bits % PROFILES]
+            place = bits % ANSWERED_PROFILES
+            if place < missed:
+                place = ANSWERED_PROFILES + (bits >> 24) % MISSED_PROFILES
+            text, moving, numbers, has_recording = templates[place]
             token = f"{bits:016x}"
             call_id = prefix + token
             yield text % moving(
@@ -183,10 +196,12 @@ class SyntheticCalls:
         people = bytes(wanted.matches_customer(number, mask) for number, mask in self.customers)
         matching = array("q")
         for stretch in self._stretches(wanted.start, wanted.end):
-            for ordinal in stretch:
-                bits = self.bits(ordinal)
-                if profiles[bits % PROFILES] and people[(bits >> 10) % CUSTOMERS]:
-                    matching.append(ordinal)
+            for piece, _, slot in self._in_slots(stretch.start, stretch.stop):
+                missed = missed_below(slot.hour)
+                for ordinal in piece:
+                    bits = self.bits(ordinal)
+                    if profiles[profile_of(bits, missed)] and people[(bits >> 10) % CUSTOMERS]:
+                        matching.append(ordinal)
         return _ScanSelection(self, matching)
 
     def _make_templates(self, shape: RowShape) -> list[_Template]:
