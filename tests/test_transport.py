@@ -341,6 +341,31 @@ def test_a_gzip_stream_without_its_end(tmp_path: Path, cut: int) -> None:
         assert "without its end" in str(failure(server.url))
 
 
+# JSON that is whole, and strange
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b'{"cnt": NaN}', "JSON with NaN in it, which JSON does not have"),
+        (b'{"cnt": 7, "x": -Infinity}', "JSON with -Infinity in it, which JSON does not have"),
+        ('{"cnt": 7, "x": "Müller"}'.encode("latin-1"), "JSON that is not in UTF-8"),
+        (b'{"cnt": 7}\n<br />Warning: mysql_close()', "JSON with something behind its end"),
+        (b'{"cnt": 7}{"cnt": 7}', "JSON with something behind its end"),
+        (b'{"cnt": 7', "JSON that is cut off or broken"),
+        (b'{"cnt": 7, "x": "M\xfc', "JSON that is cut off or broken"),
+        (b'Warning: mysql_close()\n{"cnt": 7}', "something that is not JSON"),
+        (b"<html>wait</html>", "an HTML page instead of JSON"),
+    ],
+)
+def test_a_body_that_is_no_json_is_named(body: bytes, sentence: str) -> None:
+    """C1: whole and strange is another fault than cut off, and somebody else's to mend."""
+    with ScriptedServer((200, {}, body)) as server:
+        error = failure(server.url)
+        assert type(error) is AnswerError
+        assert f"reportCount answered HTTP 200 with {sentence}" in str(error)
+
+
 # A client that is closed while requests are under way
 
 

@@ -204,17 +204,34 @@ def decode(raw: bytes) -> Any:
         raise AnswerError("an empty body")
     try:
         return json.loads(raw, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        start = raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-        if start == b"<":
-            raise AnswerError("an HTML page instead of JSON") from None
-        if start in (b"{", b"["):
-            raise AnswerError("JSON that is cut off or broken") from None
-        raise AnswerError("something that is not JSON") from None
+    except (ValueError, RecursionError) as error:
+        raise AnswerError(_what_it_is(raw, error)) from None
+
+
+def _what_it_is(raw: bytes, error: Exception) -> str:
+    """What a body is that is no JSON."""
+    start = raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if start == b"<":
+        return "an HTML page instead of JSON"
+    if start not in (b"{", b"["):
+        return "something that is not JSON"
+    if isinstance(error, _ConstantError):
+        return f"JSON with {error} in it, which JSON does not have; DeepCall has to mend that"
+    with suppress(ValueError, RecursionError):
+        text = raw.decode("latin-1" if isinstance(error, UnicodeDecodeError) else "utf-8-sig").strip()
+        _, end = json.JSONDecoder().raw_decode(text)
+        if end < len(text):
+            return "JSON with something behind its end, such as a warning of the server's; DeepCall has to mend that"
+        return "JSON that is not in UTF-8; DeepCall, or a proxy between this worker and the server, has to mend that"
+    return "JSON that is cut off or broken"
+
+
+class _ConstantError(ValueError):
+    """``NaN``, ``Infinity`` or ``-Infinity``."""
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+    raise _ConstantError(name)
 
 
 def _vendor_code(value: Any) -> tuple[int | None, bool]:
