@@ -219,7 +219,7 @@ def test_no_data_found_is_empty_only_where_the_status_does_not_say_otherwise(sta
         (b"<html>sign in</html>", "an HTML page instead of JSON"),
         (b"\xef\xbb\xbf<html>", "an HTML page instead of JSON"),
         (b'{"data": [{"1": "9', "JSON that is cut off or broken"),
-        (b'{"data": [], "cnt": NaN}', "JSON that is cut off or broken"),
+        (b'{"data": [], "cnt": NaN}', "JSON with NaN in it, which JSON does not have"),
         (b"[" * 100_000, "JSON that is cut off or broken"),
         (b"OK", "something that is not JSON"),
         (b'"done"', "the answer is text where an object with data was expected"),
