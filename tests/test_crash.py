@@ -222,7 +222,7 @@ def kill(site: Site, point: Point, truth: Truth) -> Trace:
     modes = {(path.is_dir(), path.stat().st_mode & 0o777) for place in left for path in (place, *place.rglob("*"))}
     assert modes <= {(True, 0o700), (False, 0o600)}, f"{point}: others can look into it"
     age(left)
-    handed_over = (export.record.get() or {}).get("state") == "intent"
+    handed_over = export.record.states == ["intent"]
 
     word = start_export(site, export).end()
     after = site.mails(export.recipient)

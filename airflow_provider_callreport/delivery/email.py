@@ -6,17 +6,18 @@ A mail cannot be taken back, and a retry that sends it again is how reports lose
 
 * The Message-ID is made from the run and the recipients. It is the same for every try, and mail systems that drop
   duplicates know it.
-* One try does one SMTP transaction. Nothing is sent again inside it.
-* Under ``on_refused="fail"`` (the default) the mail goes to all or to nobody: the server is asked about each recipient
+* One try does one SMTP transaction a mail. Nothing is sent again inside it.
+* Under ``on_refused="fail"`` (the default) a mail goes to all or to nobody: the server is asked about each recipient
   before the mail is handed over, and one refusal ends the transaction. A retry then is the first mail for everybody.
-* With a `SendRecord` that outlives the try (Airflow 3.3's ``task_state_store``) the intent is recorded before the mail
-  is handed over, and the success after the server's answer. A later try of the same run that finds the success sends
-  nothing; one that finds only the intent cannot know, and raises `MailMaybeSentError` unless ``resend_if_unsure``.
+* With a `SendRecord` that outlives the try (Airflow 3.3's ``task_state_store``) the run remembers what went; see
+  `sent_mails`. A later try of the same run does not send it again. Where nobody can know whether it went, the task is
+  red and says in which mailbox to look; when it is cleared after that, it sends.
 * Without a record (older Airflow) each try that comes as far as the mail sends it once. Within one try the doubt is
   still told: a connection lost between the mail and the server's answer is `MailMaybeSentError`, not a retry.
 
 A clear of the task is a try of the same run, so with a record it sends no second mail. With other recipients it is
-another mail, with a Message-ID of its own, and it is sent.
+another mail, with a Message-ID of its own, and it is sent. When the data has changed since the mail went, log, receipt
+and the run's next mail say so.
 
 The Date header is the time of sending. A mail is not a delivered file: two tries that send (there is no record, or the
 first was refused) differ in it, and a mail that carries the window's end as its date is sorted, or filtered, as old.
@@ -32,22 +33,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from email.headerregistry import Address
-from typing import Any, Protocol
 
+from airflow_provider_callreport.delivery.audiences import Audience, audiences, parse_groups
 from airflow_provider_callreport.delivery.errors import (
     DeliveryError,
     DestinationRefusedError,
+    DestinationUnavailableError,
     MailMaybeSentError,
     MailTooLargeError,
+    RecipientsRefusedError,
 )
 from airflow_provider_callreport.delivery.mail_body import check_templates, render_mail
 from airflow_provider_callreport.delivery.message import Envelope, compose, encoded_size, mail_key, message_id
-from airflow_provider_callreport.delivery.receipts import EmailReceipt, Link, Refusal
+from airflow_provider_callreport.delivery.receipts import EmailReceipt, Link
 from airflow_provider_callreport.delivery.recipients import check_recipients, parse_recipients
-from airflow_provider_callreport.delivery.smtp import ANSWER_TIMEOUT, Session, open_session, send_once
-from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome, RunIdentity
+from airflow_provider_callreport.delivery.sent_mails import SendRecord, SentMails, content_of, digest_of
+from airflow_provider_callreport.delivery.smtp import ANSWER_TIMEOUT, send_once
+from airflow_provider_callreport.delivery.smtp_session import Session, open_session
+from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome, RunIdentity, wording
 from airflow_provider_callreport.report.wording import count, size
 
 log = logging.getLogger(__name__)
@@ -57,22 +62,13 @@ ON_OVERSIZE = ("link", "fail")
 ON_REFUSED = ("fail", "warn")
 
 
-class SendRecord(Protocol):
-    """One value that outlives a try of the task, and belongs to one task instance of one run.
+@dataclass(frozen=True)
+class _Mail:
+    """One mail that is to be sent."""
 
-    The value is a small JSON object: ``mail`` (a hash of the run and the recipients), ``message_id``, and ``state``:
-
-    * ``"intent"``, stored just before the mail is handed over,
-    * ``"sent"``, stored after the server took it, with ``accepted`` ([address, ...]) and ``refused``
-      ([[address, code, reason], ...]),
-    * ``"not_sent"``, stored when the server surely did not take it.
-    """
-
-    def get(self) -> Mapping[str, Any] | None:
-        """The value last `set` by any try of this run, or None."""
-
-    def set(self, value: Mapping[str, Any]) -> None:
-        """Store the value durably before returning."""
+    key: str
+    audience: Audience
+    links: tuple[Link, ...]
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,8 @@ class EmailDestination:
 
     Attributes:
         to, cc, bcc: addresses, as text separated by comma or semicolon or as a list. ``to`` needs one at least; nobody
-            may come twice in the three.
+            may come twice in the three. ``to`` may also be an object of group to addresses, see `audiences`; then each
+            address gets one mail with the files of its groups, and ``cc`` and ``bcc`` are None.
         subject: a template that replaces the subject; see `mail_body` for its variables and brackets.
         html: a template that replaces the HTML body, likewise.
         smtp_conn_id: Airflow's SMTP connection; its ``from_email`` is the sender.
@@ -97,7 +94,7 @@ class EmailDestination:
         ValueError: an argument is not valid; the sentence names it and what is allowed.
     """
 
-    to: str | Sequence[str]
+    to: str | Sequence[str] | Mapping[str, str | Sequence[str] | None]
     cc: str | Sequence[str] | None = None
     bcc: str | Sequence[str] | None = None
     subject: str | None = None
@@ -108,7 +105,8 @@ class EmailDestination:
     on_refused: str = "fail"
     resend_if_unsure: bool = False
     answer_timeout: float = ANSWER_TIMEOUT
-    _to: tuple[Address, ...] = field(init=False, repr=False, compare=False)
+    _to: tuple[Address, ...] = field(init=False, repr=False, compare=False, default=())
+    _groups: Mapping[str, tuple[Address, ...]] = field(init=False, repr=False, compare=False, default_factory=dict)
     _cc: tuple[Address, ...] = field(init=False, repr=False, compare=False)
     _bcc: tuple[Address, ...] = field(init=False, repr=False, compare=False)
 
@@ -118,9 +116,18 @@ class EmailDestination:
         limit = self.max_attachment_bytes
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise ValueError(f"max_attachment_bytes must be a number of bytes, 1 or more, got {limit!r}.")
-        for name in ("to", "cc", "bcc"):
+        for name in ("cc", "bcc"):
             object.__setattr__(self, f"_{name}", parse_recipients(getattr(self, name), f"email_{name}"))
-        check_recipients(self._to, self._cc, self._bcc)
+        if isinstance(self.to, Mapping):
+            if self._cc or self._bcc:
+                raise ValueError(
+                    "email_to is an object of groups, and email_cc or email_bcc is set: who would get a copy of each "
+                    "mail is named in email_to, beside the others of the group."
+                )
+            object.__setattr__(self, "_groups", parse_groups(self.to, "email_to"))
+        else:
+            object.__setattr__(self, "_to", parse_recipients(self.to, "email_to"))
+            check_recipients(self._to, self._cc, self._bcc)
         check_templates(self.subject, self.html)
 
     def deliver(
@@ -155,66 +162,107 @@ class EmailDestination:
             DestinationUnavailableError: no server, a 4xx answer or a lost connection; no mail was sent.
             MailMaybeSentError: this try or an earlier one cannot tell whether the mail went.
         """
-        key = mail_key(run, (*self._to, *self._cc, *self._bcc))
-        if (receipt := self._earlier(record, key)) is not None:
-            return receipt
-        with open_session(self.smtp_conn_id) as session:
-            envelope = Envelope(session.sender, self._to, self._cc, self._bcc)
-            _check_smtputf8(session, envelope)
-            identity = message_id(key, session.sender)
-            mail, attached = self._compose(files, links, info, outcome, envelope, identity, session.size_limit)
-            refused = self._send(session, envelope, mail, {"mail": key, "message_id": identity}, record)
-        names = {refusal.address for refusal in refused}
-        accepted = tuple(address for address in envelope.recipients if address not in names)
-        if refused:
-            log.warning("The mail server refused %s; the mail went to the others.", "; ".join(map(str, refused)))
-        log.info("Mail %s went to %d recipients (%d bytes).", identity, len(accepted), len(mail))
-        return EmailReceipt(accepted, refused, identity, attached, sent=True)
+        mails = self._mails(files, info, outcome, run, links)
+        remembered = SentMails(record)
+        receipts = [earlier for mail in mails if (earlier := _earlier(remembered, mail)) is not None]
+        to_send = [mail for mail in mails if remembered.sent(mail.key) is None]
+        for mail in to_send:
+            self._refuse_if_unsure(remembered, mail)
+        failed: list[RecipientsRefusedError] = []
+        if to_send:
+            with open_session(self.smtp_conn_id) as session:
+                for mail in to_send:
+                    try:
+                        receipts.append(self._send(session, mail, remembered))
+                    except RecipientsRefusedError as error:
+                        # Nobody else has to wait for it.
+                        failed.append(error)
+        if failed:
+            raise _of_all(failed, len(mails))
+        return _together(receipts)
 
-    def _earlier(self, record: SendRecord | None, key: str) -> EmailReceipt | None:
-        """What the record knows of this mail: a receipt when it was sent, None when it may be sent now."""
-        found = record.get() if record is not None else None
-        if not found or found.get("mail") != key:
-            return None
-        identity = str(found.get("message_id"))
-        if found.get("state") == "sent":
-            log.info("Mail %s was sent by an earlier try of this run; it is not sent again.", identity)
-            refused = tuple(Refusal(*refusal) for refusal in found.get("refused", ()))
-            return EmailReceipt(tuple(found.get("accepted", ())), refused, identity, attached=None, sent=False)
-        if found.get("state") == "intent" and not self.resend_if_unsure:
-            raise MailMaybeSentError(
-                f"An earlier try of this run began to hand the mail over and ended before it knew whether it went; "
-                f"it is not sent again. Look into a recipient's mailbox for {identity}; resend_if_unsure sends it in "
-                f"spite of the doubt."
-            )
-        return None
+    def check_server(self) -> None:
+        """Connect and log in, and send nothing: what is certainly wrong is found before a report is read.
 
-    def _compose(
+        Raises:
+            DestinationRefusedError: no such connection, login refused, OAuth2 without library or token.
+        """
+        try:
+            with open_session(self.smtp_conn_id):
+                pass
+        except DestinationUnavailableError as error:
+            log.warning("%s The report is read all the same; the server may be back when it is needed.", error)
+
+    def check_files(self, files: Sequence[ExportedFile], info: ReportInfo, outcome: ReportOutcome) -> None:
+        """Check that each file has somebody to go to, before anything is delivered.
+
+        Raises:
+            DestinationRefusedError: ``to`` is an object of groups, and has no address for one.
+        """
+        self._audiences(files, info, outcome)
+
+    def _audiences(self, files: Sequence[ExportedFile], info: ReportInfo, outcome: ReportOutcome) -> Sequence[Audience]:
+        if isinstance(self.to, Mapping):
+            return audiences(self._groups, files, info, outcome)
+        return [Audience(self._to, tuple(files), info, outcome)]
+
+    def _mails(
         self,
         files: Sequence[ExportedFile],
-        links: Sequence[Link],
         info: ReportInfo,
         outcome: ReportOutcome,
-        envelope: Envelope,
-        identity: str,
-        server_limit: int | None,
+        run: RunIdentity,
+        links: Sequence[Link],
+    ) -> list[_Mail]:
+        """The mails of this run: one, or one for each audience."""
+        mails = []
+        for audience in self._audiences(files, info, outcome):
+            names = {file.filename for file in audience.files}
+            theirs = tuple(link for link in links if len(audience.files) == len(files) or link.filename in names)
+            mails.append(_Mail(mail_key(run, (*audience.to, *self._cc, *self._bcc)), audience, theirs))
+        return mails
+
+    def _refuse_if_unsure(self, remembered: SentMails, mail: _Mail) -> None:
+        identity = remembered.doubt(mail.key)
+        if not identity or self.resend_if_unsure:
+            return
+        if remembered.is_cleared(mail.key):
+            log.warning("Mail %s may have gone before. The task said so and was cleared: it is sent.", identity)
+            return
+        remembered.note(mail.key, "unsure", message_id=identity)
+        raise MailMaybeSentError(
+            f"An earlier try of this run began to hand the mail over and ended before it knew whether it went; it is "
+            f"not sent again. Look into the mailbox of {mail.audience.to[0].addr_spec} for Message-ID {identity}. If "
+            f"it is not there, clear the task: the next try sends it."
+        )
+
+    def _compose(
+        self, mail: _Mail, envelope: Envelope, identity: str, server_limit: int | None, changes: Sequence[str]
     ) -> tuple[bytes, bool]:
         """The mail and whether the files are in it."""
         limit = min(self.max_attachment_bytes, server_limit or self.max_attachment_bytes)
         now = datetime.now(UTC)
+        audience, files, links = mail.audience, mail.audience.files, mail.links
 
         def make(attach: Sequence[ExportedFile], not_attached: str = "") -> bytes:
             text = render_mail(
-                info, outcome, files, links, not_attached=not_attached, subject=self.subject, html=self.html
+                audience.info,
+                audience.outcome,
+                files,
+                links,
+                not_attached=not_attached,
+                changes=changes,
+                subject=self.subject,
+                html=self.html,
             )
             return compose(text, envelope, attach, identity=identity, date=now)
 
         expected = sum(encoded_size(file) for file in files)
         if expected <= limit:
-            mail = make(files)
-            if len(mail) <= limit:
-                return mail, True
-            expected = len(mail)
+            data = make(files)
+            if len(data) <= limit:
+                return data, True
+            expected = len(data)
         what = "file" if len(files) == 1 else "files"
         why = f"The mail with its {what} would have {count(expected)} bytes ({size(expected)})"
         allowed = f"{count(limit)} bytes ({size(limit)}) are allowed"
@@ -224,23 +272,25 @@ class EmailDestination:
             raise MailTooLargeError(f'{why} where {allowed}; on_oversize="fail" sends none.')
         if not links:
             raise MailTooLargeError(f'{why} where {allowed}, and there is no link: on_oversize="link" needs S3.')
-        mail = make((), f"Not attached: {why[0].lower()}{why[1:]} where {allowed}; use the link instead.")
-        if server_limit is not None and len(mail) > server_limit:
+        data = make((), f"Not attached: {why[0].lower()}{why[1:]} where {allowed}; use the link instead.")
+        if server_limit is not None and len(data) > server_limit:
             raise MailTooLargeError(
-                f"The mail without files has {count(len(mail))} bytes where {count(server_limit)} are allowed by the "
+                f"The mail without files has {count(len(data))} bytes where {count(server_limit)} are allowed by the "
                 f"mail server."
             )
-        return mail, False
+        return data, False
 
-    def _send(
-        self, session: Session, envelope: Envelope, mail: bytes, which: Mapping[str, str], record: SendRecord | None
-    ) -> tuple[Refusal, ...]:
+    def _send(self, session: Session, mail: _Mail, remembered: SentMails) -> EmailReceipt:
+        audience = mail.audience
+        envelope = Envelope(session.sender, audience.to, self._cc, self._bcc)
+        _check_smtputf8(session, envelope)
+        identity = message_id(mail.key, session.sender)
+        data, attached = self._compose(mail, envelope, identity, session.size_limit, _changes(remembered, mail))
         handed_over = False
 
-        def before_data(accepted: Sequence[str]) -> None:
+        def before_end() -> None:
             nonlocal handed_over
-            if record is not None:
-                record.set({"state": "intent", **which})
+            remembered.note(mail.key, "intent", message_id=identity)
             handed_over = True
 
         try:
@@ -248,43 +298,93 @@ class EmailDestination:
                 session,
                 envelope.sender.addr_spec,
                 envelope.recipients,
-                mail,
+                data,
                 all_or_nobody=self.on_refused == "fail",
-                before_data=before_data,
+                before_end=before_end,
                 answer_timeout=self.answer_timeout,
             )
         except MailMaybeSentError:
+            remembered.note_fact(mail.key, "unsure", message_id=identity)
             raise
         except DeliveryError:
             # Surely not sent, so the next try may send.
             if handed_over:
-                _note(record, {"state": "not_sent", **which})
+                remembered.note_fact(mail.key, "not_sent", message_id=identity)
             raise
         names = {refusal.address for refusal in refused}
-        _note(
-            record,
-            {
-                "state": "sent",
-                **which,
-                "accepted": [address for address in envelope.recipients if address not in names],
-                "refused": [[refusal.address, refusal.code, refusal.reason] for refusal in refused],
-            },
+        accepted = tuple(address for address in envelope.recipients if address not in names)
+        remembered.note_fact(
+            mail.key,
+            "sent",
+            accepted=list(accepted),
+            refused=[[refusal.address, refusal.code, refusal.reason] for refusal in refused],
+            **content_of(audience.files, identity),
         )
-        return refused
+        if refused:
+            log.warning("The mail server refused %s; the mail went to the others.", "; ".join(map(str, refused)))
+        log.info("Mail %s went to %d recipients (%d bytes).", identity, len(accepted), len(data))
+        return EmailReceipt(accepted, refused, (identity,), attached, sent=True)
 
 
-def _note(record: SendRecord | None, value: Mapping[str, Any]) -> None:
-    """Record what is already a fact. A store that fails now must not turn a sent mail into a failed task."""
-    if record is None:
-        return
-    try:
-        record.set(value)
-    except Exception as error:
+def _earlier(remembered: SentMails, mail: _Mail) -> EmailReceipt | None:
+    """The receipt of a mail that an earlier try sent, or None."""
+    sent = remembered.sent(mail.key)
+    if sent is None:
+        return None
+    files = mail.audience.files
+    outdated = (sent.content,) if sent.content.sha256 != digest_of(files) else ()
+    if outdated:
         log.warning(
-            "The mail's state (%s) could not be recorded (%s); a later try of this run will not know it.",
-            value["state"],
-            type(error).__name__,
+            "Mail %s was sent by an earlier try of this run and is not sent again, but the data has changed since: the "
+            "mail had %s (SHA-256 %s), and now there are %s (SHA-256 %s). For a new mail, clear the task with another "
+            "recipient, or send the file yourself.",
+            sent.message_id,
+            wording.calls(sent.content.rows),
+            sent.content.sha256,
+            wording.calls(sum(file.rows for file in files)),
+            digest_of(files),
         )
+    else:
+        log.info("Mail %s was sent by an earlier try of this run; it is not sent again.", sent.message_id)
+    return EmailReceipt(sent.accepted, sent.refused, (sent.message_id,), attached=None, sent=False, outdated=outdated)
+
+
+def _changes(remembered: SentMails, mail: _Mail) -> list[str]:
+    """One sentence for each file that an earlier mail of this run had with other data."""
+    zone = mail.audience.info.window_end.tzinfo
+    return [
+        f"An earlier mail of this report{_at(earlier.at, zone)} had {file.filename} with {wording.calls(rows)}. The "
+        f"data has changed since: here it has {wording.calls(file.rows)} (SHA-256 {file.sha256[:12]}...)."
+        for file, earlier, rows in remembered.changed(mail.key, mail.audience.files)
+    ]
+
+
+def _at(moment: datetime | None, zone: tzinfo | None) -> str:
+    return "" if moment is None else f" ({wording.day_and_time(moment.astimezone(zone).replace(second=0))})"
+
+
+def _together(receipts: Sequence[EmailReceipt]) -> EmailReceipt:
+    attached = {receipt.attached for receipt in receipts if receipt.sent}
+    return EmailReceipt(
+        emailed_to=tuple(address for receipt in receipts for address in receipt.emailed_to),
+        refused=tuple(refusal for receipt in receipts for refusal in receipt.refused),
+        message_ids=tuple(identity for receipt in receipts for identity in receipt.message_ids),
+        attached=(attached == {True}) if attached else None,
+        sent=bool(attached),
+        outdated=tuple(earlier for receipt in receipts for earlier in receipt.outdated),
+    )
+
+
+def _of_all(failed: Sequence[RecipientsRefusedError], mails: int) -> RecipientsRefusedError:
+    if mails == 1:
+        return failed[0]
+    refused = tuple(refusal for error in failed for refusal in error.refused)
+    names = "; ".join(map(str, refused))
+    return RecipientsRefusedError(
+        f"The mail server refused recipients of {len(failed)} of {mails} mails, and these were not sent; the others "
+        f"were: {names}.",
+        refused,
+    )
 
 
 def _check_smtputf8(session: Session, envelope: Envelope) -> None:

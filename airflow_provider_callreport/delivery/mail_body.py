@@ -127,6 +127,7 @@ def render_mail(
     links: Sequence[Link],
     *,
     not_attached: str = "",
+    changes: Sequence[str] = (),
     subject: str | None = None,
     html: str | None = None,
 ) -> MailText:
@@ -138,6 +139,7 @@ def render_mail(
         files: the files, attached or not.
         links: where they are besides.
         not_attached: why they are not attached, one sentence; empty when they are.
+        changes: what has changed since an earlier mail of the report, one sentence a file.
         subject: a template that replaces the subject, or None.
         html: a template that replaces the HTML, or None.
 
@@ -145,7 +147,7 @@ def render_mail(
         ValueError: a template has a syntax error, an unknown variable or a forbidden operation, or the subject is
             empty or more than one line.
     """
-    context = mail_context(info, outcome, files, links, not_attached=not_attached)
+    context = mail_context(info, outcome, files, links, not_attached=not_attached, changes=changes)
     return MailText(
         subject=_render_subject(_DEFAULT_SUBJECT if subject is None else subject, context),
         html=_render(html if html is not None else _shipped("report.html"), context, "email_html", escape=True),
@@ -171,6 +173,7 @@ def mail_context(
     links: Sequence[Link],
     *,
     not_attached: str = "",
+    changes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The variables that the module's docstring lists."""
     outcome = replace(outcome, figures=_without_phone_numbers(outcome.figures))
@@ -182,6 +185,7 @@ def mail_context(
     ]
     statements = [outcome.note] if proof != "complete" else []
     statements += [told.still_open] if told.still_open else []
+    statements += changes
     statements += [f"Redacted. {sentence}." for sentence in redactions]
     statements += [not_attached] if not_attached else []
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from urllib.parse import quote
 
 from airflow_provider_callreport.report import ExportedFile
@@ -80,11 +81,13 @@ class Refusal:
         address: the address.
         code: the server's reply code.
         reason: the server's words, on one line.
+        advice: what to do about it; empty where the server's code does not tell.
     """
 
     address: str
     code: int
     reason: str
+    advice: str = ""
 
     @property
     def temporary(self) -> bool:
@@ -96,20 +99,43 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierMail:
+    """A mail that went before, with other data than there is now.
+
+    Attributes:
+        message_id: its Message-ID.
+        rows: calls in its files.
+        sha256: SHA-256 of its file, or of several files' SHA-256.
+        at: when it went (aware), or None.
+    """
+
+    message_id: str
+    rows: int
+    sha256: str
+    at: datetime | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """In JSON types."""
+        return {"message_id": self.message_id, "rows": self.rows, "sha256": self.sha256}
+
+
+@dataclass(frozen=True, slots=True)
 class EmailReceipt:
-    """What became of the mail.
+    """What became of the mail, or of the mails when each group has its own.
 
     Attributes:
         emailed_to: addresses whose copy the server accepted (now, or on an earlier try of the same run).
         refused: recipients that the server refused under ``on_refused="warn"``.
-        message_id: the mail's Message-ID, with its angle brackets.
-        attached: whether the files were in it; False when links were sent instead, None when an earlier try had sent
-            the mail.
-        sent: True when this try sent it, False when an earlier try of the same run had.
+        message_ids: the mails' Message-IDs, with their angle brackets.
+        attached: whether the files were in all of them; False when links were sent instead, None when an earlier try
+            had sent them.
+        sent: True when this try sent one, False when an earlier try of the same run had sent them all.
+        outdated: mails that an earlier try of this run had sent, and whose data has changed since.
     """
 
     emailed_to: tuple[str, ...]
     refused: tuple[Refusal, ...]
-    message_id: str
+    message_ids: tuple[str, ...]
     attached: bool | None
     sent: bool
+    outdated: tuple[EarlierMail, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from email.headerregistry import Address
 
 #: Separators outside of quotes and angle brackets: ``"Rao, Asha" <a@example.com>; b@example.com`` is two.
@@ -51,9 +51,21 @@ def check_recipients(to: Sequence[Address], cc: Sequence[Address], bcc: Sequence
     """
     if not to:
         raise ValueError("email_to needs at least one address, got none.")
+    check_no_duplicates({"email_to": to, "email_cc": cc, "email_bcc": bcc})
+
+
+def check_no_duplicates(addresses: Mapping[str, Sequence[Address]]) -> None:
+    """Refuse an address that comes twice.
+
+    Args:
+        addresses: addresses by the argument that has them.
+
+    Raises:
+        ValueError: one comes twice, in one argument or in two.
+    """
     seen: dict[str, str] = {}
-    for argument, addresses in (("email_to", to), ("email_cc", cc), ("email_bcc", bcc)):
-        for address in addresses:
+    for argument, of_argument in addresses.items():
+        for address in of_argument:
             key = address.addr_spec.casefold()
             if key in seen:
                 raise ValueError(

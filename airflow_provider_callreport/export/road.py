@@ -38,10 +38,11 @@ from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo,
 from airflow_provider_callreport.spool import spool_directory
 
 if TYPE_CHECKING:
-    from airflow_provider_callreport.delivery.email import EmailDestination, SendRecord
+    from airflow_provider_callreport.delivery.email import EmailDestination
     from airflow_provider_callreport.delivery.object_storage import ObjectStorageDestination
     from airflow_provider_callreport.delivery.receipts import Link
     from airflow_provider_callreport.delivery.s3 import S3Destination
+    from airflow_provider_callreport.delivery.sent_mails import SendRecord
 
 log = logging.getLogger(__name__)
 
@@ -342,6 +343,8 @@ def _deliver(
     send_record: SendRecord | None,
 ) -> ExportSummary:
     """The file's own place first, so that the mail can link to what is there."""
+    if email is not None:
+        email.check_files(made.files, summary.info, made.outcome)
     files: list[FileSummary] = []
     links: list[Link] = []
     for file in made.files:
@@ -360,7 +363,7 @@ def _deliver(
         receipt = email.deliver(
             made.files, info=summary.info, outcome=made.outcome, run=run, links=links, record=send_record
         )
-        summary = replace(summary, emailed_to=receipt.emailed_to)
+        summary = replace(summary, emailed_to=receipt.emailed_to, mailed_earlier=receipt.outdated)
     log.info("%s", summary.log_line())
     return summary
 

@@ -212,14 +212,14 @@ class GroupedFiles:
     def _write_group(self, number: int, name: str, safe_name: str, rows: int, outcome: ReportOutcome) -> ExportedFile:
         plan = replace(self._plan, info=replace(self._plan.info, title=f"{self._plan.info.title} - {name}"))
         path = plan.path(f"report-{number}")
-        collector = FiguresCollector(plan.columns) if plan.file_format.needs_figures else None
+        # Also for formats without figures: the mail to who gets this group shows them.
+        collector = FiguresCollector(plan.columns)
         self._writer = writer = plan.open(path)
         written = 0
         for batch in self._spool.take(name):
             writer.write(batch)
             written += len(batch)
-            if collector is not None:
-                collector.add(batch)
+            collector.add(batch)
         if written != rows:
             raise IncompleteReportError(
                 "the rows of a group's file are not the rows that came",
@@ -229,16 +229,14 @@ class GroupedFiles:
             )
         writer.close(_outcome_of_part(outcome, f"{self._group_by} {name}", rows, collector))
         self._writer = None
-        return exported_file(path, place(plan.filename, safe_name), plan.content_type, rows, group=safe_name)
+        file = exported_file(path, place(plan.filename, safe_name), plan.content_type, rows, group=safe_name)
+        return file if name == NO_CALLS and not rows else replace(file, group_value=name, figures=collector.figures())
 
 
-def _outcome_of_part(
-    outcome: ReportOutcome, words: str, rows: int, collector: FiguresCollector | None
-) -> ReportOutcome:
+def _outcome_of_part(outcome: ReportOutcome, words: str, rows: int, collector: FiguresCollector) -> ReportOutcome:
     """What the cover of a part says. Total and proof are the whole report's."""
     note = f"{words}: {count(rows)} of the report's {calls(outcome.rows)}. Of the whole report: {outcome.note}"
-    figures = collector.figures() if collector is not None else None
-    return replace(outcome, rows=rows, note=note, figures=figures, is_part=True)
+    return replace(outcome, rows=rows, note=note, figures=collector.figures(), is_part=True)
 
 
 def exported_file(path: Path, filename: str, content_type: str, rows: int, group: str = "") -> ExportedFile:

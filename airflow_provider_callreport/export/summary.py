@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider_callreport.delivery.receipts import EarlierMail
 from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome
 from airflow_provider_callreport.report.facts import report_facts
 
 #: Bytes of JSON that the summary may have, whatever the report (it is a row in Airflow's database): 4 KB, less what the
 #: counts of omitted entries take.
-MAX_XCOM_BYTES = 4096 - 5 * len('"redacted_columns_omitted": 1000000, ')
+MAX_XCOM_BYTES = 4096 - 6 * len('"redacted_columns_omitted": 1000000, ')
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class ExportSummary:
         duplicates_dropped: rows that the API sent a second time.
         files: each file and where it went; empty when an empty report was skipped.
         emailed_to: addresses that got the mail.
+        mailed_earlier: mails that an earlier try of this run had sent, and whose data has changed since.
         skipped: True when the report was empty and ``empty="skip"``.
         schema: the columns that `columns` names, with their types and the API's own labels.
         undocumented_filters: filter keys that the vendor does not document.
@@ -65,6 +67,7 @@ class ExportSummary:
     duplicates_dropped: int
     files: Sequence[FileSummary] = ()
     emailed_to: Sequence[str] = ()
+    mailed_earlier: Sequence[EarlierMail] = ()
     skipped: bool = field(default=False)
     schema: Sequence[Column] = ()
     undocumented_filters: Sequence[str] = ()
@@ -73,9 +76,10 @@ class ExportSummary:
         """The small dict that the operators return: under `MAX_XCOM_BYTES` of JSON, without a row's content.
 
         The report is proved whole when, and only when, ``rows`` equals ``reported_total``. If the window had not ended
-        when it was read, and only then, ``window_open`` is True. ``undocumented_filters`` is there when there are any.
-        When many columns, files or recipients would make the dict larger, their lists are cut, the longest first, and
-        ``columns_omitted``, ``files_omitted`` or ``emailed_to_omitted`` says by how many entries.
+        when it was read, and only then, ``window_open`` is True. ``undocumented_filters`` is there when there are any,
+        ``mailed_earlier`` when an earlier try mailed other data than ``files`` are. When many columns, files or
+        recipients would make the dict larger, their lists are cut, the longest first, and ``columns_omitted``,
+        ``files_omitted`` or ``emailed_to_omitted`` says by how many entries.
         """
         info, outcome = self.info, self.outcome
         value: dict[str, Any] = {
@@ -95,6 +99,8 @@ class ExportSummary:
             value["window_open"] = True
         if self.undocumented_filters:
             value["undocumented_filters"] = list(self.undocumented_filters)
+        if self.mailed_earlier:
+            value["mailed_earlier"] = [mail.to_json() for mail in self.mailed_earlier]
         _shorten(value, [name for name, part in value.items() if isinstance(part, list)])
         return value
 

@@ -59,7 +59,10 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         if_exists: ``"replace"``, ``"fail"`` or ``"skip"`` when the key is taken by another run's object. Of a
             ``destination`` outside of S3 nobody knows the run: another file is one with other bytes.
         s3_extra_args: further arguments for S3, such as ``{"ServerSideEncryption": "aws:kms", "Tagging": "a=b"}``.
-        email_to: addresses, or None for no mail.
+        email_to: addresses, or None for no mail. With ``group_by`` also an object of group to addresses, such as
+            ``{"Asha": "head.north@example.com", "*": "head@example.com"}``: each address gets one mail, with the files
+            of its groups. ``"*"`` names all other groups; ``"*": None`` sends these to nobody, and without ``"*"`` they
+            are an error.
         email_cc: addresses in copy.
         email_bcc: addresses in blind copy.
         email_subject: subject; may hold ``[[ rows ]]`` and the other placeholders of the README.
@@ -148,7 +151,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         aws_conn_id: str | None = "aws_default",
         if_exists: str = "replace",
         s3_extra_args: Mapping[str, Any] | None = None,
-        email_to: str | Sequence[str] | None = None,
+        email_to: str | Sequence[str] | Mapping[str, str | Sequence[str] | None] | None = None,
         email_cc: str | Sequence[str] | None = None,
         email_bcc: str | Sequence[str] | None = None,
         email_subject: str | None = None,
@@ -218,6 +221,8 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         with self.errors_for_airflow():
             hook = CallReportHook(self.callreport_conn_id)
             request, email = self._request(hook.settings), self._email()
+            if email is not None:
+                email.check_server()
             with hook.get_conn() as client:
                 summary = export_report(
                     client,

@@ -211,6 +211,8 @@ class ExportedFile:
         bytes: its size.
         sha256: its SHA-256, lower-case hex.
         group: the group that it holds, as a safe name; empty for a whole report.
+        group_value: the same as the column has it; empty for a whole report, and for its parts.
+        figures: the figures of a group's own calls, or None.
     """
 
     path: Path
@@ -220,6 +222,8 @@ class ExportedFile:
     bytes: int
     sha256: str
     group: str = ""
+    group_value: str = ""
+    figures: Figures | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

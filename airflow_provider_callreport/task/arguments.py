@@ -226,6 +226,10 @@ def _check_destinations(arguments: Mapping[str, Any], settled: Mapping[str, Any]
         _check_address(settled, has_email=has_email)
     if has_email:
         _check_email(settled)
+        if isinstance(arguments["email_to"], Mapping) and arguments.get("group_by") is None:
+            raise ValueError(
+                "email_to is an object of groups, and group_by is not set; set group_by, or give a list of addresses"
+            )
 
 
 def _check_s3(settled: Mapping[str, Any]) -> None:

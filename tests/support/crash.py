@@ -101,9 +101,15 @@ class Export:
 
 @dataclass(frozen=True)
 class FileRecord:
-    """A `delivery.email.SendRecord` that outlives the process: Airflow's state store, as a file."""
+    """A `delivery.sent_mails.SendRecord` that outlives the process: Airflow's state store, as a file."""
 
     path: Path
+    clears: int = 0
+
+    @property
+    def states(self) -> list[str]:
+        """The states of the mails that are remembered."""
+        return [mail["state"] for mail in (self.get() or {}).get("mails", {}).values()]
 
     def get(self) -> Mapping[str, Any] | None:
         """The value, or None."""

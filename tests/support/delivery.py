@@ -19,7 +19,7 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 from airflow_provider_callreport.report import (
     ExportedFile,
@@ -212,6 +212,7 @@ class MailServer:
         refuse: replies to RCPT, by address.
         refuse_sender: reply to MAIL, or "".
         refuse_data: reply to the mail, or "".
+        refuse_login: reply to AUTH, or "".
         drop_after_data: close the connection when the whole mail is there, without an answer.
         mails: what it took, or was given when it dropped.
         transactions: how many MAIL commands came.
@@ -221,9 +222,14 @@ class MailServer:
     refuse: dict[str, str] = field(default_factory=dict)
     refuse_sender: str = ""
     refuse_data: str = ""
+    refuse_login: str = ""
     drop_after_data: bool = False
     mails: list[Delivered] = field(default_factory=list)
     transactions: int = 0
+
+    def log_in(self) -> AuthResult:
+        """Take or refuse any login."""
+        return AuthResult(success=not self.refuse_login, handled=False, message=self.refuse_login or None)
 
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Sequence[str]
@@ -278,6 +284,8 @@ def smtp_server(*, size_limit: int | None = 33_554_432, smtputf8: bool = False) 
         ready_timeout=60,
         data_size_limit=size_limit,
         enable_SMTPUTF8=smtputf8,
+        authenticator=lambda *_: behaviour.log_in(),
+        auth_require_tls=False,
     )
     controller.start()
     try:
@@ -287,12 +295,22 @@ def smtp_server(*, size_limit: int | None = 33_554_432, smtputf8: bool = False) 
 
 
 @contextmanager
-def scripted_smtp(*, cut_after: int | None = None, answer: bytes | None = None) -> Iterator[int]:
+def scripted_smtp(
+    *,
+    cut_after: int | None = None,
+    answer: bytes | None = None,
+    go_on: bytes = b"354 go on\r\n",
+    at_once: bytes = b"",
+    hang_up: bool = False,
+) -> Iterator[int]:
     """A hand-made SMTP server for what aiosmtpd cannot do; yields its port.
 
     Args:
         cut_after: reset the connection after that many bytes of the mail.
         answer: what to say to the mail; None says nothing and keeps the connection open.
+        go_on: what to say to DATA.
+        at_once: what to say when the mail begins to come.
+        hang_up: whether to close the connection after the answer to the mail.
     """
     listener = socket.create_server(("127.0.0.1", 0))
     over = threading.Event()
@@ -308,9 +326,11 @@ def scripted_smtp(*, cut_after: int | None = None, answer: bytes | None = None) 
                 if not line.upper().startswith(b"DATA"):
                     connection.sendall(b"250 OK\r\n")
                     continue
-                connection.sendall(b"354 go on\r\n")
+                connection.sendall(go_on)
                 got = 0
                 for content in lines:
+                    if not got:
+                        connection.sendall(at_once)
                     got += len(content)
                     if cut_after is not None and got > cut_after:
                         # Unread data makes close() a reset.
@@ -321,6 +341,8 @@ def scripted_smtp(*, cut_after: int | None = None, answer: bytes | None = None) 
                     over.wait(20)
                     return
                 connection.sendall(answer)
+                if hang_up:
+                    return
 
     thread = threading.Thread(target=talk, daemon=True)
     thread.start()
@@ -332,11 +354,12 @@ def scripted_smtp(*, cut_after: int | None = None, answer: bytes | None = None) 
         thread.join(10)
 
 
-def smtp_connection(port: int, **extra: Any) -> str:
+def smtp_connection(port: int, *, login: str | None = None, password: str | None = None, **extra: Any) -> str:
     """An Airflow connection to that server, as the value of ``AIRFLOW_CONN_...``."""
     settings: dict[str, Any] = {"disable_ssl": True, "disable_tls": True, "timeout": 5, "retry_limit": 0}
     settings["from_email"] = "Call reports <reports@example.com>"
-    return json.dumps({"conn_type": "smtp", "host": "127.0.0.1", "port": port, "extra": {**settings, **extra}})
+    who = {"login": login, "password": password}
+    return json.dumps({"conn_type": "smtp", "host": "127.0.0.1", "port": port, **who, "extra": {**settings, **extra}})
 
 
 class MemoryRecord:
@@ -346,6 +369,7 @@ class MemoryRecord:
         self.value = value
         self.history: list[str] = []
         self.broken: str | None = None
+        self.clears = 0
 
     def get(self) -> Mapping[str, Any] | None:
         """The value."""
@@ -353,7 +377,9 @@ class MemoryRecord:
 
     def set(self, value: Mapping[str, Any]) -> None:
         """Store through JSON, as Airflow does."""
-        if self.broken == value["state"]:
+        before = (self.value or {}).get("mails", {})
+        (state,) = {mail["state"] for key, mail in value["mails"].items() if mail != before.get(key)}
+        if self.broken == state:
             raise RuntimeError("the store is down")
         self.value = json.loads(json.dumps(value))
-        self.history.append(value["state"])
+        self.history.append(state)
