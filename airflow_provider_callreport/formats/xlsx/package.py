@@ -1,12 +1,18 @@
 """The XLSX package around the sheets: a zip file that is the same for the same report.
 
-openpyxl writes styles, charts, relations and properties. Three things it does are changed here: it stamps zip entries
-with the clock, it writes every sheet through a file in the system's temporary directory, and it cannot take a sheet
-that is in the archive already.
+openpyxl writes styles, charts, relationships and properties. Four things that it does are changed here:
+
+- It stamps zip entries with the clock.
+- It writes every sheet through a file in the system's temporary directory.
+- It cannot take a sheet that is in the archive already.
+- It writes drawings without the prefix ``xdr``, and relationships with absolute targets. The standard allows both
+  (ECMA-376 part 2, 9.3); exceljs, which reads workbooks in many browsers and phones, opens no such file.
 """
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Set
 from datetime import UTC, datetime
 from io import BytesIO
@@ -23,6 +29,9 @@ from openpyxl.writer.excel import ExcelWriter
 
 _FIRST_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the format knows no earlier one
 _LAST_ZIP_TIME = (2107, 12, 31, 23, 59, 58)
+
+_ABSOLUTE_TARGET = re.compile(rb'(?<= Target=")/([^"]+)')
+_TAG_WITHOUT_PREFIX = re.compile(rb"<(/?)(\w+)(?=[\s/>])")
 
 
 class Package(ZipFile):
@@ -49,7 +58,24 @@ class Package(ZipFile):
     def writestr(self, zinfo_or_arcname: Any, data: Any, *args: Any, **kwargs: Any) -> None:
         """Add an entry in one piece; openpyxl calls this with a name."""
         info = zinfo_or_arcname if isinstance(zinfo_or_arcname, ZipInfo) else self.entry(zinfo_or_arcname)
+        if info.filename.endswith(".rels"):
+            data = _with_relative_targets(data, posixpath.dirname(posixpath.dirname(info.filename)))
+        elif info.filename.startswith("xl/drawings/"):
+            data = _with_drawing_prefix(data)
         super().writestr(info, data)
+
+
+def _with_relative_targets(relationships: bytes, folder: str) -> bytes:
+    """Targets from ``folder`` on, in which the relationships' source is, instead of from the package's root."""
+    return _ABSOLUTE_TARGET.sub(
+        lambda target: posixpath.relpath(target[1].decode(), folder or ".").encode(), relationships
+    )
+
+
+def _with_drawing_prefix(drawing: bytes) -> bytes:
+    """The drawing's own elements as ``xdr:...``; those of charts have prefixes already."""
+    named = drawing.replace(b" xmlns=", b" xmlns:xdr=", 1)
+    return _TAG_WITHOUT_PREFIX.sub(rb"<\1xdr:\2", named)
 
 
 def sheet_entry(position: int) -> str:
