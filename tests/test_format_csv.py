@@ -110,6 +110,32 @@ def test_cells_and_headers_are_guarded_unless_that_is_turned_off(tmp_path: Path)
     assert lines({"guard_formulas": False, "excel_friendly": True}) == guarded
 
 
+@pytest.mark.parametrize(
+    ("labels", "first"),
+    [
+        (["ID", "Time"], b'"ID",Time\r\n'),
+        (["IDNumber"], b'"IDNumber"\r\n'),
+        (["ID, of the call", "Time"], b'"ID, of the call",Time\r\n'),
+        (["Id", "ID"], b"Id,ID\r\n"),
+        (["DID Number", "ID"], b"DID Number,ID\r\n"),
+    ],
+)
+def test_no_file_begins_like_sylk(tmp_path: Path, labels: list[str], first: bytes) -> None:
+    """csv-grammar: Excel takes a file that begins with the letters ID for another format; in quotes it does not."""
+    path = write("csv", tmp_path / "f", [], [Column(label) for label in labels])
+    assert path.read_bytes() == first
+    assert csv_lines(path) == [labels]
+
+
+def test_line_breaks_become_spaces_when_that_is_asked_for(tmp_path: Path) -> None:
+    """csv-grammar: each record is one line, for readers that know no others; the guard still sees the cell."""
+    columns = [Column("Two\nlines"), Column("Amount", ColumnKind.NUMBER)]
+    rows: list[Row] = [["a\r\nb\nc\rd", 1], ["\n=1+1", "n\n/a"], [None, 2]]
+    path = write("csv", tmp_path / "f", rows, columns, {"line_breaks": "space"})
+    assert path.read_bytes() == b"Two lines,Amount\r\na b c d,1\r\n' =1+1,n /a\r\n,2\r\n"
+    assert csv_lines(write("csv", tmp_path / "g", rows, columns))[1][0] == "a\r\nb\nc\rd"
+
+
 def test_gzip_is_the_same_csv_with_no_time_and_no_name_in_its_header(tmp_path: Path) -> None:
     """same-bytes: RFC 1952 header: magic, deflate, no flags, MTIME 0; the registry calls it .csv.gz."""
     rows = [call(index) for index in range(500)]

@@ -18,7 +18,7 @@ from airflow_provider_callreport.formats import FORMATS
             "csv",
             {"delimeter": ";"},
             "format_options: file_format \"csv\" has no option 'delimeter'; "
-            "allowed: delimiter, bom, excel_friendly, guard_formulas, gzip.",
+            "allowed: delimiter, bom, excel_friendly, guard_formulas, gzip, line_breaks.",
         ),
         (
             "csv",
@@ -30,6 +30,12 @@ from airflow_provider_callreport.formats import FORMATS
             "csv",
             {"bom": "yes"},
             "format_options: option 'bom' of file_format \"csv\" is 'yes', but must be True or False.",
+        ),
+        (
+            "csv",
+            {"line_breaks": "drop"},
+            "format_options: option 'line_breaks' of file_format \"csv\" is 'drop', "
+            "but must be one of 'keep', 'space'.",
         ),
         ("csv", {"gzip": 1}, "format_options: option 'gzip' of file_format \"csv\" is 1, but must be True or False."),
         ("jsonl", {"bom": True}, "format_options: file_format \"jsonl\" has no option 'bom'; allowed: gzip."),
@@ -61,6 +67,7 @@ def test_defaults_fill_what_was_not_set() -> None:
         "excel_friendly": False,
         "guard_formulas": True,
         "gzip": False,
+        "line_breaks": "keep",
     }
 
 

@@ -21,7 +21,7 @@ import pytest
 from openpyxl import load_workbook
 from support.format import INFO, SIXTEEN, call, outcome, read_xlsx, write
 
-from airflow_provider_callreport.formats.xlsx.rows import CUT_MARK, MAX_TEXT
+from airflow_provider_callreport.formats.xlsx.strings import CUT_MARK, MAX_TEXT, SharedStrings
 from airflow_provider_callreport.formats.xlsx.writer import XlsxWriter
 from airflow_provider_callreport.report import Column, ColumnKind, Figures, ReportOutcome, Row, Tally, TallyKind
 
@@ -70,23 +70,27 @@ def test_amounts_durations_and_times_are_real_cells(tmp_path: Path) -> None:
 
 
 def test_what_a_typed_cell_cannot_hold_is_a_string(tmp_path: Path) -> None:
-    """same-rows: unreadable values, 16 digits, NaN and days before Excel's calendar lose nothing."""
+    """same-rows: unreadable values, 16 digits, NaN and days that Excel's calendar has not lose nothing."""
     rows: list[Row] = [
         ["a", "n/a", "=1+1", "soon"],
         ["b", 10**16, float("nan"), datetime(1899, 5, 1, 12)],
         ["c", float("inf"), None, datetime(1900, 3, 1)],
+        ["d", 1, 1, datetime(9999, 12, 31, 23, 59, 59, 999_999)],
+        ["e", 1, 1, datetime(9999, 12, 30, 23, 59, 59)],
     ]
     assert read_xlsx(write("xlsx", tmp_path / "f.xlsx", rows, TYPED), TYPED) == [
         ["a", "n/a", "=1+1", "soon"],
         ["b", "10000000000000000", "nan", "1899-05-01 12:00:00"],
         ["c", "inf", None, datetime(1900, 3, 1)],
+        ["d", 1, 1, "9999-12-31 23:59:59.999999"],
+        ["e", 1, 1, datetime(9999, 12, 30, 23, 59, 59)],
     ]
 
 
 @pytest.mark.parametrize("text", [" edge", "edge ", "two\nlines", "\tTAB"])
 def test_white_space_that_excel_would_drop_is_marked(tmp_path: Path, text: str) -> None:
     """same-rows: Excel keeps outer white space only where xml:space asks for it."""
-    xml = entry(write("xlsx", tmp_path / "f.xlsx", [[text, 1, 1, None]], TYPED), "xl/worksheets/sheet2.xml")
+    xml = entry(write("xlsx", tmp_path / "f.xlsx", [[text, 1, 1, None]], TYPED), "xl/sharedStrings.xml")
     assert f'<t xml:space="preserve">{text}</t>' in xml
 
 
@@ -168,13 +172,68 @@ def test_rows_beyond_the_limit_go_to_further_sheets(tmp_path: Path, monkeypatch:
 def test_a_sheet_that_would_outgrow_its_zip_entry_is_continued_on_a_further_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """excel-cells: long texts fill a sheet before 1,048,576 rows do."""
-    monkeypatch.setattr(XlsxWriter, "MAX_SHEET_BYTES", 1_000_000)
-    monkeypatch.setattr("airflow_provider_callreport.formats.xlsx.writer._SAMPLE_ROWS", 10)
-    rows: list[Row] = [["x" * 30_000, 1, 1, None]] * 60
+    """excel-cells: many columns fill a sheet before 1,048,576 rows do."""
+    monkeypatch.setattr(XlsxWriter, "MAX_SHEET_BYTES", 5_000)
+    monkeypatch.setattr("airflow_provider_callreport.formats.xlsx.writer._CHUNK", 10)
+    rows: list[Row] = [["x" * 30_000, 1, 1, None]] * 40
     path = write("xlsx", tmp_path / "f.xlsx", rows, TYPED, page_size=10)
     assert load_workbook(path).sheetnames == ["Summary", "Calls", "Calls 2"]
     assert read_xlsx(path, TYPED) == rows
+
+
+def test_drawings_have_a_prefix_and_relationships_are_relative(tmp_path: Path) -> None:
+    """excel-cells: exceljs opens no workbook of openpyxl's, which the standard allows, too; Excel writes as here."""
+    path = write("xlsx", tmp_path / "f.xlsx", [call(index) for index in range(3)])
+    names = set(part_names(path))
+    drawing = entry(path, "xl/drawings/drawing1.xml")
+    assert set(re.findall(r"</?(\w*:?)\w", drawing)) == {"xdr:", "a:", "c:"}
+    assert drawing.startswith("<xdr:wsDr xmlns:xdr=")
+    for name in (name for name in names if name.endswith(".rels")):
+        folder = Path(name).parent.parent
+        targets = re.findall(r'Target="([^"]*)"', entry(path, name))
+        assert targets
+        for target in targets:
+            assert os.path.normpath(folder / target) in names, f"{name}: {target}"
+
+
+def test_no_text_stands_in_its_cell(tmp_path: Path) -> None:
+    """excel-cells: previews of iPhones show a text in its cell as nothing; the Summary's texts are in the table too."""
+    rows: list[Row] = [["a & b <c>", "n/a", "_x0041_", "soon"], ["a & b <c>", 1, None, None]]
+    path = write("xlsx", tmp_path / "f.xlsx", rows, TYPED)
+    for number in (1, 2):
+        sheet = entry(path, f"xl/worksheets/sheet{number}.xml")
+        assert "inlineStr" not in sheet
+        assert ' t="s"><v>' in sheet
+    table = entry(path, "xl/sharedStrings.xml")
+    assert table.count("<t>a &amp; b &lt;c&gt;</t>") == 1
+    assert "<t>_x005F_x0041_</t>" in table
+    assert "<t>Masked calls</t>" in table
+    assert int(re.findall(r'uniqueCount="(\d+)"', table)[0]) == table.count("<si>")
+
+
+def test_the_table_of_texts_is_bounded_in_memory_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """flat-memory: any number of different texts is written; what waits on disk has no name, so no kill leaves it."""
+    monkeypatch.setattr("airflow_provider_callreport.formats.xlsx.strings.REMEMBERED", 100)
+    monkeypatch.setattr("airflow_provider_callreport.formats.xlsx.strings._IN_MEMORY", 1_000)
+    rows = [call(index % 900) for index in range(3_000)]
+    path = tmp_path / "f.xlsx"
+    writer = XlsxWriter(path, SIXTEEN, INFO, {})
+    writer.write(rows)
+    assert list(tmp_path.iterdir()) == [path]
+    writer.close(outcome(rows))
+    assert list(tmp_path.iterdir()) == [path]
+    assert read_xlsx(path, SIXTEEN) == [[value if value != "" else None for value in row] for row in rows]
+
+
+def test_texts_stand_in_their_cells_when_the_table_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """excel-cells: a table of 2 GB would need the Zip64 format; no text is lost for it."""
+    monkeypatch.setattr(SharedStrings, "MAX_BYTES", 20_000)
+    rows = [call(index) for index in range(2_000)]
+    path = write("xlsx", tmp_path / "f.xlsx", rows)
+    assert "inlineStr" in entry(path, "xl/worksheets/sheet2.xml")
+    assert read_xlsx(path, SIXTEEN) == [[value if value != "" else None for value in row] for row in rows]
 
 
 def test_the_limit_is_excels() -> None:

@@ -111,6 +111,7 @@ FORMATS: dict[str, Format] = {
                 switch("excel_friendly", False),
                 switch("guard_formulas", True),
                 switch("gzip", False),
+                choice("line_breaks", "keep", "space"),
             ),
         ),
         Format(

@@ -10,11 +10,20 @@ datetime  ``2026-10-01 09:30:00`` in the account's zone
 None      nothing between the delimiters
 ========  =====================================================================================================
 
-Options: ``delimiter``; ``bom``, a byte order mark at the start; ``gzip``, the file is compressed and called
-``.csv.gz``; ``guard_formulas``, on unless you turn it off; ``excel_friendly``, which turns ``bom`` and
-``guard_formulas`` on. Excel reads UTF-8 as such when a byte order mark says so. The preset adds no ``sep=`` line: every
-other reader takes that for the header. It cannot keep Excel from reading ``0049`` as the number 49, since CSV has no
-types: for phone numbers in Excel the format is ``xlsx``.
+Options:
+
+- ``delimiter``: a comma unless you choose another.
+- ``bom``: a byte order mark at the start.
+- ``gzip``: the file is compressed and called ``.csv.gz``.
+- ``guard_formulas``: on unless you turn it off.
+- ``excel_friendly``: turns ``bom`` and ``guard_formulas`` on. Excel reads UTF-8 as such when a byte order mark says so.
+  There is no ``sep=`` line: every other reader takes that for the header. Nothing keeps Excel from reading ``0049`` as
+  the number 49, since CSV has no types: for phone numbers in Excel the format is ``xlsx``.
+- ``line_breaks``: ``"keep"``, or ``"space"``, which writes a space for each line break inside a cell. Readers that take
+  a line of the file for a record (Hive and Athena, Spark without ``multiLine``) need it.
+
+A first label that begins with ``ID`` stands in quotes: Excel takes a file that begins with these two letters for one in
+the format SYLK, and complains (Microsoft, "SYLK: File format is not valid").
 """
 
 from __future__ import annotations
@@ -35,6 +44,8 @@ from airflow_provider_callreport.report import Column, ColumnKind, ReportInfo, R
 
 _BOM = b"\xef\xbb\xbf"
 _END = "\r\n"
+_BREAK = re.compile("\r\n|\r|\n")
+_SYLK = "ID"
 
 _NUMBERS = {int, float}
 _TEXTS = {str, type(None)}
@@ -54,7 +65,11 @@ class CsvWriter:
             self._stream.write(_BOM)
         self._marks = (self._delimiter, '"', "\r", "\n")
         self._mark = re.compile(f"[{''.join(self._marks)}]")
-        self._write_columns([self._cells(ColumnKind.TEXT, [column.label]) for column in columns])
+        self._one_line: bool = settings["line_breaks"] == "space"
+        header = [self._cells(ColumnKind.TEXT, [column.label]) for column in columns]
+        if header and header[0][0].startswith(_SYLK):
+            header[0] = [f'"{header[0][0]}"']
+        self._write_columns(header)
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows, a page at a time."""
@@ -88,6 +103,8 @@ class CsvWriter:
             return list(map(repr, values))
         if kinds == {datetime}:
             return list(map(datetime.isoformat, values, repeat(" ")))  # type: ignore[arg-type]  # they are times
+        if self._one_line and str in kinds:
+            values = [_BREAK.sub(" ", value) if isinstance(value, str) else value for value in values]
         if self._guard:
             values = guard_texts(values) if kind is ColumnKind.TEXT else guard_strays(values)
         if kinds <= _TEXTS:

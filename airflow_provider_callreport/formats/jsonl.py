@@ -29,7 +29,7 @@ from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.formats.stream import OutputFile
 from airflow_provider_callreport.formats.text import clean
 from airflow_provider_callreport.formats.values import (
-    LARGEST_NUMBER,
+    are_numbers,
     clean_labels,
     clean_texts,
     is_number,
@@ -81,7 +81,7 @@ def _record_maker(labels: Sequence[str]) -> Callable[[Sequence[Value]], Any]:
 
 
 def _numbers(values: Sequence[Value]) -> Sequence[Value]:
-    if set(map(type, values)) <= {int, _NONE} and max(map(abs, filter(None, values)), default=0) < LARGEST_NUMBER:  # type: ignore[arg-type]  # they are int
+    if are_numbers(values):
         return values
     return [value if is_number(value) else _text_or_null(value) for value in values]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeGuard
+from math import isfinite
+from typing import Any, TypeGuard
 
 from airflow_provider_callreport.formats.text import clean
 from airflow_provider_callreport.report import Value
 
-_TEXTS = {str, type(None)}
+_NONE = type(None)
+_TEXTS = {str, _NONE}
+_NUMBERS = {int, float, _NONE}
 
 LARGEST_NUMBER = 10**15
 """Numbers below it are exact in every format; larger ones, NaN and infinities become text (`is_number`)."""
@@ -33,6 +36,15 @@ def whole_seconds(values: Sequence[Value]) -> Sequence[Value]:
 def are_texts(values: Sequence[Value]) -> TypeGuard[Sequence[str | None]]:
     """Whether all values of a column are texts or None."""
     return set(map(type, values)) <= _TEXTS
+
+
+def are_numbers(values: Sequence[Value]) -> bool:
+    """Whether `is_number` holds for all values of a column that are not None; told at the speed of C."""
+    if not set(map(type, values)) <= _NUMBERS:
+        return False
+    present: list[Any] = [value for value in values if value is not None]
+    # NaN is neither smaller nor larger than anything, so `max` may miss it; a sum does not.
+    return max(map(abs, present), default=0) < LARGEST_NUMBER and isfinite(sum(present))
 
 
 def clean_texts(values: Sequence[Value]) -> Sequence[str | None]:

@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
 from airflow_provider_callreport.export.figures import FiguresCollector
@@ -158,10 +160,14 @@ def read_parquet(path: Path, columns: Sequence[Column]) -> list[list[Value]]:
 
 
 def read_xlsx(path: Path, columns: Sequence[Column]) -> list[list[Value]]:
-    """The rows of all sheets of calls. openpyxl leaves the format's own escapes as they are; they are undone here."""
-    from openpyxl import load_workbook
+    """The rows of all sheets of calls.
 
-    book = load_workbook(io.BytesIO(path.read_bytes()))
+    openpyxl undoes half of the format's own escapes in its table of texts; here they are left, and undone by the rule.
+    """
+    from openpyxl.reader import excel
+
+    with patch.object(excel, "read_string_table", _table_of_texts):
+        book = excel.load_workbook(io.BytesIO(path.read_bytes()))
     assert book.sheetnames[0] == "Summary"
     rows = []
     for title in book.sheetnames[1:]:
@@ -169,6 +175,11 @@ def read_xlsx(path: Path, columns: Sequence[Column]) -> list[list[Value]]:
         assert [_from_cell(cell) for cell in header] == [column.label for column in columns]
         rows += [[_from_cell(cell) for cell in line] for line in lines]
     return rows
+
+
+def _table_of_texts(source: Any) -> list[str]:
+    texts = ElementTree.parse(source).iterfind("{*}si")
+    return ["".join(element.text or "" for element in text.iterfind("{*}t")) for text in texts]
 
 
 def _from_cell(cell: Any) -> Value:

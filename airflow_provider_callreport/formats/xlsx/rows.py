@@ -1,37 +1,25 @@
-"""Rows to the XML of a worksheet's ``sheetData``, a column at a time.
+"""Rows to the XML of a worksheet's ``sheetData``, a column at a time (ECMA-376 part 1, 18.3.1).
 
-openpyxl writes a cell in about 6 µs, most of it in Python objects that are thrown away at once. Here a page of rows
-becomes XML with one string per cell and one C-level join per row. Strings are inline (``t="inlineStr"``): a shared
-string table would grow with the report.
-
-The grammar is ECMA-376 part 1, 18.3.1 (sheet data) and 22.9.2.19 (``ST_Xstring``: ``_x0041_`` in a text stands for
-``A``, so a text that holds such a thing is written with its underscore escaped).
+openpyxl writes a cell in about 6 µs, most of it in Python objects that are thrown away at once. Here some hundred rows
+become XML with one string per cell and one C-level join per row. Texts go into the workbook's table (`strings`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import repeat
-from xml.sax.saxutils import escape
 
 from openpyxl.utils import get_column_letter
 
-from airflow_provider_callreport.formats.text import clean
-from airflow_provider_callreport.formats.values import are_texts, is_number
+from airflow_provider_callreport.formats.values import are_numbers, are_texts, is_number
+from airflow_provider_callreport.formats.xlsx.strings import SharedStrings, fit_text, text_element
 from airflow_provider_callreport.report import ColumnKind, Row, Value
 
-MAX_TEXT = 32_767
-"""Longest text of a cell, in UTF-16 code units (Microsoft, "Excel specifications and limits")."""
-
-CUT_MARK = "… [cut]"
-"""The visible end of a text that was longer than `MAX_TEXT`."""
-
-_ESCAPED_LOOKALIKE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
-_FIRST_SAFE_DAY = datetime(1900, 3, 1)  # before it Excel counts a 29 February 1900 that never was
-_DAY_ZERO = datetime(1899, 12, 30).toordinal()
+_FIRST_DAY = datetime(1900, 3, 1)  # before it Excel counts a 29 February 1900 that never was
+_LAST_DAY = datetime(9999, 12, 31)  # what Excel shows of it is rounded up, to a year that it does not know
+_DAY_ZERO, _DAY = datetime(1899, 12, 30), timedelta(days=1)
 _SECONDS_OF_DAY = 86_400
 _MAX_REMEMBERED = 20_000
 
@@ -47,35 +35,21 @@ class CellStyles:
     datetime: int
 
 
-def fit_text(text: str) -> tuple[str, bool]:
-    """Make a text that a cell can hold: cleaned, and cut with a visible mark if it is too long.
-
-    Returns:
-        The text, and whether it was cut.
-    """
-    text = clean(text)
-    if len(text) * 2 <= MAX_TEXT:  # at most two code units a character
-        return text, False
-    units = text.encode("utf-16-le")
-    if len(units) <= MAX_TEXT * 2:
-        return text, False
-    return units[: (MAX_TEXT - len(CUT_MARK)) * 2].decode("utf-16-le", "ignore") + CUT_MARK, True
-
-
-def escape_lookalikes(text: str) -> str:
-    """Escape what a reader of the format would take for an escaped character, such as ``_x0041_``."""
-    return _ESCAPED_LOOKALIKE.sub("_x005F_", text)
-
-
 class RowEncoder:
     """Encode the rows of one report.
+
+    Args:
+        kinds: kinds of the columns.
+        styles: the cell formats.
+        strings: the workbook's table of texts.
 
     Attributes:
         cut_texts: how many texts were longer than a cell can hold so far.
     """
 
-    def __init__(self, kinds: Sequence[ColumnKind], styles: CellStyles) -> None:
+    def __init__(self, kinds: Sequence[ColumnKind], styles: CellStyles, strings: SharedStrings) -> None:
         self.cut_texts = 0
+        self._strings = strings
         self._styles = styles
         letters = [get_column_letter(index) for index in range(1, len(kinds) + 1)]
         self._row_start = '<row r="'
@@ -110,18 +84,24 @@ class RowEncoder:
     def _text_column(self, follower: str) -> Callable[[Sequence[Value]], Iterable[str]]:
         style = self._styles.text
         empty = f'" s="{style}"/>{follower}'
-        start = f'" s="{style}" t="inlineStr"><is><t>'
-        end = f"</t></is></c>{follower}"
+        start = f'" s="{style}" t="s"><v>'
+        end = f"</v></c>{follower}"
 
         def encode(values: Sequence[Value]) -> Iterable[str]:
-            if _are_plain(values):
-                return [f"{start}{value}{end}" if value else empty for value in values]
+            if are_texts(values):
+                numbers = self._strings.numbers(values)
+                if numbers is not None:
+                    return [f"{start}{numbers[value]}{end}" if value else empty for value in values]
             return [f'"{self._text(value, style)}{follower}' for value in values]
 
         return encode
 
     def _number_column(self, follower: str) -> Callable[[Sequence[Value]], Iterable[str]]:
+        style = self._styles.number
+
         def encode(values: Sequence[Value]) -> Iterable[str]:
+            if None not in values and are_numbers(values):
+                return [f'" s="{style}"><v>{value!r}</v></c>{follower}' for value in values]
             return [f'"{self._number(value)}{follower}' for value in values]
 
         return encode
@@ -142,7 +122,11 @@ class RowEncoder:
         return encode
 
     def _datetime_column(self, follower: str) -> Callable[[Sequence[Value]], Iterable[str]]:
+        style = self._styles.datetime
+
         def encode(values: Sequence[Value]) -> Iterable[str]:
+            if set(map(type, values)) == {datetime} and min(values) >= _FIRST_DAY and max(values) < _LAST_DAY:  # type: ignore[type-var,operator]  # they are times
+                return [f'" s="{style}"><v>{(value - _DAY_ZERO) / _DAY!r}</v></c>{follower}' for value in values]  # type: ignore[operator]
             return [f'"{self._datetime(value)}{follower}' for value in values]
 
         return encode
@@ -154,11 +138,10 @@ class RowEncoder:
             return f' s="{style}"/>'
         text, was_cut = fit_text(str(value))
         self.cut_texts += was_cut
-        text = escape_lookalikes(text)
-        space = ' xml:space="preserve"' if text != text.strip() or "\n" in text else ""
-        # A literal CR would be read as LF (XML 1.0, 2.11).
-        xml = escape(text, {"\r": "&#13;"})
-        return f' s="{style}" t="inlineStr"><is><t{space}>{xml}</t></is></c>'
+        number = self._strings.number(text)
+        if number is None:
+            return f' s="{style}" t="inlineStr"><is>{text_element(text)}</is></c>'
+        return f' s="{style}" t="s"><v>{number}</v></c>'
 
     def _number(self, value: Value) -> str:
         if isinstance(value, (int, float)) and is_number(value):
@@ -171,21 +154,6 @@ class RowEncoder:
         return f' s="{self._styles.duration}"/>' if value is None else self._text(value, self._styles.text)
 
     def _datetime(self, value: Value) -> str:
-        if isinstance(value, datetime) and value >= _FIRST_SAFE_DAY:
-            seconds = value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6
-            serial = value.toordinal() - _DAY_ZERO + seconds / _SECONDS_OF_DAY
-            return f' s="{self._styles.datetime}"><v>{serial!r}</v></c>'
+        if isinstance(value, datetime) and _FIRST_DAY <= value < _LAST_DAY:
+            return f' s="{self._styles.datetime}"><v>{(value - _DAY_ZERO) / _DAY!r}</v></c>'
         return f' s="{self._styles.datetime}"/>' if value is None else self._text(value, self._styles.text)
-
-
-def _are_plain(values: Sequence[Value]) -> bool:
-    """Whether all texts can stand in XML as they are; decided for a whole column by a few passes at C speed."""
-    if not are_texts(values):  # a number or time, which the column should not hold, but may
-        return False
-    texts = list(filter(None, values))
-    joined = f"|{'|'.join(texts)}|"
-    return (
-        joined.isprintable()  # neither controls nor line breaks nor surrogates
-        and not any(mark in joined for mark in ("&", "<", ">", "_x", "| ", " |"))
-        and (len(joined) * 2 <= MAX_TEXT or max(map(len, texts)) * 2 <= MAX_TEXT)
-    )

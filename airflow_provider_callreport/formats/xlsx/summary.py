@@ -17,7 +17,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from airflow_provider_callreport.formats.text import one_line
 from airflow_provider_callreport.formats.xlsx.calls import DARK, FONT, LINE, set_margins_and_footer
 from airflow_provider_callreport.formats.xlsx.chart import bar_chart
-from airflow_provider_callreport.formats.xlsx.rows import CUT_MARK, MAX_TEXT, escape_lookalikes
+from airflow_provider_callreport.formats.xlsx.strings import CUT_MARK, MAX_TEXT
 from airflow_provider_callreport.report import Figures, ReportInfo, ReportOutcome, Tally, TallyKind
 from airflow_provider_callreport.report.facts import NO_CALLS, ReportFacts, report_facts
 from airflow_provider_callreport.report.wording import count, duration
@@ -212,7 +212,7 @@ def _put(sheet: Worksheet, reference: str, value: Any, font: Font, number_format
     """Write one cell; a text is a string cell whatever it looks like."""
     cell = sheet[reference]
     if isinstance(value, str):
-        cell.value = escape_lookalikes(value)
+        cell.value = value
         cell.data_type = "s"  # openpyxl takes a text that begins with "=" for a formula
         cell.number_format = "@"
     else:

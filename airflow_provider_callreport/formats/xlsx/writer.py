@@ -7,15 +7,16 @@ text      a string cell, whatever it looks like: never a formula, number or link
 number    a number; one of more than 15 digits, which Excel cannot keep, is a string
 duration  a fraction of a day, shown as ``[h]:mm:ss``
 datetime  a date in the account's zone, shown as ``yyyy-mm-dd hh:mm:ss``; one before 1900-03-01, from where on Excel
-          counts days rightly, is a string
+          counts days rightly, is a string, and so is one of 9999-12-31, Excel's last day
 None      an empty cell, as is an empty text
 ========  =====================================================================================================
 
 A text of more than 32,767 UTF-16 code units is cut and ends in ``… [cut]``; the Summary says how many were. Characters
 that XML cannot hold are replaced as `text.clean` says.
 
-The rows go straight into the zip file while they come; no temporary file is made, and memory does not grow with the
-report. openpyxl makes all the rest of the workbook when the last row is known.
+The rows go straight into the zip file while they come, and memory does not grow with the report. Texts go into one
+table (`strings`), which in a large report waits in a file without a name. openpyxl makes all the rest of the workbook
+when the last row is known.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ from airflow_provider_callreport.formats.text import one_line
 from airflow_provider_callreport.formats.xlsx.calls import CallsSheet, cell_styles, column_widths
 from airflow_provider_callreport.formats.xlsx.package import Package, write_package
 from airflow_provider_callreport.formats.xlsx.rows import RowEncoder
+from airflow_provider_callreport.formats.xlsx.strings import SharedStrings
 from airflow_provider_callreport.formats.xlsx.summary import fill_summary
 from airflow_provider_callreport.report import Column, ReportInfo, ReportOutcome, Row
 
 _CREATOR = "airflow-provider-callreport"
-_SAMPLE_ROWS = 500
+_CHUNK = 500  # rows that are encoded together; the first of them decide how wide the columns are
 
 
 class XlsxWriter:
@@ -50,10 +52,7 @@ class XlsxWriter:
     """Columns of one sheet (same source)."""
 
     MAX_SHEET_BYTES = 1_500_000_000
-    """XML of one sheet after which a further one is begun; a zip entry of 2 GiB would need the Zip64 format.
-
-    Looked at between pages, so that in such a file, and only there, the API's page size shows.
-    """
+    """XML of one sheet after which a further one is begun; a zip entry of 2 GiB would need the Zip64 format."""
 
     def __init__(self, path: Path, columns: Sequence[Column], info: ReportInfo, options: Mapping[str, Any]) -> None:
         FORMATS["xlsx"].check_options(options)
@@ -65,25 +64,23 @@ class XlsxWriter:
         self._columns = columns
         self._info = info
         self._workbook = Workbook()
-        self._encoder = RowEncoder([column.kind for column in columns], cell_styles(self._workbook))
-        self._held: list[Row] = []  # the first rows, until there are enough to choose widths by
+        self._strings = SharedStrings(path.parent)
+        self._encoder = RowEncoder([column.kind for column in columns], cell_styles(self._workbook), self._strings)
+        self._held: list[Row] = []
         self._widths: Sequence[int] = ()
         self._sheets: list[CallsSheet] = []
         self._package = Package(path, info.file_time)
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Append rows. The first `_SAMPLE_ROWS`, however they are paged, decide how wide the columns are."""
-        if self._sheets:
-            self._append(rows)
-        else:
-            self._held.extend(rows)
-            if len(self._held) >= _SAMPLE_ROWS:
-                self._begin()
+        """Append rows. They are encoded in chunks of one size, so that the API's pages do not show in the file."""
+        self._held.extend(rows)
+        while len(self._held) >= _CHUNK:
+            self._append(self._held[:_CHUNK])
+            del self._held[:_CHUNK]
 
     def close(self, outcome: ReportOutcome) -> None:
         """Write the Summary and all that surrounds the sheets."""
-        if not self._sheets:
-            self._begin()
+        self._append(self._held)
         self._sheets[-1].end()
         titles = [sheet.title for sheet in self._sheets]
         fill_summary(self._workbook.worksheets[0], self._info, outcome, titles, self._encoder.cut_texts)
@@ -91,22 +88,18 @@ class XlsxWriter:
         properties.creator = _CREATOR
         properties.title = one_line(self._info.title)
         properties.created = properties.modified = self._info.file_time.astimezone(UTC).replace(tzinfo=None)
-        write_package(self._workbook, self._package, frozenset(titles))
+        write_package(self._workbook, self._package, frozenset(titles), self._strings)
 
     def abort(self) -> None:
         """Release the file."""
-        for release in (*(sheet.abort for sheet in self._sheets[-1:]), self._package.close):
+        for release in (*(sheet.abort for sheet in self._sheets[-1:]), self._package.close, self._strings.close):
             with suppress(Exception):  # the failure that led here is the one to report
                 release()
 
-    def _begin(self) -> None:
-        """Begin the first sheet, with the rows that were held until now."""
-        held, self._held = self._held, []
-        self._widths = column_widths(self._columns, held[:_SAMPLE_ROWS])
-        self._sheets.append(self._new_sheet())
-        self._append(held)
-
     def _append(self, rows: Sequence[Row]) -> None:
+        if not self._sheets:
+            self._widths = column_widths(self._columns, rows)
+            self._sheets.append(self._new_sheet())
         position = 0
         while position < len(rows):
             sheet = self._sheets[-1]
