@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 Report = Literal["calls", "masked_calls"]
-FileFormat = Literal["csv", "xlsx", "pdf", "jsonl", "parquet"]
+FileFormat = Literal["csv", "xlsx", "jsonl", "parquet", "pdf"]
 RedactMode = Literal["last4", "drop", "hmac"]
 IfExists = Literal["replace", "fail", "skip"]
 OnOversize = Literal["link", "fail"]
@@ -54,18 +54,19 @@ class Rule:
     accepts: Callable[[Any], bool]
     choices: tuple[str, ...] = ()
 
-    def __call__(self, name: str, value: Any) -> None:
+    def __call__(self, name: str, value: Any, error: type[ValueError] = ValueError) -> None:
         """Refuse a value that is not allowed.
 
         Args:
             name: what it is the value of, as the user typed it.
             value: the value.
+            error: class of the error.
 
         Raises:
             ValueError: it is not allowed; one sentence.
         """
         if not self.accepts(value):
-            raise ValueError(self.refusal(name, value))
+            raise error(self.refusal(name, value))
 
     def refusal(self, name: str, value: Any) -> str:
         """The sentence for a value that is not allowed."""
@@ -80,7 +81,9 @@ def choices(closed_set: Any) -> tuple[str, ...]:
 def one_of(values: Iterable[str]) -> Rule:
     """One of a few texts."""
     allowed = tuple(values)
-    return Rule(f"are {', '.join(allowed)}", lambda value: isinstance(value, str) and value in allowed, allowed)
+    # A delimiter is no word.
+    words = ", ".join(value if value.isidentifier() else repr(value) for value in allowed)
+    return Rule(f"are {words}", lambda value: isinstance(value, str) and value in allowed, allowed)
 
 
 def whole_number(minimum: int, maximum: int | None = None) -> Rule:
@@ -110,6 +113,15 @@ def seconds(minimum: float, maximum: float | None = None, *, timedeltas: bool = 
     return Rule(f"are seconds {bounds}{note}{', or a timedelta' if timedeltas else ''}", accepts)
 
 
+def mapping(what: str) -> Rule:
+    """An object.
+
+    Args:
+        what: what it holds, such as ``"option to value"``.
+    """
+    return Rule(f"is an object of {what}", lambda value: isinstance(value, Mapping))
+
+
 def optional(rule: Rule) -> Rule:
     """The rule, and None."""
     return Rule(f"{rule.allowed}, or None", lambda value: value is None or rule.accepts(value), rule.choices)
@@ -119,8 +131,11 @@ BOOLEAN = Rule("are True and False", lambda value: isinstance(value, bool))
 TEXT = Rule("is text that is not empty", lambda value: isinstance(value, str) and bool(value.strip()))
 #: A line break in a subject or a title would begin a header of its own.
 LINE = Rule("is one line of text that is not empty", lambda value: TEXT.accepts(value) and value.isprintable())
+TEXTS = Rule(
+    "is a list of texts",
+    lambda value: isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value),
+)
 CONNECTION_ID = Rule("is the id of an Airflow connection", TEXT.accepts)
-MAPPING = Rule("is an object of names to values", lambda value: isinstance(value, Mapping))
 
 
 def is_whole_number(value: Any) -> bool:

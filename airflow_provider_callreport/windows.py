@@ -16,14 +16,15 @@ import calendar
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta
 from string import Formatter
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from airflow_provider_callreport.api.errors import SettingsError, WindowError
 from airflow_provider_callreport.api.filters import parse_time
+from airflow_provider_callreport.rules import Rule, choices, whole_number
 
 #: Values of ``every`` besides a timedelta.
-STEPS = ("hour", "day", "week", "month")
+Step = Literal["hour", "day", "week", "month"]
 
 #: What a text of `windows` may hold in braces.
 FIELDS = ("start", "end", "utc_start", "utc_end")
@@ -36,13 +37,18 @@ _PLACES = ("s3_key", "manifest_key", "destination")
 
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
+_EVERY = Rule(
+    f"are {', '.join(choices(Step))}, or a timedelta of whole seconds",
+    lambda value: value in choices(Step) or (isinstance(value, timedelta) and value >= _SECOND and not value % _SECOND),
+    choices(Step),
+)
 
 
 def windows(
     start: datetime | date | str,
     end: datetime | date | str,
     *,
-    every: str | timedelta = "day",
+    every: Step | timedelta = "day",
     timezone: str = "Asia/Kolkata",
     lookback: int = 0,
     limit: int = MAX_WINDOWS,
@@ -82,8 +88,9 @@ def windows(
     span = f"{first.astimezone(zone).isoformat()} to {last.astimezone(zone).isoformat()}"
     if first >= last:
         raise WindowError(f"the time from {span} is empty; start must be earlier than end")
-    _check_numbers(lookback, limit)
-    _check_every(every)
+    whole_number(0)("lookback", lookback, SettingsError)
+    whole_number(1)("limit", limit, SettingsError)
+    _EVERY("every", every, SettingsError)
     for name, text in texts.items():
         check_text(name, text)
     too_many = SettingsError(
@@ -202,20 +209,6 @@ def _zone(name: Any) -> ZoneInfo:
         raise SettingsError(
             f"timezone is {name!r}, which is no IANA time zone; write a name such as Asia/Kolkata or UTC"
         ) from None
-
-
-def _check_numbers(lookback: Any, limit: Any) -> None:
-    for name, value, least in (("lookback", lookback, 0), ("limit", limit, 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise SettingsError(f"{name} is {value!r}; allowed is a whole number of at least {least}")
-
-
-def _check_every(every: Any) -> None:
-    if isinstance(every, timedelta) and every >= _SECOND and not every % _SECOND:
-        return
-    if every not in STEPS:
-        allowed = ", ".join(f'"{step}"' for step in STEPS)
-        raise SettingsError(f"every is {every!r}; allowed are {allowed}, or a timedelta of whole seconds")
 
 
 def _check_places(found: Sequence[Mapping[str, str]], texts: Mapping[str, str]) -> None:

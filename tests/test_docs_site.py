@@ -22,13 +22,8 @@ from support.runs import KOLKATA, AirflowRuns, Api, Evidence, once_a_session, ru
 from airflow_provider_callreport.api.errors import CODE_TABLE
 from airflow_provider_callreport.cli.exit_codes import ExitCode
 from airflow_provider_callreport.cli.main import main, parser
-from airflow_provider_callreport.operators.check import CallReportCheckOperator
-from airflow_provider_callreport.operators.manifest import CallReportManifestOperator
-from airflow_provider_callreport.operators.recordings import CallRecordingsToS3Operator
 from airflow_provider_callreport.sandbox.servers import SandboxServer
 from airflow_provider_callreport.sandbox.settings import parse_faults
-from airflow_provider_callreport.sensors.callreport import CallReportSensor
-from airflow_provider_callreport.triggers.events import CallReportEventTrigger
 from airflow_provider_callreport.windows import windows
 from tools.docs_site import DOCS, EXAMPLES, ROOT, DocsError, Site, as_markdown, build, headings, slug
 
@@ -149,12 +144,7 @@ def test_docstrings_become_markdown() -> None:
 
 #: The first row's first cell of each table of arguments, by page, and what takes them; besides those of the README.
 ARGUMENTS: list[tuple[str, str, Callable[..., Any]]] = [
-    ("recordings.md", "`s3_bucket`", CallRecordingsToS3Operator),
-    ("recordings.md", "`s3_bucket`, `s3_key`", CallReportCheckOperator),
     ("scale_out.md", "`start`, `end`", windows),
-    ("scale_out.md", "`exports`", CallReportManifestOperator),
-    ("how_to.md", "`report`, `filters`, `window_start`, `window_end`, `callreport_conn_id`", CallReportSensor),
-    ("how_to.md", "`report`", CallReportEventTrigger),
 ]
 
 

@@ -17,46 +17,24 @@ from airflow_provider_callreport.formats import FORMATS
         (
             "csv",
             {"delimeter": ";"},
-            "format_options: file_format \"csv\" has no option 'delimeter'; "
-            "allowed: delimiter, bom, excel_friendly, guard_formulas, gzip, line_breaks.",
+            "format_options of file_format \"csv\" has no option 'delimeter'; "
+            "allowed are delimiter, bom, excel_friendly, guard_formulas, gzip, line_breaks; did you mean delimiter?",
         ),
-        (
-            "csv",
-            {"delimiter": "::"},
-            "format_options: option 'delimiter' of file_format \"csv\" is '::', "
-            "but must be one of ',', ';', '\\t', '|'.",
-        ),
-        (
-            "csv",
-            {"bom": "yes"},
-            "format_options: option 'bom' of file_format \"csv\" is 'yes', but must be True or False.",
-        ),
-        (
-            "csv",
-            {"line_breaks": "drop"},
-            "format_options: option 'line_breaks' of file_format \"csv\" is 'drop', "
-            "but must be one of 'keep', 'space'.",
-        ),
-        ("csv", {"gzip": 1}, "format_options: option 'gzip' of file_format \"csv\" is 1, but must be True or False."),
-        ("jsonl", {"bom": True}, "format_options: file_format \"jsonl\" has no option 'bom'; allowed: gzip."),
-        ("xlsx", {"gzip": True}, "format_options: file_format \"xlsx\" has no option 'gzip'; allowed: there are none."),
-        (
-            "parquet",
-            {"codec": "lz4"},
-            "format_options: file_format \"parquet\" has no option 'codec'; allowed: there are none.",
-        ),
-        (
-            "pdf",
-            {"max_rows": 0},
-            "format_options: option 'max_rows' of file_format \"pdf\" is 0, but must be a whole number of 1 or more.",
-        ),
+        ("csv", {"delimiter": "::"}, "{csv}: delimiter is '::'; allowed are ',', ';', '\\t', '|'"),
+        ("csv", {"bom": "yes"}, "{csv}: bom is 'yes'; allowed are True and False"),
+        ("csv", {"line_breaks": "drop"}, "{csv}: line_breaks is 'drop'; allowed are keep, space"),
+        ("csv", {"gzip": 1}, "{csv}: gzip is 1; allowed are True and False"),
+        ("jsonl", {"bom": True}, "format_options of file_format \"jsonl\" has no option 'bom'; allowed are gzip"),
+        ("xlsx", {"gzip": True}, "format_options of file_format \"xlsx\" has no option 'gzip'; allowed are none"),
+        ("parquet", {"codec": 1}, "format_options of file_format \"parquet\" has no option 'codec'; allowed are none"),
+        ("pdf", {"max_rows": 0}, "{pdf}: max_rows is 0; allowed is a whole number of at least 1"),
     ],
 )
 def test_a_mistake_is_named_with_what_is_allowed(name: str, options: dict[str, Any], sentence: str) -> None:
     """clear-sentence: one sentence that names the option, what it was and what is allowed."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole sentence is compared
         FORMATS[name].check_options(options)
-    assert str(caught.value) == sentence
+    assert str(caught.value) == sentence.replace(f"{{{name}}}", f'format_options of file_format "{name}"')
 
 
 def test_defaults_fill_what_was_not_set() -> None:

@@ -337,12 +337,12 @@ def test_default_limit_is_50_000_rows() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_row": 5}, "has no option 'max_row'; allowed: max_rows, over_max_rows, font_paths"),
-        ({"max_rows": 0}, "is 0, but must be a whole number of 1 or more"),
-        ({"max_rows": "many"}, "is 'many', but must be a whole number of 1 or more"),
-        ({"max_rows": True}, "is True, but must be a whole number of 1 or more"),
-        ({"over_max_rows": "cut"}, "is 'cut', but must be one of 'fail', 'summary_only', 'split'"),
-        ({"font_paths": "fonts"}, "is 'fonts', but must be a list of texts"),
+        ({"max_row": 5}, "has no option 'max_row'; allowed are max_rows, over_max_rows, font_paths"),
+        ({"max_rows": 0}, "max_rows is 0; allowed is a whole number of at least 1"),
+        ({"max_rows": "many"}, "max_rows is 'many'; allowed is a whole number of at least 1"),
+        ({"max_rows": True}, "max_rows is True; allowed is a whole number of at least 1"),
+        ({"over_max_rows": "cut"}, "over_max_rows is 'cut'; allowed are fail, summary_only, split"),
+        ({"font_paths": "fonts"}, "font_paths is 'fonts'; allowed is a list of texts"),
         ({"font_paths": ["no/such/font.ttf"]}, 'font_paths: "no/such/font.ttf" does not exist'),
         ({"font_paths": [__file__]}, f'font_paths: "{__file__}" is not a TrueType or OpenType font'),
     ],

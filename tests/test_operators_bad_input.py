@@ -82,6 +82,8 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     ),
     ({"filters": {"dur": float("nan")}}, "filters has dur of type float, which JSON cannot hold; allowed are text"),
     # Columns and redaction.
+    ({"column_names": "snake"}, "column_names is 'snake'; allowed are as_is, snake_case; did you mean snake_case?"),
+    ({"on_new_columns": "keep"}, "on_new_columns is 'keep'; allowed are add, ignore, fail"),
     ({"columns": "Time"}, "columns must be a list of labels or an object of label to new name, not str"),
     ({"columns": 5}, "columns must be a list of labels or an object of label to new name, not int"),
     ({"columns": []}, "columns is empty; leave it out for every column, or name at least one"),
@@ -103,19 +105,25 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     ({"redact": {"": "drop"}}, "redact has the label ''; a label must be text that is not empty"),
     # The file.
     ({"format_options": "delimiter=;"}, "format_options is 'delimiter=;'; allowed is an object of option to value"),
-    ({"format_options": {"delimeter": ";"}}, "file_format \"csv\" has no option 'delimeter'; allowed: delimiter, bom"),
-    ({"format_options": {"delimiter": "::"}}, "option 'delimiter' of file_format \"csv\" is '::', but must be one of"),
-    ({"format_options": {"bom": "yes"}}, "option 'bom' of file_format \"csv\" is 'yes', but must be True or False"),
-    ({"filename": 5}, "filename is 5; allowed is text that is not empty, or None"),
-    ({"filename": ""}, "filename is ''; allowed is text that is not empty, or None"),
-    ({"filename": "calls\n.csv"}, "filename is 'calls\\n.csv'; allowed is one line without control characters"),
-    ({"report_title": " "}, "report_title is ' '; allowed is text that is not empty, or None"),
+    (
+        {"format_options": {"delimeter": ";"}},
+        "file_format \"csv\" has no option 'delimeter'; allowed are",
+    ),
+    (
+        {"format_options": {"delimiter": "::"}},
+        "of file_format \"csv\": delimiter is '::'; allowed are ',', ';'",
+    ),
+    ({"format_options": {"bom": "yes"}}, "file_format \"csv\": bom is 'yes'; allowed are True and False"),
+    ({"filename": 5}, "filename is 5; allowed is one line of text that is not empty, or None"),
+    ({"filename": ""}, "filename is ''; allowed is one line of text that is not empty, or None"),
+    ({"filename": "calls\n.csv"}, "filename is 'calls\\n.csv'; allowed is one line of text that is not empty"),
+    ({"report_title": " "}, "report_title is ' '; allowed is one line of text that is not empty, or None"),
     (
         {"report_title": "Calls\r\nBcc: x@example.com"},
         "report_title is 'Calls\\r\\nBcc: x@example.com'; allowed is one line",
     ),
-    ({"group_by": ""}, "group_by is ''; allowed is text that is not empty, or None"),
-    ({"group_by": ["Campaign"]}, "group_by is ['Campaign']; allowed is text that is not empty, or None"),
+    ({"group_by": ""}, "group_by is ''; allowed is one line of text that is not empty, or None"),
+    ({"group_by": ["Campaign"]}, "group_by is ['Campaign']; allowed is one line of text that is not empty, or None"),
     ({"group_by": "Campaign"}, "group_by is set and s3_key has no [[ group ]], so that all files would have one name"),
     ({"s3_key": "[[ group ]].csv"}, "s3_key has [[ group ]] and group_by is not set; set group_by, or take it out"),
     (
@@ -214,7 +222,7 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {**NO_S3, **MAIL, "destination": "gs://a/b", "link_expires_in": 60},
-        "link_expires_in is set and destination begins with gs://; links that work for a time are made for S3 only",
+        "link_expires_in is 60 and destination begins with gs://; links that work for a time are made for S3 only",
     ),
     (NO_S3, "there is no destination; set s3_bucket and s3_key, or destination, or email_to"),
     ({**NO_S3, "email_cc": "a@example.com"}, "email_cc or email_bcc is set and email_to is not; set email_to"),
@@ -236,7 +244,7 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     ({**MAIL, "email_cc": "copy"}, "email_cc must hold addresses such as"),
     ({**MAIL, "email_bcc": "a@b@c"}, "email_bcc must hold addresses such as"),
     ({**MAIL, "email_cc": "HEAD@example.com"}, "comes twice, in email_to and email_cc; each address may come once"),
-    ({**MAIL, "email_subject": ""}, "email_subject is ''; allowed is text that is not empty, or None"),
+    ({**MAIL, "email_subject": ""}, "email_subject is ''; allowed is one line of text that is not empty, or None"),
     (
         {**MAIL, "email_subject": "a\nBcc: b@example.com"},
         "email_subject is 'a\\nBcc: b@example.com'; allowed is one line",
@@ -379,7 +387,7 @@ def test_default_args_are_judged() -> None:
 )
 def test_mask_list_operator_refuses_report_and_mail(name: str) -> None:
     """`MaskListToS3Operator` names the argument that it does not take and the operator that does."""
-    with pytest.raises(ValueError, match=f"MaskListToS3Operator has no argument {name}; use CallReportExportOperator"):
+    with pytest.raises(ValueError, match=f"MaskListToS3Operator has no argument '{name}'; use CallReport"):
         MaskListToS3Operator(task_id="mask", **{**S3, name: "x"})
 
 

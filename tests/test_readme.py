@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import json
 import os
 import re
@@ -31,21 +30,13 @@ from airflow_provider_callreport.delivery.mail_body import mail_context
 from airflow_provider_callreport.export.redaction import MODES, last4, pseudonym
 from airflow_provider_callreport.export.summary import ExportSummary, FileSummary
 from airflow_provider_callreport.formats import FORMATS
-from airflow_provider_callreport.operators.callreport import CallReportExportOperator, MaskListToS3Operator
 from airflow_provider_callreport.privacy.phone_numbers import international
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome
 from airflow_provider_callreport.sandbox.__main__ import _parser as sandbox_parser
 from airflow_provider_callreport.sandbox.servers import SandboxServer
-from airflow_provider_callreport.task.arguments import CHOICES
 
 ROOT = Path(__file__).parent.parent
 
-ARGUMENTS = {row[0].strip("`"): row for row in table(section("Arguments"), "Argument")}
-PARAMETERS = {
-    name: parameter
-    for name, parameter in inspect.signature(CallReportExportOperator.__init__).parameters.items()
-    if name not in ("self", "kwargs")
-}
 INFO = ReportInfo("calls", "Calls", datetime(2026, 10, 15, tzinfo=UTC), datetime(2026, 10, 16, tzinfo=UTC), "UTC")
 OUTCOME = ReportOutcome(rows=1, reported_total=1, complete=True, note="Complete.")
 FILE = ExportedFile(Path("calls.csv"), "calls.csv", "text/csv", rows=1, bytes=10, sha256="0" * 64)
@@ -60,42 +51,6 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
-
-
-def test_every_argument_is_in_the_table() -> None:
-    """true-docs: the table has each constructor argument of the operators, in the constructor's order, and no other."""
-    assert list(ARGUMENTS) == list(PARAMETERS)
-
-
-@pytest.mark.parametrize("name", [name for name, p in PARAMETERS.items() if p.default is not None])
-def test_defaults_are_those_of_the_code(name: str) -> None:
-    """true-docs: each default that is not None is the first code in its cell."""
-    assert ast.literal_eval(codes(ARGUMENTS[name][2])[0]) == PARAMETERS[name].default
-
-
-@pytest.mark.parametrize("name", sorted(CHOICES))
-def test_policies_are_named_with_all_values(name: str) -> None:
-    """true-docs: every value that an argument takes is in its row."""
-    text = " ".join(ARGUMENTS[name][1:3])
-    assert all(f'`"{value}"`' in text for value in CHOICES[name])
-
-
-@pytest.mark.parametrize("name", list(PARAMETERS))
-def test_the_table_says_what_the_masked_operator_takes(name: str) -> None:
-    """true-docs: the column of `MaskListToS3Operator` is what its constructor does."""
-    parameter = inspect.signature(MaskListToS3Operator.__init__).parameters.get(name)
-    if parameter is not None and parameter.default is inspect.Parameter.empty:
-        assert ARGUMENTS[name][3] == "required"
-        return
-    given = {"task_id": "t", "s3_bucket": "bucket", "s3_key": "key", name: PARAMETERS[name].default}
-    refusal = ""
-    try:
-        MaskListToS3Operator(**given)
-    except ValueError as error:
-        refusal = str(error)
-    expected = f"MaskListToS3Operator has no argument {name}" if ARGUMENTS[name][3] == "no" else ""
-    assert refusal.partition(";")[0] == expected
-    assert ARGUMENTS[name][3] in ("yes", "no")
 
 
 def test_every_connection_field_is_in_the_table() -> None:

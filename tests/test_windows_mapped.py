@@ -140,7 +140,10 @@ def test_it_works_where_airflow_gives_the_times() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"every": "hours"}, 'every is \'hours\'; allowed are "hour", "day", "week", "month", or a timedelta'),
+        (
+            {"every": "hours"},
+            "every is 'hours'; allowed are hour, day, week, month, or a timedelta of whole seconds; did you mean hour?",
+        ),
         ({"every": timedelta(0)}, "every is datetime.timedelta(0); allowed are"),
         ({"every": timedelta(milliseconds=1500)}, "or a timedelta of whole seconds"),
         ({"every": None}, "every is None; allowed are"),

@@ -25,16 +25,16 @@ does not know, as far as anybody has seen: compare the result of a guessed filte
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import Any, Never
 
 from airflow_provider_callreport.api.errors import SettingsError
 from airflow_provider_callreport.api.filters import check_filter
 from airflow_provider_callreport.privacy.phone_numbers import international
+from airflow_provider_callreport.rules import one_of, seconds
+from airflow_provider_callreport.rules import unknown as unknown_name
 
 #: Call types of the vendor's webhook records.
 CALL_TYPES = ("IBD", "OBD", "CTC", "QC", "BRD", "POOL", "MASK", "FLASH")
@@ -105,7 +105,7 @@ class CallReportFilter(dict[str, Any]):
         **unknown: Never,
     ) -> None:
         for name in unknown:
-            raise SettingsError(f"CallReportFilter has no argument {name!r}; {_nearest(name, _ARGUMENTS)}")
+            raise SettingsError(unknown_name("CallReportFilter", name, _ARGUMENTS))
         keys = {**KEYS, **_key_names(key_names)}
         given: dict[str, Any] = {}
         for name, value in (("caller", caller), ("from_number", from_number), ("to_number", to_number)):
@@ -170,9 +170,10 @@ def _mask(text: str) -> str:
 
 
 def _call_type(text: str) -> str:
-    if _is_template(text) or text.upper() in CALL_TYPES:
-        return text if _is_template(text) else text.upper()
-    raise SettingsError(f"call_type is {text!r}; {_nearest(text.upper(), CALL_TYPES)}")
+    if _is_template(text):
+        return text
+    one_of(CALL_TYPES)("call_type", text.upper(), SettingsError)
+    return text.upper()
 
 
 def _duration(least: Any, most: Any) -> dict[str, float] | None:
@@ -187,10 +188,9 @@ def _duration(least: Any, most: Any) -> dict[str, float] | None:
 def _seconds(name: str, value: Any) -> float | None:
     if value is None:
         return None
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
-        raise SettingsError(f"{name} is {value!r}; allowed are seconds of at least 0, or a timedelta")
-    return int(seconds) if float(seconds).is_integer() else seconds
+    seconds(0, timedeltas=True)(name, value, SettingsError)
+    number: float = value.total_seconds() if isinstance(value, timedelta) else value
+    return int(number) if float(number).is_integer() else number
 
 
 def _fields(fields: Any) -> dict[str, Any]:
@@ -213,15 +213,8 @@ def _key_names(names: Any) -> dict[str, str]:
         raise SettingsError('key_names must be an object of argument to API key, such as {"agents": "agentName"}')
     for name in names:
         if name not in allowed:
-            raise SettingsError(f"key_names has {name!r}; {_nearest(str(name), allowed)}")
+            raise SettingsError(unknown_name("key_names", name, allowed, "name of an argument"))
     return dict(names)
-
-
-def _nearest(name: str, allowed: Sequence[str]) -> str:
-    """The nearest valid name, and all of them."""
-    near = get_close_matches(name, allowed, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}? " if near else ""
-    return f"{hint}allowed are {', '.join(allowed)}"
 
 
 def _is_template(text: str) -> bool:

@@ -22,6 +22,7 @@ from airflow_provider_callreport.api.body import SavedBody
 from airflow_provider_callreport.api.download import FileDownloader
 from airflow_provider_callreport.api.errors import AnswerError, ApiError, MaybeAcceptedError, NotReadyError
 from airflow_provider_callreport.api.file_kind import check_kind
+from airflow_provider_callreport.rules import is_whole_number
 from airflow_provider_callreport.spool import private_file
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def find_id(payload: Any) -> str | None:
     """The first text or whole number at one of `ID_PATHS` that can be an id, or None; a URL or a sentence cannot."""
     for path in ID_PATHS:
         value = _at(payload, path)
-        if isinstance(value, int) and not isinstance(value, bool):
+        if is_whole_number(value):
             return str(value)
         if isinstance(value, str) and 0 < len(value) <= _MAX_ID and not set(value) & set(" /\n\t"):
             return value

@@ -21,6 +21,7 @@ from airflow_provider_callreport.api.filters import Window, build_filter
 from airflow_provider_callreport.api.paging import ReportReader
 from airflow_provider_callreport.delivery.s3_client import connect
 from airflow_provider_callreport.delivery.s3_errors import is_not_found, s3_errors
+from airflow_provider_callreport.rules import is_whole_number
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def delivered_in_summary(value: Any, where: str) -> Delivered:
         number, start, end = value, None, None
     if isinstance(number, str) and number.strip().isdigit():
         number = int(number)
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+    if not is_whole_number(number) or number < 0:
         raise SettingsError(
             f"{where} has no number of calls; allowed is a whole number, or an object with rows or calls such as an "
             "export's XCom value"

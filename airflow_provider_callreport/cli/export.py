@@ -23,14 +23,10 @@ from airflow_provider_callreport.export.road import ExportRequest, default_filen
 from airflow_provider_callreport.export.summary import ExportSummary
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.report import RunIdentity
-from airflow_provider_callreport.task.arguments import (
-    CHOICES,
-    MAX_CONCURRENCY,
-    check_choice,
-    check_filter_values,
-    check_text,
-)
-from airflow_provider_callreport.task.base import check_whole_number
+from airflow_provider_callreport.task.arguments.tables import EXPORT
+from airflow_provider_callreport.task.arguments.together import check_filter_values
+
+_CHECKS = {argument.name: argument.check for argument in EXPORT if argument.check is not None}
 
 
 def run(options: argparse.Namespace) -> ExitCode:
@@ -62,10 +58,13 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 def _asked(options: argparse.Namespace) -> Callable[[CommandHook], ExportRequest]:
     """Check what was typed; the account is only needed for the window's zone."""
-    for flag, name in (("--empty", "empty"), ("--on-incomplete", "on_incomplete")):
-        check_choice(flag, getattr(options, name), CHOICES[name])
-    check_whole_number("--concurrency", options.concurrency, 1, MAX_CONCURRENCY)
-    check_text("--title", options.title, one_line=True)
+    for flag, argument, value in (
+        ("--empty", "empty", options.empty),
+        ("--on-incomplete", "on_incomplete", options.on_incomplete),
+        ("--concurrency", "concurrency", options.concurrency),
+        ("--title", "report_title", options.title),
+    ):
+        _CHECKS[argument](flag, value)
     filters = pairs("--filter", options.filter, texts=NUMBER_FILTERS)
     check_filter_values(filters)
     warn_of_undocumented(filters)

@@ -22,8 +22,8 @@ from airflow_provider_callreport.cli.exit_codes import ExitCode
 from airflow_provider_callreport.export.redaction import last4
 from airflow_provider_callreport.privacy.phone_numbers import international
 from airflow_provider_callreport.report import Value
-from airflow_provider_callreport.task.arguments import check_filter_values
-from airflow_provider_callreport.task.base import check_whole_number
+from airflow_provider_callreport.rules import whole_number
+from airflow_provider_callreport.task.arguments.together import check_filter_values
 
 #: Wide enough for all columns of any report: what is not a terminal has no width.
 _NO_WIDTH = 100_000
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         ValueError: an argument is wrong.
         CallReportError: the report could not be read so far.
     """
-    check_whole_number("--limit", options.limit, 1, 1000)
+    whole_number(1, 1000)("--limit", options.limit)
     filters = pairs("--filter", options.filter, texts=NUMBER_FILTERS)
     check_filter_values(filters)
     warn_of_undocumented(filters)

@@ -54,6 +54,7 @@ from airflow_provider_callreport.delivery.smtp import ANSWER_TIMEOUT, send_once
 from airflow_provider_callreport.delivery.smtp_session import Session, open_session
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome, RunIdentity, wording
 from airflow_provider_callreport.report.wording import count, size
+from airflow_provider_callreport.rules import whole_number
 
 log = logging.getLogger(__name__)
 
@@ -113,9 +114,7 @@ class EmailDestination:
     def __post_init__(self) -> None:
         _check_choice("on_oversize", self.on_oversize, ON_OVERSIZE)
         _check_choice("on_refused", self.on_refused, ON_REFUSED)
-        limit = self.max_attachment_bytes
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-            raise ValueError(f"max_attachment_bytes must be a number of bytes, 1 or more, got {limit!r}.")
+        whole_number(1)("max_attachment_bytes", self.max_attachment_bytes)
         for name in ("cc", "bcc"):
             object.__setattr__(self, f"_{name}", parse_recipients(getattr(self, name), f"email_{name}"))
         if isinstance(self.to, Mapping):

@@ -71,6 +71,8 @@ class ExportRequest:
         window: which calls.
         filters: API filter keys.
         columns: columns to keep, with new names, or None for all.
+        on_new_columns: what becomes of columns that a pinned profile does not know: ``"add"``, ``"ignore"`` or
+            ``"fail"``.
         column_names: ``"as_is"`` or ``"snake_case"``; see `column_names.named_columns`.
         redact: label -> mode.
         file_format: key of `formats.FORMATS`.
@@ -90,6 +92,7 @@ class ExportRequest:
     filters: Mapping[str, Any] = field(default_factory=dict)
     columns: ColumnChoice = None
     column_names: str = "as_is"
+    on_new_columns: str = "add"
     redact: Mapping[str, str] = field(default_factory=dict)
     file_format: str = "csv"
     format_options: Mapping[str, Any] = field(default_factory=dict)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from airflow_provider_callreport import rules
+from airflow_provider_callreport.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,50 +17,32 @@ class Option:
     Attributes:
         name: its key.
         default: its value when it is not set.
-        allowed: the values it takes, in words that end a sentence: ``"True or False"``.
-        accepts: whether it takes a value.
+        rule: the values that it takes.
     """
 
     name: str
     default: Any
-    allowed: str
-    accepts: Callable[[Any], bool]
+    rule: Rule
 
 
 def switch(name: str, default: bool) -> Option:
     """An option that is on or off."""
-    return Option(name, default, "True or False", lambda value: isinstance(value, bool))
+    return Option(name, default, rules.BOOLEAN)
 
 
 def choice(name: str, default: str, *others: str) -> Option:
     """An option that takes one of a few texts."""
-    choices = (default, *others)
-    return Option(
-        name,
-        default,
-        "one of " + ", ".join(repr(text) for text in choices),
-        lambda value: isinstance(value, str) and value in choices,
-    )
+    return Option(name, default, rules.one_of((default, *others)))
 
 
 def whole_number(name: str, default: int, minimum: int) -> Option:
     """An option that takes a whole number from ``minimum`` on."""
-    return Option(
-        name,
-        default,
-        f"a whole number of {minimum:,} or more",
-        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= minimum,
-    )
+    return Option(name, default, rules.whole_number(minimum))
 
 
 def texts(name: str) -> Option:
     """An option that takes a list of texts; none by default."""
-    return Option(
-        name,
-        (),
-        "a list of texts",
-        lambda value: isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value),
-    )
+    return Option(name, (), rules.TEXTS)
 
 
 def complete(owner: str, options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,10 +59,6 @@ def complete(owner: str, options: Sequence[Option], given: Mapping[str, Any]) ->
     known = {option.name: option for option in options}
     for name, value in given.items():
         if name not in known:
-            allowed = ", ".join(known) if known else "there are none"
-            raise ValueError(f"format_options: {owner} has no option {name!r}; allowed: {allowed}.")
-        if not known[name].accepts(value):
-            raise ValueError(
-                f"format_options: option {name!r} of {owner} is {value!r}, but must be {known[name].allowed}."
-            )
+            raise ValueError(rules.unknown(f"format_options of {owner}", name, known, "option"))
+        known[name].rule(f"format_options of {owner}: {name}", value)
     return {name: given.get(name, option.default) for name, option in known.items()}

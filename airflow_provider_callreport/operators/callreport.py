@@ -10,8 +10,22 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
+from airflow_provider_callreport.rules import (
+    ColumnNames,
+    Empty,
+    FileFormat,
+    IfExists,
+    OnIncomplete,
+    OnNewColumns,
+    OnOversize,
+    OnRefused,
+    RedactMode,
+    Report,
+)
 from airflow_provider_callreport.task.announcing import AnnouncesDelivery
-from airflow_provider_callreport.task.arguments import ArgumentError, check_arguments
+from airflow_provider_callreport.task.arguments.argument import ArgumentError, template_fields
+from airflow_provider_callreport.task.arguments.tables import EXPORT, MASK_LIST
+from airflow_provider_callreport.task.arguments.together import check_export
 from airflow_provider_callreport.task.base import CallReportBaseOperator, run_identity
 
 if TYPE_CHECKING:
@@ -40,6 +54,10 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         window_end: first instant after the window; default the end of the run's data interval.
         columns: labels to keep, in order, or a mapping of label to new name; None keeps all. May also name further
             fields of the rows, such as ``"callId"``.
+        column_names: ``"as_is"``, or ``"snake_case"`` for names that databases take (``caller_number``), of the labels
+            and of the new names in ``columns``.
+        on_new_columns: what becomes of columns that a pinned profile does not know: ``"add"``, ``"ignore"`` or
+            ``"fail"``.
         redact: label -> ``"last4"``, ``"drop"`` or ``"hmac"``, by the API's label. A label that the report does not
             have is an error.
         file_format: a key of `airflow_provider_callreport.formats.FORMATS`.
@@ -88,37 +106,8 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         The summary as a dict under 4 KB: see the README.
     """
 
-    template_fields: Sequence[str] = (
-        "report",
-        "filters",
-        "window_start",
-        "window_end",
-        "columns",
-        "redact",
-        "file_format",
-        "format_options",
-        "filename",
-        "report_title",
-        "group_by",
-        "destination",
-        "destination_conn_id",
-        "s3_bucket",
-        "s3_key",
-        "aws_conn_id",
-        "if_exists",
-        "s3_extra_args",
-        "email_to",
-        "email_cc",
-        "email_bcc",
-        "email_subject",
-        "email_html",
-        "smtp_conn_id",
-        "on_oversize",
-        "on_refused",
-        "empty",
-        "on_incomplete",
-        "callreport_conn_id",
-    )
+    arguments = EXPORT
+    template_fields: Sequence[str] = template_fields(EXPORT)
     template_ext: Sequence[str] = (".html",)
     mail_texts: ClassVar[Sequence[str]] = ("email_subject", "email_html")
     template_fields_renderers: ClassVar[dict[str, str]] = {
@@ -133,13 +122,15 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
     def __init__(
         self,
         *,
-        report: str = "calls",
+        report: Report = "calls",
         filters: Mapping[str, Any] | None = None,
         window_start: datetime | str = "{{ data_interval_start }}",
         window_end: datetime | str = "{{ data_interval_end }}",
         columns: Sequence[str] | Mapping[str, str] | None = None,
-        redact: Mapping[str, str] | None = None,
-        file_format: str = "csv",
+        column_names: ColumnNames = "as_is",
+        on_new_columns: OnNewColumns = "add",
+        redact: Mapping[str, RedactMode] | None = None,
+        file_format: FileFormat = "csv",
         format_options: Mapping[str, Any] | None = None,
         filename: str | None = None,
         report_title: str | None = None,
@@ -149,7 +140,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         s3_bucket: str | None = None,
         s3_key: str | None = None,
         aws_conn_id: str | None = "aws_default",
-        if_exists: str = "replace",
+        if_exists: IfExists = "replace",
         s3_extra_args: Mapping[str, Any] | None = None,
         email_to: str | Sequence[str] | Mapping[str, str | Sequence[str] | None] | None = None,
         email_cc: str | Sequence[str] | None = None,
@@ -158,12 +149,12 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         email_html: str | None = None,
         smtp_conn_id: str = "smtp_default",
         max_attachment_bytes: int = 15_000_000,
-        on_oversize: str | None = None,
-        on_refused: str = "fail",
+        on_oversize: OnOversize | None = None,
+        on_refused: OnRefused = "fail",
         resend_if_unsure: bool = False,
         link_expires_in: float | None = None,
-        empty: str = "write",
-        on_incomplete: str = "fail",
+        empty: Empty = "write",
+        on_incomplete: OnIncomplete = "fail",
         concurrency: int = 1,
         callreport_conn_id: str = "callreport_default",
         **kwargs: Any,
@@ -174,6 +165,8 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         self.window_start = window_start
         self.window_end = window_end
         self.columns = columns
+        self.column_names = column_names
+        self.on_new_columns = on_new_columns
         self.redact = redact
         self.file_format = file_format
         self.format_options = format_options
@@ -202,15 +195,11 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         self.on_incomplete = on_incomplete
         self.concurrency = concurrency
         self.callreport_conn_id = callreport_conn_id
-        self.check_now("max_attachment_bytes", "link_expires_in", "resend_if_unsure", "concurrency")
+        self.check_now()
 
-    def check_all(self, *, rendered: bool) -> None:
-        """Check the arguments that are settled, each alone and then together.
-
-        Raises:
-            ValueError: one is wrong, or they do not fit together.
-        """
-        check_arguments(self.arguments(), rendered=rendered)
+    def check(self, settled: Mapping[str, Any]) -> None:
+        """Refuse what does not fit together."""
+        check_export(self.values(), settled)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch, write, deliver; return the summary."""
@@ -257,6 +246,8 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
             window=self.window(settings.timezone),
             filters=self.filters or {},
             columns=self.columns,
+            column_names=self.column_names,
+            on_new_columns=self.on_new_columns,
             redact=self.redact or {},
             file_format=self.file_format,
             format_options=FORMATS[self.file_format].check_options(self.format_options or {}),
@@ -311,56 +302,107 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         )
 
 
-#: Arguments of the export that `MaskListToS3Operator` does not take.
-_NOT_FOR_MASK_LIST = frozenset(
-    {
-        "report",
-        "destination",
-        "destination_conn_id",
-        "email_to",
-        "email_cc",
-        "email_bcc",
-        "email_subject",
-        "email_html",
-        "smtp_conn_id",
-        "max_attachment_bytes",
-        "on_oversize",
-        "on_refused",
-        "resend_if_unsure",
-        "link_expires_in",
-    }
-)
-
-
 class MaskListToS3Operator(CallReportExportOperator):
     """Exports the calls of masked-number campaigns (``masklist``) to S3.
 
-    `CallReportExportOperator` with ``report="masked_calls"`` and no mail; every other argument is the same.
+    `CallReportExportOperator` with ``report="masked_calls"``, and without mail and other destinations.
 
     Args:
         s3_bucket: bucket.
         s3_key: key of the object.
+        filters: see `CallReportExportOperator`, as for all arguments below.
+        window_start: first instant of the window.
+        window_end: first instant after the window.
+        columns: labels to keep, or a mapping of label to new name.
+        column_names: ``"as_is"`` or ``"snake_case"``.
+        on_new_columns: ``"add"``, ``"ignore"`` or ``"fail"``.
+        redact: label -> ``"last4"``, ``"drop"`` or ``"hmac"``.
         file_format: a key of `airflow_provider_callreport.formats.FORMATS`.
-        kwargs: the other arguments of `CallReportExportOperator`, but those of report and mail.
+        format_options: options of that format.
+        filename: name of the file, which is in no key; default from report, window and format.
+        report_title: title inside the file; default "Masked calls".
+        group_by: the API's label of a column that gives one file for each of its values.
+        aws_conn_id: AWS connection.
+        if_exists: ``"replace"``, ``"fail"`` or ``"skip"``.
+        s3_extra_args: further arguments for S3.
+        empty: ``"write"``, ``"skip"`` or ``"fail"``.
+        on_incomplete: ``"fail"`` or ``"warn"``.
+        concurrency: requests under way at once, 1 to 16.
+        callreport_conn_id: connection to the API.
     """
 
-    def __init__(self, *, s3_bucket: str, s3_key: str, file_format: str = "csv", **kwargs: Any) -> None:
-        refused = sorted(_NOT_FOR_MASK_LIST.intersection(kwargs))
-        if refused:
-            raise ArgumentError(
-                f"MaskListToS3Operator has no argument {refused[0]}; use CallReportExportOperator with "
-                'report="masked_calls" to choose the report, to send mail or to write elsewhere'
-            )
+    arguments = MASK_LIST
+    template_fields: Sequence[str] = template_fields(MASK_LIST)
+
+    def __init__(
+        self,
+        *,
+        s3_bucket: str,
+        s3_key: str,
+        filters: Mapping[str, Any] | None = None,
+        window_start: datetime | str = "{{ data_interval_start }}",
+        window_end: datetime | str = "{{ data_interval_end }}",
+        columns: Sequence[str] | Mapping[str, str] | None = None,
+        column_names: ColumnNames = "as_is",
+        on_new_columns: OnNewColumns = "add",
+        redact: Mapping[str, RedactMode] | None = None,
+        file_format: FileFormat = "csv",
+        format_options: Mapping[str, Any] | None = None,
+        filename: str | None = None,
+        report_title: str | None = None,
+        group_by: str | None = None,
+        aws_conn_id: str | None = "aws_default",
+        if_exists: IfExists = "replace",
+        s3_extra_args: Mapping[str, Any] | None = None,
+        empty: Empty = "write",
+        on_incomplete: OnIncomplete = "fail",
+        concurrency: int = 1,
+        callreport_conn_id: str = "callreport_default",
+        **kwargs: Any,
+    ) -> None:
+        for name in kwargs:
+            if name in _EXPORT_ONLY:
+                raise ArgumentError(self.refusal_of_unknown(name))
         # The other destinations are said to be None, or a Dag's default_args would fill them in.
         super().__init__(
             report="masked_calls",
-            s3_bucket=s3_bucket,
-            s3_key=s3_key,
+            filters=filters,
+            window_start=window_start,
+            window_end=window_end,
+            columns=columns,
+            column_names=column_names,
+            on_new_columns=on_new_columns,
+            redact=redact,
             file_format=file_format,
+            format_options=format_options,
+            filename=filename,
+            report_title=report_title,
+            group_by=group_by,
             destination=None,
             destination_conn_id=None,
+            s3_bucket=s3_bucket,
+            s3_key=s3_key,
+            aws_conn_id=aws_conn_id,
+            if_exists=if_exists,
+            s3_extra_args=s3_extra_args,
             email_to=None,
             email_cc=None,
             email_bcc=None,
+            empty=empty,
+            on_incomplete=on_incomplete,
+            concurrency=concurrency,
+            callreport_conn_id=callreport_conn_id,
             **kwargs,
         )
+
+    def refusal_of_unknown(self, name: str) -> str:
+        """The sentence for an argument that does not exist, or that the other operator has."""
+        if name in _EXPORT_ONLY:
+            return (
+                f"MaskListToS3Operator has no argument {name!r}; use CallReportExportOperator with "
+                'report="masked_calls" to choose the report, to send mail or to write elsewhere'
+            )
+        return super().refusal_of_unknown(name)
+
+
+_EXPORT_ONLY = {argument.name for argument in EXPORT} - {argument.name for argument in MASK_LIST}

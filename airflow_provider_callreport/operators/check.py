@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_callreport.delivery.s3 import S3Destination
-from airflow_provider_callreport.task.arguments import CHOICES, check_choice
-from airflow_provider_callreport.task.base import CallReportBaseOperator, check_whole_number
+from airflow_provider_callreport.rules import CountBy, Report
+from airflow_provider_callreport.task.arguments.argument import template_fields
+from airflow_provider_callreport.task.arguments.tables import CHECK
+from airflow_provider_callreport.task.arguments.together import check_s3_key
+from airflow_provider_callreport.task.base import CallReportBaseOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_callreport.api.filters import Window
     from airflow_provider_callreport.audit.delivered import Delivered
-
-_COUNT_BY = ("auto", "count", "read")
 
 
 class CallReportCheckOperator(CallReportBaseOperator):
@@ -45,18 +45,8 @@ class CallReportCheckOperator(CallReportBaseOperator):
         A dict: ``window``, ``counted``, ``delivered``, ``drift`` (counted minus delivered), ``files``.
     """
 
-    template_fields: Sequence[str] = (
-        "s3_bucket",
-        "s3_key",
-        "delivered",
-        "report",
-        "filters",
-        "window_start",
-        "window_end",
-        "count_by",
-        "aws_conn_id",
-        "callreport_conn_id",
-    )
+    arguments = CHECK
+    template_fields: Sequence[str] = template_fields(CHECK)
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
 
     def __init__(
@@ -67,11 +57,11 @@ class CallReportCheckOperator(CallReportBaseOperator):
         check_bytes: bool = False,
         delivered: Any = None,
         asset: Any = None,
-        report: str = "calls",
+        report: Report = "calls",
         filters: Mapping[str, Any] | None = None,
         window_start: datetime | str = "{{ data_interval_start }}",
         window_end: datetime | str = "{{ data_interval_end }}",
-        count_by: str = "auto",
+        count_by: CountBy = "auto",
         tolerance: int = 0,
         aws_conn_id: str | None = "aws_default",
         callreport_conn_id: str = "callreport_default",
@@ -93,10 +83,10 @@ class CallReportCheckOperator(CallReportBaseOperator):
         self.tolerance = tolerance
         self.aws_conn_id = aws_conn_id
         self.callreport_conn_id = callreport_conn_id
-        self.check_now("check_bytes", "tolerance")
+        self.check_now()
 
     def check(self, settled: Mapping[str, Any]) -> None:
-        """Refuse wrong arguments."""
+        """Refuse more than one source of what was delivered, and none."""
         if ("s3_bucket" in settled or "s3_key" in settled) and (self.s3_bucket is None) != (self.s3_key is None):
             raise ValueError("s3_bucket and s3_key belong together; set both or neither")
         given = [name for name in ("s3_key", "delivered", "asset") if getattr(self, name) is not None]
@@ -105,18 +95,12 @@ class CallReportCheckOperator(CallReportBaseOperator):
                 f"what was delivered is given by {' and '.join(given) or 'nothing'}; set exactly one of s3_bucket with "
                 "s3_key, delivered, and asset"
             )
-        for name, allowed in (("report", CHOICES["report"]), ("count_by", _COUNT_BY)):
-            if name in settled:
-                check_choice(name, settled[name], allowed)
-        check_whole_number("tolerance", settled.get("tolerance", 0), 0)
-        if not isinstance(settled.get("check_bytes", False), bool):
-            raise ValueError(f"check_bytes is {self.check_bytes!r}; allowed are True and False")
         if settled.get("s3_key") is not None:
             keys = self._keys()
             if not keys:
-                raise ValueError("s3_key is an empty list; name at least one key")
+                raise ValueError("s3_key is an empty list; allowed is one key at least")
             for key in keys:
-                S3Destination(settled.get("s3_bucket") or "bucket", key)
+                check_s3_key("s3_key", key)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look up what was delivered, count, compare."""

@@ -8,18 +8,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_callreport.delivery.s3 import S3Destination
+from airflow_provider_callreport.rules import ManifestIfExists, Report
 from airflow_provider_callreport.task.announcing import AnnouncesDelivery
-from airflow_provider_callreport.task.arguments import CHOICES, check_choice
+from airflow_provider_callreport.task.arguments.argument import template_fields
+from airflow_provider_callreport.task.arguments.tables import MANIFEST
+from airflow_provider_callreport.task.arguments.together import check_s3_arguments
 from airflow_provider_callreport.task.base import CallReportBaseOperator, run_identity
-from airflow_provider_callreport.windows import check_text, fill_text
+from airflow_provider_callreport.windows import fill_text
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_callreport.audit.manifest import ManifestSummary
-
-#: A manifest of another run that stays would not be of these exports.
-_IF_EXISTS = ("replace", "fail")
 
 
 class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
@@ -62,19 +62,8 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
         {``uri``, ``rows``, ``bytes``, ``sha256``}.
     """
 
-    template_fields: Sequence[str] = (
-        "exports",
-        "s3_bucket",
-        "s3_key",
-        "report",
-        "filters",
-        "window_start",
-        "window_end",
-        "if_exists",
-        "aws_conn_id",
-        "s3_extra_args",
-        "callreport_conn_id",
-    )
+    arguments = MANIFEST
+    template_fields: Sequence[str] = template_fields(MANIFEST)
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json", "s3_extra_args": "json"}
 
     def __init__(
@@ -83,12 +72,12 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
         exports: Any,
         s3_bucket: str,
         s3_key: str,
-        report: str = "calls",
+        report: Report = "calls",
         filters: Mapping[str, Any] | None = None,
         window_start: datetime | str = "{{ data_interval_start }}",
         window_end: datetime | str = "{{ data_interval_end }}",
         check_bytes: bool = False,
-        if_exists: str = "replace",
+        if_exists: ManifestIfExists = "replace",
         partition_key: str | None = None,
         aws_conn_id: str | None = "aws_default",
         s3_extra_args: Mapping[str, Any] | None = None,
@@ -109,21 +98,11 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
         self.aws_conn_id = aws_conn_id
         self.s3_extra_args = s3_extra_args
         self.callreport_conn_id = callreport_conn_id
-        self.check_now("check_bytes", "partition_key")
+        self.check_now()
 
     def check(self, settled: Mapping[str, Any]) -> None:
-        """Refuse wrong arguments."""
-        for name, allowed in (("report", CHOICES["report"]), ("if_exists", _IF_EXISTS)):
-            if name in settled:
-                check_choice(name, settled[name], allowed)
-        if not isinstance(self.check_bytes, bool):
-            raise ValueError(f"check_bytes is {self.check_bytes!r}; allowed are True and False")
-        if self.partition_key is not None:
-            check_text("partition_key", self.partition_key)
-        extra_args = settled.get("s3_extra_args") or {}
-        if not isinstance(extra_args, Mapping):
-            raise ValueError(f"s3_extra_args is {extra_args!r}; allowed is an object of S3 arguments")
-        S3Destination(settled.get("s3_bucket", "bucket"), settled.get("s3_key", "key"), extra_args=extra_args)
+        """Refuse arguments of S3 that it does not have."""
+        check_s3_arguments(settled)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Check the slices, write the manifest."""

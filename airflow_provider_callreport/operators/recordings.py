@@ -9,26 +9,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-from airflow_provider_callreport.delivery.s3 import S3Destination
-from airflow_provider_callreport.recordings.keys import IF_EXISTS, MANIFEST_FORMATS, check_key, key_folder
+from airflow_provider_callreport.recordings.keys import key_folder
+from airflow_provider_callreport.rules import ManifestFormat, OnIncomplete, RecordingIfExists, Report
 from airflow_provider_callreport.task.announcing import AnnouncesDelivery
-from airflow_provider_callreport.task.arguments import CHOICES, check_choice
-from airflow_provider_callreport.task.base import CallReportBaseOperator, check_whole_number, run_identity
+from airflow_provider_callreport.task.arguments.argument import template_fields
+from airflow_provider_callreport.task.arguments.tables import RECORDINGS
+from airflow_provider_callreport.task.arguments.together import check_s3_arguments
+from airflow_provider_callreport.task.base import CallReportBaseOperator, run_identity
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_callreport.recordings.copy import RecordingsSummary
-
-_CHOICES: dict[str, Sequence[str]] = {
-    "report": CHOICES["report"],
-    "on_incomplete": CHOICES["on_incomplete"],
-    "if_exists": IF_EXISTS,
-    "manifest_format": MANIFEST_FORMATS,
-}
-
-#: More streams at a time than this is no way to treat a telephony service.
-_MAX_CONCURRENCY = 32
 
 
 class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
@@ -68,21 +60,8 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
         {``uri``, ``rows``, ``bytes``, ``sha256``}. No address of a recording is in it: such an address is a secret.
     """
 
-    template_fields: Sequence[str] = (
-        "s3_bucket",
-        "s3_key",
-        "manifest_key",
-        "manifest_format",
-        "report",
-        "filters",
-        "window_start",
-        "window_end",
-        "if_exists",
-        "on_incomplete",
-        "aws_conn_id",
-        "s3_extra_args",
-        "callreport_conn_id",
-    )
+    arguments = RECORDINGS
+    template_fields: Sequence[str] = template_fields(RECORDINGS)
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json", "s3_extra_args": "json"}
 
     def __init__(
@@ -91,13 +70,13 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
         s3_bucket: str,
         s3_key: str,
         manifest_key: str,
-        manifest_format: str = "jsonl",
-        report: str = "calls",
+        manifest_format: ManifestFormat = "jsonl",
+        report: Report = "calls",
         filters: Mapping[str, Any] | None = None,
         window_start: datetime | str = "{{ data_interval_start }}",
         window_end: datetime | str = "{{ data_interval_end }}",
-        if_exists: str = "skip",
-        on_incomplete: str = "fail",
+        if_exists: RecordingIfExists = "skip",
+        on_incomplete: OnIncomplete = "fail",
         concurrency: int = 4,
         max_recording_bytes: int = 200_000_000,
         aws_conn_id: str | None = "aws_default",
@@ -121,26 +100,11 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
         self.aws_conn_id = aws_conn_id
         self.s3_extra_args = s3_extra_args
         self.callreport_conn_id = callreport_conn_id
-        self.check_now("concurrency", "max_recording_bytes")
+        self.check_now()
 
     def check(self, settled: Mapping[str, Any]) -> None:
-        """Refuse wrong arguments."""
-        for name, allowed in _CHOICES.items():
-            if name in settled:
-                check_choice(name, settled[name], allowed)
-        check_whole_number("concurrency", settled.get("concurrency", 1), 1, _MAX_CONCURRENCY)
-        check_whole_number("max_recording_bytes", settled.get("max_recording_bytes", 1), 1)
-        extra_args = settled.get("s3_extra_args") or {}
-        if not isinstance(extra_args, Mapping):
-            raise ValueError(f"s3_extra_args is {extra_args!r}; allowed is an object of S3 arguments")
-        for name in ("s3_key", "manifest_key"):
-            if name in settled:
-                try:
-                    S3Destination(settled.get("s3_bucket", "bucket"), settled[name], extra_args=extra_args)
-                except ValueError as error:
-                    raise ValueError(str(error).replace("s3_key", name)) from None
-        if isinstance(settled.get("s3_key"), str):
-            check_key("s3_key", settled["s3_key"])
+        """Refuse arguments of S3 that it does not have."""
+        check_s3_arguments(settled)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """List the calls, copy their recordings, write the manifest."""

@@ -106,7 +106,7 @@ class RecordingsRequest:
         s3_key: the recordings' key, with the placeholders of `recording_keys`.
         manifest_key: the manifest's key.
         filters: API filter keys.
-        manifest_format: one of `recording_keys.MANIFEST_FORMATS`.
+        manifest_format: ``"jsonl"`` or ``"csv"``.
         aws_conn_id: Airflow's AWS connection, or None for boto3's own search.
         s3_extra_args: further arguments for S3.
         if_exists: ``"skip"`` leaves a recording that is there, ``"replace"`` fetches and writes each one again.

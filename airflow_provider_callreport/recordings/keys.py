@@ -11,12 +11,6 @@ from collections.abc import Sequence
 #: What a user writes into ``s3_key`` where the ids of the call and of its part go.
 PLACEHOLDERS = ("[[ call ]]", "[[ part ]]")
 
-#: Values of ``if_exists``; the first one is the default.
-IF_EXISTS = ("skip", "replace")
-
-#: Formats of the manifest.
-MANIFEST_FORMATS = ("jsonl", "csv")
-
 _PLACEHOLDER = re.compile(r"\[\[\s*(call|part)\s*\]\]")
 _UNSAFE = re.compile(r"[^\w.\-]", re.ASCII)
 _NUMBER_LIKE = re.compile(r"\d{7}")

@@ -17,8 +17,10 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_callreport.api.errors import CallReportError
-from airflow_provider_callreport.task.arguments import CHOICES, check_choice
-from airflow_provider_callreport.task.base import CallReportBaseOperator, check_whole_number
+from airflow_provider_callreport.rules import Report
+from airflow_provider_callreport.task.arguments.argument import template_fields
+from airflow_provider_callreport.task.arguments.tables import SENSOR
+from airflow_provider_callreport.task.base import CallReportBaseOperator
 from airflow_provider_callreport.task.private_filters import has_phone_numbers
 
 if TYPE_CHECKING:
@@ -57,20 +59,14 @@ class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
         A dict: ``report``, ``window``, ``calls`` (the number found), ``exact`` (False: there are at least so many).
     """
 
-    template_fields: Sequence[str] = (
-        "report",
-        "filters",
-        "window_start",
-        "window_end",
-        "min_calls",
-        "callreport_conn_id",
-    )
+    arguments = SENSOR
+    template_fields: Sequence[str] = template_fields(SENSOR)
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
 
     def __init__(
         self,
         *,
-        report: str = "calls",
+        report: Report = "calls",
         filters: Mapping[str, Any] | None = None,
         window_start: datetime | str = "{{ data_interval_start }}",
         window_end: datetime | str = "{{ data_interval_end }}",
@@ -89,17 +85,7 @@ class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
             deferrable = conf.getboolean("operators", "default_deferrable", fallback=False)
         self.deferrable = deferrable
         self.callreport_conn_id = callreport_conn_id
-        self.check_now("deferrable")
-
-    def check(self, settled: Mapping[str, Any]) -> None:
-        """Refuse wrong arguments."""
-        if "report" in settled:
-            check_choice("report", settled["report"], CHOICES["report"])
-        number = settled.get("min_calls", 1)
-        # A template renders to text.
-        check_whole_number("min_calls", int(number) if isinstance(number, str) and number.isdecimal() else number, 1)
-        if not isinstance(settled["deferrable"], bool):
-            raise ValueError(f"deferrable is {self.deferrable!r}; allowed are True and False")
+        self.check_now()
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Count once."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
+from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, mask_secret
@@ -11,13 +13,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 from airflow_provider_callreport.api.errors import WindowError
 from airflow_provider_callreport.api.filters import Window, parse_time, warn_of_undocumented
 from airflow_provider_callreport.errors import CallReportError
-from airflow_provider_callreport.task.arguments import (
-    ArgumentError,
-    check_connection_id,
-    check_filter_values,
-    check_window,
-    is_settled,
-)
+from airflow_provider_callreport.rules import unknown
+from airflow_provider_callreport.task.arguments.argument import Argument, ArgumentError, check_each, settled_values
+from airflow_provider_callreport.task.arguments.together import check_window
 from airflow_provider_callreport.task.private_filters import SECRET_ARGS, PrivateFilters, PrivateS3Arguments
 from airflow_provider_callreport.task.retry_policy import default_retry_policy
 from airflow_provider_callreport.task.stopping import StopsWhenKilled
@@ -37,17 +35,16 @@ _EMPTY_INTERVAL = (
     'has none, unless it is written as CronDataIntervalTimetable("0 0 * * *", timezone="Asia/Kolkata")'
 )
 
-_CONNECTIONS = ("callreport_conn_id", "smtp_conn_id", "aws_conn_id")
-
 
 class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
     """Base of the operators: arguments checked as early as they can be, errors in Airflow's words.
 
-    A subclass sets its attributes and then calls `check_now`; it lists what templates may be in as ``template_fields``,
-    and refuses what is wrong in `check`.
+    A subclass has a table of its ``arguments``, sets them as attributes and then calls `check_now`. What a rule of the
+    table cannot tell, because several arguments must fit together, it refuses in `check`.
     """
 
-    template_fields: Sequence[str] = ("callreport_conn_id",)
+    #: The rows of `task.arguments.tables`.
+    arguments: ClassVar[Sequence[Argument]] = ()
     #: Objects that are shown without phone numbers.
     private_fields: ClassVar[Sequence[str]] = ("filters",)
     #: Texts with the mail's own placeholders ``[[ ]]``; see `delivery.placeholders`.
@@ -60,30 +57,35 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
     _warned_of_filters = False
 
     def __init__(self, **kwargs: Any) -> None:
+        names = _constructor_names(type(self))
+        for name in kwargs:
+            # Airflow's own marks of mapped tasks begin with a low line.
+            if name not in names and not name.startswith("_"):
+                raise ArgumentError(self.refusal_of_unknown(name))
         # Airflow gives a class without a constructor the one of BaseOperator, and takes that one's defaults, None for
         # inlets and outlets, for those of a mapped task: `expand` would fail (task SDK 1.3.2, _get_operator_defaults).
         super().__init__(**kwargs)
 
+    def refusal_of_unknown(self, name: str) -> str:
+        """The sentence for an argument that does not exist."""
+        return unknown(type(self).__name__, name, [argument.name for argument in self.arguments])
+
     def check(self, settled: Mapping[str, Any]) -> None:
-        """Refuse what is wrong among the arguments that are settled.
+        """Refuse values that do not fit together.
 
         Args:
-            settled: the arguments whose value is final, by name.
+            settled: the arguments whose value is final, by name; each of them has been checked alone.
 
         Raises:
             ValueError: one sentence that names the argument, what it was and what is allowed.
         """
 
-    def check_now(self, *further: str) -> None:
+    def check_now(self) -> None:
         """Check the arguments that are written out, while the Dag is parsed.
-
-        Args:
-            further: names of arguments that are no template fields.
 
         Raises:
             ArgumentError: one is wrong.
         """
-        self._further = further
         try:
             self.check_all(rendered=False)
         except ValueError as error:
@@ -91,12 +93,12 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
         if getattr(self, "retry_policy", None) is None:
             self.retry_policy = default_retry_policy()
 
-    def arguments(self) -> dict[str, Any]:
-        """The arguments that are checked, by name, as they are now."""
-        return {name: getattr(self, name) for name in (*self.template_fields, *self._further)}
+    def values(self) -> dict[str, Any]:
+        """The arguments as they are now, by name."""
+        return {argument.name: getattr(self, argument.name) for argument in self.arguments}
 
     def check_all(self, *, rendered: bool) -> None:
-        """Check the arguments that are settled.
+        """Check the arguments that are settled, each alone and then together.
 
         Args:
             rendered: whether templates have been rendered, so that all of them are.
@@ -104,15 +106,11 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
         Raises:
             ValueError: one is wrong.
         """
-        arguments = self.arguments()
-        settled = {name: value for name, value in arguments.items() if rendered or is_settled(value)}
-        for name in _CONNECTIONS:
-            if name in settled:
-                check_connection_id(name, settled[name], optional=name == "aws_conn_id")
+        settled = settled_values(self.arguments, self.values(), rendered=rendered)
+        check_each(self.arguments, settled)
         if not rendered:
             # After rendering they are read in the account's zone.
             check_window(settled)
-        check_filter_values(settled.get("filters"))
         self.check(settled)
 
     @contextmanager
@@ -208,6 +206,13 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
             raise AirflowFailException(f"{name}: {error}") from error
 
 
+@cache
+def _constructor_names(operator: type) -> frozenset[str]:
+    """What the constructors of a class and its bases take."""
+    constructors = [vars(base)["__init__"] for base in operator.__mro__ if "__init__" in vars(base)]
+    return frozenset(name for constructor in constructors for name in signature(constructor).parameters)
+
+
 def run_identity(context: Mapping[str, Any] | Context) -> RunIdentity:
     """Who runs: the same for every try of one task instance."""
     from airflow_provider_callreport.report import RunIdentity
@@ -220,15 +225,3 @@ def run_identity(context: Mapping[str, Any] | Context) -> RunIdentity:
         getattr(instance, "map_index", -1),
         began=getattr(instance, "start_date", None),
     )
-
-
-def check_whole_number(name: str, value: Any, minimum: int, maximum: int | None = None) -> None:
-    """Refuse what is no whole number in a range.
-
-    Raises:
-        ValueError: it is not.
-    """
-    wrong = isinstance(value, bool) or not isinstance(value, int) or value < minimum
-    if wrong or (maximum is not None and value > maximum):
-        upper = "" if maximum is None else f" and at most {maximum}"
-        raise ValueError(f"{name} is {value!r}; allowed is a whole number of at least {minimum}{upper}")

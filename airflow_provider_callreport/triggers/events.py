@@ -21,13 +21,9 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_callreport.api.filters import Window
-from airflow_provider_callreport.task.arguments import (
-    CHOICES,
-    check_choice,
-    check_connection_id,
-    check_filter_values,
-)
-from airflow_provider_callreport.task.base import check_whole_number
+from airflow_provider_callreport.rules import Report, WindowSize, seconds
+from airflow_provider_callreport.task.arguments.argument import check_each
+from airflow_provider_callreport.task.arguments.tables import EVENT_TRIGGER
 from airflow_provider_callreport.task.private_filters import has_phone_numbers
 from airflow_provider_callreport.triggers.callreport import safe_text
 
@@ -47,9 +43,6 @@ WINDOWS: dict[str, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(da
 
 #: While the API fails, the pause between two looks doubles up to this, or to ``poll_interval`` if that is longer.
 _MAX_PAUSE = 3600.0
-
-#: Airflow has an event in its database within a second or so, and a look later the trigger takes that for granted.
-_MIN_POLL_INTERVAL = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +104,28 @@ class CallReportEventTrigger(BaseEventTrigger):
     def __init__(
         self,
         *,
-        report: str = "masked_calls",
+        report: Report = "masked_calls",
         filters: Mapping[str, Any] | str | None = None,
-        window: str = "hour",
+        window: WindowSize = "hour",
         min_new_calls: int = 1,
         lookback: float | timedelta = 3600,
-        catch_up: float | timedelta = 7 * 86400,
+        catch_up: float | timedelta = 604_800,
         poll_interval: float | timedelta = 60,
         callreport_conn_id: str = "callreport_default",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        check_choice("report", report, CHOICES["report"])
-        check_choice("window", window, tuple(WINDOWS))
-        check_whole_number("min_new_calls", min_new_calls, 1)
-        check_connection_id("callreport_conn_id", callreport_conn_id, optional=False)
         decoded = _decoded(filters)
-        check_filter_values(decoded)
+        values = {
+            "report": report,
+            "filters": decoded,
+            "window": window,
+            "min_new_calls": min_new_calls,
+            "lookback": lookback,
+            "catch_up": catch_up,
+            "poll_interval": poll_interval,
+            "callreport_conn_id": callreport_conn_id,
+        }
+        check_each(EVENT_TRIGGER, values)
         if has_phone_numbers(decoded or {}):
             raise ValueError(
                 "filters may hold a phone number, and Airflow shows a trigger's arguments to everybody who may see the "
@@ -137,9 +136,10 @@ class CallReportEventTrigger(BaseEventTrigger):
         self.filters: dict[str, Any] = json.loads(json.dumps(dict(decoded or {})))
         self.window = window
         self.min_new_calls = min_new_calls
-        self.lookback = _seconds("lookback", lookback, 0)
-        self.catch_up = _seconds("catch_up", catch_up, self.lookback)
-        self.poll_interval = _seconds("poll_interval", poll_interval, _MIN_POLL_INTERVAL)
+        self.lookback = _seconds(lookback)
+        seconds(self.lookback, timedeltas=True)("catch_up", catch_up)
+        self.catch_up = _seconds(catch_up)
+        self.poll_interval = _seconds(poll_interval)
         self.callreport_conn_id = callreport_conn_id
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -370,8 +370,5 @@ def _decoded(filters: Any) -> Any:
         raise ValueError("filters is text that is no JSON; allowed is an object of filter keys, also as JSON") from None
 
 
-def _seconds(name: str, value: Any, minimum: float) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not minimum <= seconds < float("inf"):
-        raise ValueError(f"{name} is {value!r}; allowed are seconds, at least {minimum:g}, or a timedelta")
-    return float(seconds)
+def _seconds(value: float | timedelta) -> float:
+    return float(value.total_seconds() if isinstance(value, timedelta) else value)

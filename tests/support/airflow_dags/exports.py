@@ -89,8 +89,8 @@ with DAG(
             retries=0,
         )
     # Keys that are taken.
-    for policy in ("replace", "fail", "skip"):
-        CallReportExportOperator(task_id=f"taken_{policy}", s3_key=f"taken/{policy}.csv", if_exists=policy)
+    for if_exists in ("replace", "fail", "skip"):
+        CallReportExportOperator(task_id=f"taken_{if_exists}", s3_key=f"taken/{if_exists}.csv", if_exists=if_exists)
     CallReportExportOperator(
         task_id="own_upload_again", s3_key="own/calls.csv", if_exists="fail", post_execute=fail_at_first_try
     )

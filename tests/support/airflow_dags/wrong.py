@@ -77,11 +77,19 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "subject_header": (
         {"email_to": "a@example.com", "email_subject": "{{ 'Calls\\nBcc: b@example.com' }}"},
-        "email_subject is 'Calls\\nBcc: b@example.com'; allowed is one line without control characters",
+        "email_subject is 'Calls\\nBcc: b@example.com'; allowed is one line of text that is not empty, or None",
     ),
     "columns": (
         {"columns": ["{{ 'Time' }}", "Time"]},
         "columns names 'Time' twice; name each column once",
+    ),
+    "column_names": (
+        {"column_names": "{{ 'camelCase' }}"},
+        "column_names is 'camelCase'; allowed are as_is, snake_case",
+    ),
+    "on_new_columns": (
+        {"on_new_columns": "{{ 'drop' }}"},
+        "on_new_columns is 'drop'; allowed are add, ignore, fail",
     ),
     "columns_unknown": (
         {"columns": ["{{ 'Tme' }}"]},
@@ -105,7 +113,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "format_options": (
         {"format_options": {"delimiter": "{{ '::' }}"}},
-        "option 'delimiter' of file_format \"csv\" is '::', but must be one of ',', ';'",
+        "format_options of file_format \"csv\": delimiter is '::'; allowed are ',', ';'",
     ),
     "group_by": (
         {"group_by": "{{ 'Campaigns' }}", "s3_key": "wrong/[[ group ]].csv"},
@@ -121,11 +129,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "filename": (
         {"filename": "{{ ' ' }}"},
-        "filename is ' '; allowed is text that is not empty, or None",
+        "filename is ' '; allowed is one line of text that is not empty, or None",
     ),
     "report_title": (
         {"report_title": "{{ 'Calls\\nBcc: b@example.com' }}"},
-        "report_title is 'Calls\\nBcc: b@example.com'; allowed is one line without control characters",
+        "report_title is 'Calls\\nBcc: b@example.com'; allowed is one line of text that is not empty, or None",
     ),
     "email_cc": (
         {"email_to": "a@example.com", "email_cc": "{{ 'A@example.com' }}"},
