@@ -722,6 +722,14 @@ def test_an_address_beyond_ascii_needs_a_server_that_can(connect: Connect, file:
         (["a@example.com", "b@example.com, c@example.com"], ["a@example.com", "b@example.com", "c@example.com"]),
         ("a@example.com,\n  b@example.com\n", ["a@example.com", "b@example.com"]),
         ('"Rao, Asha" <a@example.com>; Ravi <b@example.com>', ['"Rao, Asha" <a@example.com>', "Ravi <b@example.com>"]),
+        ("a@example.com;", ["a@example.com"]),
+        ("a@example.com; b@example.com ;\n", ["a@example.com", "b@example.com"]),
+        (
+            "Rao, Asha <a@example.com>; Kumar, Ravi (Pune) <b@example.com>; c@example.com, d@example.com;",
+            ['"Rao, Asha" <a@example.com>', '"Kumar, Ravi (Pune)" <b@example.com>', "c@example.com", "d@example.com"],
+        ),
+        (["Rao,\u00a0Asha <a@example.com>;"], ['"Rao, Asha" <a@example.com>']),
+        ("a@example.com <A@example.com>; 'b@example.com' <b@example.com>", ["a@example.com", "b@example.com"]),
         ("a+tag@sub.example.co.in", ["a+tag@sub.example.co.in"]),
         ("ops@localhost", ["ops@localhost"]),
         ("a@bücher.example", ["a@xn--bcher-kva.example"]),
@@ -740,6 +748,12 @@ def test_recipients_are_read_as_people_write_them(value: Any, addresses: list[st
         "",
         "a@example.com,",
         "a@example.com,,b@example.com",
+        "a@example.com;;b@example.com",
+        ";",
+        "Rao, Asha <a@example.com>",
+        "a@example.com, Ravi <b@example.com>; Rao",
+        "a@example.com <b@example.com>;",
+        "Rao, <a@example.com> Asha <b@example.com>;",
         "asha",
         "@example.com",
         "a@",
@@ -777,6 +791,12 @@ def test_what_is_no_address_is_refused_with_its_argument(value: Any) -> None:
         parse_recipients(value, "email_cc")
     assert "\n" not in str(caught.value)
     assert "\r" not in str(caught.value)
+
+
+def test_a_name_with_a_comma_is_explained() -> None:
+    """clear-sentence: what a person pastes is read, or the sentence says how to write it."""
+    with pytest.raises(ValueError, match=r"got 'Rao': a comma begins another address; write a name with a comma in quotes"):
+        parse_recipients("Rao, Asha <a@example.com>", "email_to")
 
 
 @pytest.mark.parametrize(

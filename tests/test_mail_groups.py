@@ -47,7 +47,7 @@ def sent(server: MailServer) -> dict[tuple[str, ...], list[str]]:
 
 
 def test_each_manager_gets_her_agents_file(server: MailServer, tmp_path: Path) -> None:
-    """Promise: each address gets one mail with the files of its groups; "*" gets those that nobody is named for."""
+    """right-reader: each address gets one mail with the files of its groups; "*" gets those that nobody is named for."""
     receipt = send([group(tmp_path, name) for name in ("Asha", "Meera", "Ravi", "Zoya")])
     assert sent(server) == {
         ("north@example.com",): ["calls_Asha.csv"],
@@ -60,7 +60,7 @@ def test_each_manager_gets_her_agents_file(server: MailServer, tmp_path: Path) -
 
 
 def test_who_is_named_for_several_groups_gets_one_mail(server: MailServer, tmp_path: Path) -> None:
-    """Promise: at most one mail for a recipient, also for who leads two teams, and for who shares one of them."""
+    """right-reader: at most one mail for a recipient, also for who leads two teams, and for who shares one of them."""
     to = {"Asha": "both@example.com, a@example.com", "Ravi": "both@example.com", "Meera": None}
     send([group(tmp_path, name) for name in ("Asha", "Meera", "Ravi")], to)
     assert sent(server) == {
@@ -70,7 +70,7 @@ def test_who_is_named_for_several_groups_gets_one_mail(server: MailServer, tmp_p
 
 
 def test_a_mail_tells_of_its_own_groups_only(server: MailServer, tmp_path: Path) -> None:
-    """Promise: neither names nor figures of other groups stand in a manager's mail."""
+    """right-reader: neither names nor figures of other groups stand in a manager's mail."""
     link = Link("s3://reports/calls_Ravi.csv", "https://s3.example.com/secret", None, filename="calls_Ravi.csv")
     files = [group(tmp_path, "Asha", 7), group(tmp_path, "Ravi", 20)]
     EmailDestination(to=GROUPS).deliver(files, info=INFO, outcome=OUTCOME, run=RUN, links=[link])
@@ -85,7 +85,7 @@ def test_a_mail_tells_of_its_own_groups_only(server: MailServer, tmp_path: Path)
 
 
 def test_figures_of_several_groups_are_added_up(server: MailServer, tmp_path: Path) -> None:
-    """Promise: who gets two files sees the figures of both."""
+    """right-reader: who gets two files sees the figures of both."""
     send([group(tmp_path, "Asha", 7), group(tmp_path, "Ravi", 20)], {"*": "head@example.com"})
     text = server.mails[0].body("plain").replace("\r\n", "\n")
     assert server.mails[0].message["Subject"] == "Masked calls - 2 groups 13 Mar 2026: 27 calls"
@@ -103,7 +103,7 @@ def test_figures_of_several_groups_are_added_up(server: MailServer, tmp_path: Pa
 def test_a_group_without_an_address_is_an_error(
     server: MailServer, tmp_path: Path, to: dict[str, str], sentence: str
 ) -> None:
-    """Promise: before anything goes to anybody."""
+    """right-reader: before anything goes to anybody."""
     destination = EmailDestination(to=to)
     with pytest.raises(DestinationRefusedError, match=re.escape(sentence)):
         destination.check_files([group(tmp_path, "Asha"), group(tmp_path, "Ravi")], INFO, OUTCOME)
@@ -113,21 +113,21 @@ def test_a_group_without_an_address_is_an_error(
 
 
 def test_the_rest_can_be_left_out(server: MailServer, tmp_path: Path) -> None:
-    """Promise: "*": None is how to say so; a group without calls is no error."""
+    """right-reader: "*": None is how to say so; a group without calls is no error."""
     to = {"Asha": "a@example.com", "Nobody": "n@example.com", "*": None}
     send([group(tmp_path, "Asha"), group(tmp_path, "Ravi")], to)
     assert sent(server) == {("a@example.com",): ["calls_Asha.csv"]}
 
 
 def test_a_report_without_calls_goes_to_everybody_apart(server: MailServer, tmp_path: Path) -> None:
-    """Promise: no manager sees another one's address."""
+    """right-reader: no manager sees another one's address."""
     send([exported(tmp_path, b"", filename="no calls.csv")])
     south = ("south@example.com", "second@example.com")
     assert list(sent(server)) == [("north@example.com",), south, ("head@example.com",)]
 
 
 def test_a_retry_sends_only_what_has_not_gone(server: MailServer, tmp_path: Path) -> None:
-    """Promise: one refused address stops nobody else, and nobody gets a second mail when the task is tried again."""
+    """right-reader: one refused address stops nobody else, and nobody gets a second mail when the task is tried again."""
     record = MemoryRecord()
     files = [group(tmp_path, name) for name in ("Asha", "Ravi", "Zoya")]
     server.refuse = {"south@example.com": "550 5.1.1 No such user"}
@@ -156,13 +156,13 @@ def test_a_retry_sends_only_what_has_not_gone(server: MailServer, tmp_path: Path
     ],
 )
 def test_a_wrong_object_is_one_sentence(arguments: dict[str, Any], sentence: str) -> None:
-    """Bad input: the group is named."""
+    """clear-sentence: the group is named."""
     with pytest.raises(ValueError, match=re.escape(sentence)):
         EmailDestination(**arguments)
 
 
 def test_an_object_needs_group_by() -> None:
-    """Bad input: at parse time."""
+    """clear-sentence: at parse time."""
     with pytest.raises(ValueError, match="email_to is an object of groups, and group_by is not set; set group_by"):
         CallReportExportOperator(task_id="mail", email_to=GROUPS)
     CallReportExportOperator(task_id="mail", email_to=GROUPS, group_by="Agents")

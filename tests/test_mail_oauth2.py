@@ -161,7 +161,7 @@ def refused() -> str:
 
 
 def test_an_access_token_logs_in_and_sends(server: OAuthServer, connect: Connect, tmp_path: Path) -> None:
-    """Promise: auth_type=oauth2 with a token sends the mail, with the line that Microsoft and Google define."""
+    """servers-word: auth_type=oauth2 with a token sends the mail, with the line that Microsoft and Google define."""
     connect(access_token=TOKEN)
     check()
     assert send(tmp_path).emailed_to == ("a@example.com",)
@@ -170,7 +170,7 @@ def test_an_access_token_logs_in_and_sends(server: OAuthServer, connect: Connect
 
 
 def test_a_refused_token_is_one_sentence_before_the_report_is_read(server: OAuthServer, connect: Connect) -> None:
-    """Promise: the challenge gets its empty answer, and the server's sentence is shown."""
+    """servers-word: the challenge gets its empty answer, and the server's sentence is shown."""
     connect(access_token="canary-wrong")
     assert refused() == (
         'The mail server refused the login of SMTP connection "smtp_default"; no mail was sent. It said: '
@@ -180,7 +180,7 @@ def test_a_refused_token_is_one_sentence_before_the_report_is_read(server: OAuth
 
 
 def test_what_is_missing_is_named(server: OAuthServer, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Promise: no token and no client, an unknown kind of login, a server without XOAUTH2, no msal: a sentence each."""
+    """servers-word: no token and no client, an unknown kind of login, a server without XOAUTH2, no msal: a sentence each."""
     connect()
     assert "it has no access_token, nor client_id and client_secret; set them" in refused()
     connect(auth_type="oauth")
@@ -315,7 +315,7 @@ def certificate_for(host: str, folder: Path) -> tuple[Path, Path]:
 
 @pytest.mark.usefixtures("microsoft")
 def test_client_id_and_secret_get_a_token_of_microsoft(server: OAuthServer, connect: Connect, tmp_path: Path) -> None:
-    """Promise: a Microsoft 365 app sends without a password: msal asks for the token, the server takes it."""
+    """servers-word: a Microsoft 365 app sends without a password: msal asks for the token, the server takes it."""
     connect(client_id="app", client_secret="canary-secret", tenant_id="contoso.example")
     assert send(tmp_path).emailed_to == ("a@example.com",)
     assert len(server.mails) == 1
@@ -323,7 +323,7 @@ def test_client_id_and_secret_get_a_token_of_microsoft(server: OAuthServer, conn
 
 @pytest.mark.usefixtures("microsoft")
 def test_a_token_that_microsoft_refuses_is_one_sentence(server: OAuthServer, connect: Connect) -> None:
-    """Promise: Microsoft's own sentence, without the secret, before the report is read."""
+    """servers-word: Microsoft's own sentence, without the secret, before the report is read."""
     connect(client_id="app", client_secret="canary-wrong", tenant_id="contoso.example")
     assert refused() == (
         'Microsoft gives no token for SMTP connection "smtp_default"; check its client_id, client_secret and '
@@ -340,7 +340,7 @@ def test_a_token_that_microsoft_refuses_is_one_sentence(server: OAuthServer, con
 def test_microsoft_that_cannot_be_reached_is_for_later(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Promise: the check warns and lets the report be read; the mail itself is then tried again by Airflow."""
+    """servers-word: the check warns and lets the report be read; the mail itself is then tried again by Airflow."""
     from airflow_provider_callreport.delivery.errors import DestinationUnavailableError
 
     connect(client_id="app", client_secret="canary-secret", tenant_id="contoso.example")

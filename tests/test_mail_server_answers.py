@@ -66,7 +66,7 @@ def send(file: ExportedFile, record: MemoryRecord | None = None, **arguments: An
 def test_an_answer_before_the_mail_is_complete_is_not_its_answer(
     monkeypatch: pytest.MonkeyPatch, file: ExportedFile, script: dict[str, bytes]
 ) -> None:
-    """Promise: 250 that comes too early takes no mail: red, nothing was sent, and the next try may send."""
+    """servers-word: 250 that comes too early takes no mail: red, nothing was sent, and the next try may send."""
     record = MemoryRecord()
     with scripted_smtp(**script) as port:  # type: ignore[arg-type]
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", smtp_connection(port))
@@ -86,7 +86,7 @@ def test_an_answer_before_the_mail_is_complete_is_not_its_answer(
 def test_two_answers_to_one_mail_are_a_doubt(
     monkeypatch: pytest.MonkeyPatch, file: ExportedFile, answer: bytes, sentence: str
 ) -> None:
-    """Promise: who gives two answers has not said that the mail went."""
+    """servers-word: who gives two answers has not said that the mail went."""
     record = MemoryRecord()
     with scripted_smtp(answer=answer) as port:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", smtp_connection(port))
@@ -98,7 +98,7 @@ def test_two_answers_to_one_mail_are_a_doubt(
 def test_a_server_that_hangs_up_after_its_answer_has_taken_the_mail(
     monkeypatch: pytest.MonkeyPatch, file: ExportedFile
 ) -> None:
-    """Promise: 250 and a closed connection is a mail that went; so is 250 and 421."""
+    """servers-word: 250 and a closed connection is a mail that went; so is 250 and 421."""
     for answer in (b"250 taken\r\n", b"250 taken\r\n421 closing\r\n"):
         with scripted_smtp(answer=answer, hang_up=True) as port:
             monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", smtp_connection(port))
@@ -111,7 +111,7 @@ def test_a_server_that_hangs_up_after_its_answer_has_taken_the_mail(
 def test_a_run_that_was_killed_in_doubt_sends_after_somebody_looked_and_cleared(
     server: MailServer, file: ExportedFile
 ) -> None:
-    """Promise: killed between the record and the end of the mail: each try is red, until the task is cleared."""
+    """one-mail: killed between the record and the end of the mail: each try is red, until the task is cleared."""
     record = MemoryRecord()
     record.broken = "intent"
     with pytest.raises(RuntimeError):
@@ -158,7 +158,7 @@ def test_a_run_that_was_killed_in_doubt_sends_after_somebody_looked_and_cleared(
 def test_a_refused_mail_shows_the_servers_sentence_and_the_right_advice(
     server: MailServer, file: ExportedFile, reply: str, advice: str
 ) -> None:
-    """Promise: advice hangs on the enhanced code; a code that is not known gets the sentence alone."""
+    """servers-word: advice hangs on the enhanced code; a code that is not known gets the sentence alone."""
     server.refuse_data = reply
     with pytest.raises(DestinationRefusedError) as caught:
         send(file)
@@ -185,7 +185,7 @@ def test_a_refused_mail_shows_the_servers_sentence_and_the_right_advice(
 def test_a_refused_login_shows_the_servers_sentence_and_the_right_advice(
     server: MailServer, file: ExportedFile, monkeypatch: pytest.MonkeyPatch, reply: str, advice: str
 ) -> None:
-    """Promise: "disabled for the tenant" is not "check the password"."""
+    """servers-word: "disabled for the tenant" is not "check the password"."""
     monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", smtp_connection(server.port, login="me", password="canary-pass"))
     server.refuse_login = reply
     with pytest.raises(DestinationRefusedError) as caught:
@@ -201,7 +201,7 @@ def test_a_refused_login_shows_the_servers_sentence_and_the_right_advice(
 def test_a_login_that_is_refused_for_now_is_tried_again(
     server: MailServer, file: ExportedFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Promise: 454 is an answer for now."""
+    """servers-word: 454 is an answer for now."""
     monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", smtp_connection(server.port, login="me", password="canary-pass"))
     server.refuse_login = "454 4.7.0 Temporary authentication failure"
     with pytest.raises(DestinationUnavailableError, match=r"asks to try later.* said: 454 4\.7\.0 Temporary"):
@@ -211,7 +211,7 @@ def test_a_login_that_is_refused_for_now_is_tried_again(
 def test_a_server_that_repeats_a_secret_does_not_get_it_into_the_log(
     server: MailServer, file: ExportedFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Promise: neither the password nor its base64 is in the message."""
+    """servers-word: neither the password nor its base64 is in the message."""
     monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", smtp_connection(server.port, login="me", password="canary-pass"))
     encoded = base64.b64encode(b"canary-pass").decode()
     both = base64.b64encode(b"\0me\0" + b"canary-pass" * 9).decode()
@@ -222,7 +222,7 @@ def test_a_server_that_repeats_a_secret_does_not_get_it_into_the_log(
 
 
 def test_advice_on_refused_recipients_is_given_once(server: MailServer, file: ExportedFile) -> None:
-    """Promise: two unknown mailboxes, one piece of advice."""
+    """servers-word: two unknown mailboxes, one piece of advice."""
     server.refuse = {"a@example.com": "550 5.1.1 No such user", "b@example.com": "550 5.1.1 No such user"}
     with pytest.raises(RecipientsRefusedError) as caught:
         send(file, to="a@example.com, b@example.com")
@@ -230,7 +230,7 @@ def test_advice_on_refused_recipients_is_given_once(server: MailServer, file: Ex
 
 
 def test_a_sentence_of_several_lines_is_one() -> None:
-    """Promise: Gmail repeats the code on each line; it is shown once, and the sentence is whole."""
+    """servers-word: Gmail repeats the code on each line; it is shown once, and the sentence is whole."""
     words = b"5.7.8 Username and Password not accepted. For more, go to\n5.7.8  https://support.example.com/?p=Bad 1a2b"
     answer = read_answer(535, words)
     expected = "535 5.7.8 Username and Password not accepted. For more, go to https://support.example.com/?p=Bad 1a2b"

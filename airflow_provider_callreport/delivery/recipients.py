@@ -9,6 +9,9 @@ from email.headerregistry import Address
 #: Separators outside of quotes and angle brackets: ``"Rao, Asha" <a@example.com>; b@example.com`` is two.
 _ENTRY = re.compile(r"""((?:"[^"]*"|<[^>]*>|[^,;"<>])+)|[,;]|["<>]""")
 _NAMED = re.compile(r"""(?:"(?P<quoted>[^"\\]*)"|(?P<plain>[^"<>,;:@()\\\[\]]*))\s*<(?P<address>[^<>\s]+)>""")
+#: The same as Outlook copies it: the name is all that stands before the address, or is the address itself.
+_OUTLOOK = re.compile(r"""(?P<quoted>)(?P<plain>[^"<>@;]*[^"<>@;\s])\s*<(?P<address>[^<>\s]+)>""")
+_TWICE = re.compile(r"""(?P<quoted>)(?P<plain>)'?(?P<address>[^<>'\s,;]+@[^<>'\s,;]+)'?\s*<(?P=address)>""", re.IGNORECASE)
 
 #: RFC 5322 dot-atom, with RFC 6531's non-ASCII characters. Quoted local parts are not accepted: hardly any exist.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+"
@@ -22,7 +25,7 @@ def parse_recipients(value: str | Iterable[str] | None, argument: str) -> tuple[
 
     Args:
         value: text with addresses separated by comma or semicolon, or a list of them; None and an empty list give
-            none. Each is ``asha@example.com`` or ``Asha Rao <asha@example.com>``.
+            none. A list that was copied from Outlook is read too. Each is ``asha@example.com`` or ``Asha Rao <asha@example.com>``.
         argument: the argument's name, for messages.
 
     Returns:
@@ -40,7 +43,7 @@ def parse_recipients(value: str | Iterable[str] | None, argument: str) -> tuple[
         entries = [entry for item in value for entry in (_split(item) if isinstance(item, str) else [item])]
     else:
         entries = [value]
-    return tuple(_parse(entry, argument) for entry in entries)
+    return tuple(_parse(entry, argument, several=len(entries) > 1) for entry in entries)
 
 
 def check_recipients(to: Sequence[Address], cc: Sequence[Address], bcc: Sequence[Address]) -> None:
@@ -80,17 +83,30 @@ def needs_smtputf8(address: Address) -> bool:
 
 
 def _split(value: str) -> list[str]:
-    """Split at separators; an empty text or an entry left empty gives ``""``, which no address is."""
+    """Split at separators; an empty text or an entry left empty gives ``""``, which no address is.
+
+    Where semicolons separate, as in a list that was copied from Outlook, a comma may stand in a name:
+    ``Rao, Asha <a@example.com>; Kumar, Ravi <b@example.com>``. One at the end of all separates nothing.
+    """
+    entries = _split_at(value.replace("\u00a0", " "), ";")
+    if len(entries) == 1:
+        return _split_at(entries[0], ",")
+    if not entries[-1] and any(entries):
+        entries.pop()
+    return [part for entry in entries for part in ([entry] if _OUTLOOK.fullmatch(entry) else _split_at(entry, ","))]
+
+
+def _split_at(value: str, separator: str) -> list[str]:
     entries = [""]
     for match in _ENTRY.finditer(value):
-        if match[0] in (",", ";"):
+        if match[0] == separator:
             entries.append("")
         else:
             entries[-1] += match[0]
     return [entry.strip() for entry in entries]
 
 
-def _parse(entry: object, argument: str) -> Address:
+def _parse(entry: object, argument: str, *, several: bool) -> Address:
     wrong = f"{argument} must hold addresses such as asha@example.com or Asha Rao <asha@example.com>, got {entry!r}"
     if not isinstance(entry, str):
         raise ValueError(f"{wrong}.")
@@ -99,9 +115,14 @@ def _parse(entry: object, argument: str) -> Address:
         raise ValueError(f"{wrong}: it has a line break or another control character.")
     if "=?" in entry:
         raise ValueError(f"{wrong}: it has an encoded word (RFC 2047); write the name as it is.")
-    named = _NAMED.fullmatch(entry)
+    named = _NAMED.fullmatch(entry) or _OUTLOOK.fullmatch(entry) or _TWICE.fullmatch(entry)
     name = ((named["quoted"] or named["plain"] or "") if named else "").strip()
     local, at, domain = (named["address"] if named else entry).rpartition("@")
+    if not at and several:
+        raise ValueError(
+            f'{wrong}: a comma begins another address; write a name with a comma in quotes, "Rao, Asha" '
+            f"<asha@example.com>, or put semicolons between the addresses."
+        )
     if not at or not _LOCAL.fullmatch(local):
         raise ValueError(f"{wrong}.")
     ascii_domain = _ascii_domain(domain)
