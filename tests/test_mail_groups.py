@@ -47,7 +47,7 @@ def sent(server: MailServer) -> dict[tuple[str, ...], list[str]]:
 
 
 def test_each_manager_gets_her_agents_file(server: MailServer, tmp_path: Path) -> None:
-    """right-reader: each address gets one mail with the files of its groups; "*" gets those that nobody is named for."""
+    """right-reader: each address gets one mail with the files of its groups; "*" gets all others."""
     receipt = send([group(tmp_path, name) for name in ("Asha", "Meera", "Ravi", "Zoya")])
     assert sent(server) == {
         ("north@example.com",): ["calls_Asha.csv"],
@@ -127,7 +127,7 @@ def test_a_report_without_calls_goes_to_everybody_apart(server: MailServer, tmp_
 
 
 def test_a_retry_sends_only_what_has_not_gone(server: MailServer, tmp_path: Path) -> None:
-    """right-reader: one refused address stops nobody else, and nobody gets a second mail when the task is tried again."""
+    """right-reader: one refused address stops nobody else, and nobody gets a second mail in the next try."""
     record = MemoryRecord()
     files = [group(tmp_path, name) for name in ("Asha", "Ravi", "Zoya")]
     server.refuse = {"south@example.com": "550 5.1.1 No such user"}

@@ -87,7 +87,7 @@ def assert_lines_are_right(raw: bytes) -> None:
 
 @given(SUBJECTS)
 def test_subject_is_read_back_as_it_was(subject: str) -> None:
-    """one-mail: any subject of one line comes out as it went in, by both parsers."""
+    """same-headers: any subject of one line comes out as it went in, by both parsers."""
     raw = mail(subject)
     assert_lines_are_right(raw)
     assert by_stdlib(raw)["Subject"] == subject
@@ -96,7 +96,7 @@ def test_subject_is_read_back_as_it_was(subject: str) -> None:
 
 @given(st.lists(NAMES, min_size=1, max_size=6))
 def test_each_recipient_is_read_back_with_her_name(names: list[str]) -> None:
-    """one-mail: no address vanishes and no name changes, whatever the names are; a comma is never swallowed."""
+    """same-headers: no address vanishes and no name changes, whatever the names are; a comma is never swallowed."""
     to = [Address(name, f"user{number}", "example.com") for number, name in enumerate(names)]
     raw = mail(to=to)
     assert_lines_are_right(raw)
@@ -108,7 +108,7 @@ def test_each_recipient_is_read_back_with_her_name(names: list[str]) -> None:
 
 @given(MIXED.filter(str.isprintable).map(str.strip).filter(bool))
 def test_file_name_is_read_back(filename: str) -> None:
-    """one-mail: RFC 2231 readers see the name as it is; all others see one in ASCII."""
+    """same-headers: RFC 2231 readers see the name as it is; all others see one in ASCII."""
     raw = mail(files=[empty_file(filename)])
     (attachment,) = by_stdlib(raw).iter_attachments()
     assert attachment["Content-Disposition"].params["filename"] == filename
@@ -128,12 +128,12 @@ def test_file_name_is_read_back(filename: str) -> None:
     ],
 )
 def test_names_in_ascii_stay_apart(names: list[str], fallbacks: list[str]) -> None:
-    """one-mail: files of two agents do not get one name in programs that know ASCII only."""
+    """same-headers: files of two agents do not get one name in programs that know ASCII only."""
     assert ascii_filenames(names) == fallbacks
 
 
 def test_an_ascii_name_stands_plain() -> None:
-    """one-mail: name= and filename= are plain where they can be, for programs that know no RFC 2231."""
+    """same-headers: name= and filename= are plain where they can be, for programs that know no RFC 2231."""
     raw = mail(files=[empty_file("calls.csv")])
     assert b'Content-Type: text/csv; charset="utf-8";\r\n name="calls.csv"\r\n' in raw
     assert b'Content-Disposition: attachment;\r\n filename="calls.csv"\r\n' in raw
@@ -141,7 +141,7 @@ def test_an_ascii_name_stands_plain() -> None:
 
 @pytest.mark.parametrize("length", [80, 400])
 def test_a_long_name_in_another_script_is_read_back(length: int) -> None:
-    """one-mail: no header line is longer than RFC 5322 allows; a long name comes in parts."""
+    """same-headers: no header line is longer than RFC 5322 allows; a long name comes in parts."""
     filename = f"{'क' * length}.csv"
     raw = mail(files=[empty_file(filename)])
     assert max(map(len, raw.split(b"\r\n"))) <= 998
@@ -165,7 +165,7 @@ CASES = [
 
 @pytest.mark.parametrize(("subject", "header"), CASES)
 def test_the_bytes_of_a_subject(subject: str, header: bytes) -> None:
-    """one-mail: these bytes and no others, on every Python; see the next test."""
+    """same-headers: these bytes and no others, on every Python; see the next test."""
     assert header in mail(subject)
 
 
@@ -195,7 +195,7 @@ for subject, names, filename in json.load(sys.stdin):
 
 @pytest.mark.slow
 def test_every_python_makes_the_same_header() -> None:
-    """one-mail: Python 3.11 to 3.14 write the same bytes, whatever their own email package does."""
+    """same-headers: Python 3.11 to 3.14 write the same bytes, whatever their own email package does."""
     import airflow_provider_callreport.delivery as room
 
     texts = [

@@ -180,7 +180,7 @@ def test_a_refused_token_is_one_sentence_before_the_report_is_read(server: OAuth
 
 
 def test_what_is_missing_is_named(server: OAuthServer, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    """servers-word: no token and no client, an unknown kind of login, a server without XOAUTH2, no msal: a sentence each."""
+    """servers-word: no token and no client, an unknown kind of login, a server without XOAUTH2, no msal, one by one."""
     connect()
     assert "it has no access_token, nor client_id and client_secret; set them" in refused()
     connect(auth_type="oauth")

@@ -63,13 +63,13 @@ def subject(source: str, **params: Any) -> str:
     ],
 )
 def test_a_subject_has_the_authors_placeholders_only(source: str, who: Any, expected: str | None) -> None:
-    """one-mail: a value that Airflow fills in stays the text that it is, wherever its brackets stand."""
+    """own-placeholders: a value that Airflow fills in stays the text that it is, wherever its brackets stand."""
     assert subject(source, who=who) == (f"{who} x" if expected is None else expected)
 
 
 @pytest.mark.parametrize("native", [False, True])
 def test_the_body_too_also_where_it_is_a_file_that_includes_another(tmp_path: Path, native: bool) -> None:
-    """one-mail: a file beside the Dag, and what it includes, are the author's; a value in them is not."""
+    """own-placeholders: a file beside the Dag, and what it includes, are the author's; a value in them is not."""
     (tmp_path / "mail.html").write_text("<p>{{ params.who }} [[ rows|count ]]</p>\n{% include 'foot.html' %}\n")
     (tmp_path / "foot.html").write_text("<p>{{ params.who }} [[ title ]]</p>\n")
     html = rendered("email_html", "mail.html", folder=tmp_path, native=native, who="[[ links[0].url ]]")
@@ -78,7 +78,7 @@ def test_the_body_too_also_where_it_is_a_file_that_includes_another(tmp_path: Pa
 
 
 def test_a_text_that_another_task_made_is_text() -> None:
-    """one-mail: what Airflow does not render, because it is data, holds no placeholders."""
+    """own-placeholders: what Airflow does not render, because it is data, holds no placeholders."""
     with DAG("mail"):
         operator = CallReportExportOperator(task_id="mail", email_to="a@example.com", email_subject="[[ rows ]]")
     data = "".join(["[[ links", "[0].url ]]"])
@@ -108,7 +108,7 @@ BRACKETS = st.text(alphabet="[]%#{} \n-ax0123", max_size=20)
 
 @given(before=BRACKETS, who=BRACKETS, after=BRACKETS)
 def test_no_value_ever_reaches_a_link(before: str, who: str, after: str) -> None:
-    """one-mail: whatever stands around it, a value is what it was, and the author's text is what it would be alone."""
+    """own-placeholders: whatever stands around it, a value is what it was, and the author's text is what it would be alone."""
     airflows = Environment(keep_trailing_newline=True)
     # Around the value stands text without braces: what would be Airflow's, or a placeholder, is tried above.
     before, after = (text.replace("{", "").replace("}", "").replace("[", "(") + "(" for text in (before, after))
@@ -123,7 +123,7 @@ def test_no_value_ever_reaches_a_link(before: str, who: str, after: str) -> None
 
 @given(BRACKETS)
 def test_splitting_loses_nothing(text: str) -> None:
-    """one-mail: the parts of a text that can be read are the text, in order."""
+    """own-placeholders: the parts of a text that can be read are the text, in order."""
     try:
         parts = list(split_placeholders(text))
     except ValueError:

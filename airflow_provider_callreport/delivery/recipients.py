@@ -11,7 +11,9 @@ _ENTRY = re.compile(r"""((?:"[^"]*"|<[^>]*>|[^,;"<>])+)|[,;]|["<>]""")
 _NAMED = re.compile(r"""(?:"(?P<quoted>[^"\\]*)"|(?P<plain>[^"<>,;:@()\\\[\]]*))\s*<(?P<address>[^<>\s]+)>""")
 #: The same as Outlook copies it: the name is all that stands before the address, or is the address itself.
 _OUTLOOK = re.compile(r"""(?P<quoted>)(?P<plain>[^"<>@;]*[^"<>@;\s])\s*<(?P<address>[^<>\s]+)>""")
-_TWICE = re.compile(r"""(?P<quoted>)(?P<plain>)'?(?P<address>[^<>'\s,;]+@[^<>'\s,;]+)'?\s*<(?P=address)>""", re.IGNORECASE)
+_TWICE = re.compile(
+    r"""(?P<quoted>)(?P<plain>)'?(?P<address>[^<>'\s,;]+@[^<>'\s,;]+)'?\s*<(?P=address)>""", re.IGNORECASE
+)
 
 #: RFC 5322 dot-atom, with RFC 6531's non-ASCII characters. Quoted local parts are not accepted: hardly any exist.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+"
@@ -25,7 +27,8 @@ def parse_recipients(value: str | Iterable[str] | None, argument: str) -> tuple[
 
     Args:
         value: text with addresses separated by comma or semicolon, or a list of them; None and an empty list give
-            none. A list that was copied from Outlook is read too. Each is ``asha@example.com`` or ``Asha Rao <asha@example.com>``.
+            none. Each is ``asha@example.com`` or ``Asha Rao <asha@example.com>``. A list that was copied from Outlook
+            is read too.
         argument: the argument's name, for messages.
 
     Returns:
