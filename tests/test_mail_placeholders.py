@@ -108,7 +108,7 @@ BRACKETS = st.text(alphabet="[]%#{} \n-ax0123", max_size=20)
 
 @given(before=BRACKETS, who=BRACKETS, after=BRACKETS)
 def test_no_value_ever_reaches_a_link(before: str, who: str, after: str) -> None:
-    """own-placeholders: whatever stands around it, a value is what it was, and the author's text is what it would be alone."""
+    """own-placeholders: whatever stands around it, a value is what it was, and the author's text too."""
     airflows = Environment(keep_trailing_newline=True)
     # Around the value stands text without braces: what would be Airflow's, or a placeholder, is tried above.
     before, after = (text.replace("{", "").replace("}", "").replace("[", "(") + "(" for text in (before, after))
