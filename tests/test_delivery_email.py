@@ -807,8 +807,8 @@ def test_a_name_with_a_comma_is_explained() -> None:
         ({"to": "a@example.com, a@example.com"}, "a@example.com comes twice, in email_to and email_to"),
         ({"to": "a@example.com", "on_oversize": "zip"}, 'on_oversize must be one of "link", "fail", got \'zip\'.'),
         ({"to": "a@example.com", "on_refused": None}, 'on_refused must be one of "fail", "warn", got None.'),
-        ({"to": "a@example.com", "max_attachment_bytes": 0}, "max_attachment_bytes must be a number of bytes"),
-        ({"to": "a@example.com", "max_attachment_bytes": "15 MB"}, "max_attachment_bytes must be a number of bytes"),
+        ({"to": "a@example.com", "max_attachment_bytes": 0}, "allowed is a whole number of at least 1"),
+        ({"to": "a@example.com", "max_attachment_bytes": "15 MB"}, "allowed is a whole number of at least 1"),
     ],
 )
 def test_a_wrong_argument_is_one_sentence(arguments: dict[str, Any], sentence: str) -> None:
