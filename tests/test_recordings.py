@@ -157,11 +157,15 @@ def test_objects_say_what_they_are(server: SandboxServer, s3: SandboxS3) -> None
     head = s3.client().head_object(Bucket="reports", Key=key(0))
     assert (head["ContentType"], head["StorageClass"]) == ("audio/mpeg", "STANDARD_IA")
     metadata = head["Metadata"]
+    # A keyed hash: neither the file's name nor its token.
+    assert re.fullmatch("[0-9a-f]{64}", metadata["recording-source"])
+    metadata["recording-source"] = "?"
     assert metadata.pop("run")
     assert metadata.pop("written-as")
     assert metadata == {
         "call": "20260313call000000000000000",
         "part": "n1",
+        "recording-source": "?",
         "team": "sales",
         "sha256": hashlib.sha256(s3.read(key(0))).hexdigest(),
         "rows": "1",
@@ -229,22 +233,106 @@ def test_replace_fetches_all_again(server: SandboxServer, s3: SandboxS3) -> None
     assert s3.read(key(1)) == recording_bytes(token(1), server.settings)
 
 
-def test_a_foreign_object_of_the_same_size_is_taken_for_the_recording(server: SandboxServer, s3: SandboxS3) -> None:
-    """Recordings that another tool has copied are not copied again; their SHA-256 is that of the bytes in S3."""
+def test_a_foreign_object_of_the_same_content_is_taken_for_the_recording(server: SandboxServer, s3: SandboxS3) -> None:
+    """A recording that another tool has copied is not written again."""
     behave(server, calls=listed(*recorded_calls(1)))
-    other = bytes(len(recording_bytes(token(0), server.settings)))
-    s3.client().put_object(Bucket="reports", Key=key(0), Body=other)
+    truth = recording_bytes(token(0), server.settings)
+    s3.client().put_object(Bucket="reports", Key=key(0), Body=truth)
     assert copy(server).copied == 0
-    assert manifest(s3)[0]["sha256"] == hashlib.sha256(other).hexdigest()
+    assert manifest(s3)[0]["sha256"] == hashlib.sha256(truth).hexdigest()
 
 
-def test_a_foreign_object_of_another_size_is_an_error(server: SandboxServer, s3: SandboxS3) -> None:
-    """if-exists: somebody else's object is neither overwritten nor taken for the recording."""
+@pytest.mark.parametrize("same_size", [True, False])
+def test_a_foreign_object_of_other_content_is_an_error(server: SandboxServer, s3: SandboxS3, same_size: bool) -> None:
+    """if-exists: somebody else's object is neither overwritten nor taken for the recording, whatever its size."""
     behave(server, calls=listed(*recorded_calls(2)))
-    s3.client().put_object(Bucket="reports", Key=key(1), Body=b"somebody else's")
+    other = bytes(len(recording_bytes(token(1), server.settings))) if same_size else b"somebody else's"
+    s3.client().put_object(Bucket="reports", Key=key(1), Body=other)
     with pytest.raises(RecordingsMissingError, match='remove it, choose another s3_key, or set if_exists="replace"'):
         copy(server)
-    assert s3.read(key(1)) == b"somebody else's"
+    assert s3.read(key(1)) == other
+
+
+@pytest.mark.parametrize("keeps_metadata", [True, False])
+def test_an_object_whose_bytes_were_changed_is_not_believed(
+    server: SandboxServer, s3: SandboxS3, keeps_metadata: bool
+) -> None:
+    """stored-bytes: metadata can be copied with other bytes; S3's own checksum of the bytes decides."""
+    behave(server, calls=listed(*recorded_calls(1)))
+    copy(server)
+    truth = recording_bytes(token(0), server.settings)
+    head = s3.client().head_object(Bucket="reports", Key=key(0))
+    metadata = head["Metadata"] if keeps_metadata else {}
+    s3.client().put_object(Bucket="reports", Key=key(0), Body=bytes(len(truth)), Metadata=metadata)
+    if keeps_metadata:
+        assert copy(server).copied == 1
+        (line,) = manifest(s3)
+        assert line["key"] == key(0, f"n1-{hashlib.sha256(truth).hexdigest()[:12]}")
+        assert s3.read(line["key"]) == truth
+    else:
+        with pytest.raises(RecordingsMissingError, match="its content is another one"):
+            copy(server)
+
+
+FIRST, SECOND = token(1), token(2)
+
+
+@pytest.mark.parametrize("run", [RUN, OTHER_RUN])
+@pytest.mark.parametrize("ids", [True, False])
+@pytest.mark.parametrize("later", [f"{SECOND} {FIRST}", f"{FIRST} {SECOND}", SECOND])
+def test_parts_of_a_call_do_not_take_each_others_place(
+    server: SandboxServer, s3: SandboxS3, later: str, ids: bool, run: RunIdentity
+) -> None:
+    """whole-or-red: an earlier run saw one recording of two; whichever comes first now, each is stored as itself."""
+    answer = "recordings" if ids else "no_ids"
+    behave(server, calls=listed(Call(NOON, call_id="one", recording=FIRST)), detail_answer=answer)
+    copy(server)
+    behave(server, calls=listed(Call(NOON, call_id="one", recording=later)), detail_answer=answer)
+    copy(server, run=run)
+    lines = manifest(s3)
+    assert [line["status"] for line in lines] == ["stored"] * len(later.split())
+    for line, recording in zip(lines, later.split(), strict=True):
+        truth = recording_bytes(recording, server.settings)
+        assert s3.read(line["key"]) == truth
+        assert line["sha256"] == hashlib.sha256(truth).hexdigest()
+    assert len({line["key"] for line in lines}) == len(lines)
+    times = modified(s3)
+    assert copy(server, run=OTHER_RUN).copied == 0
+    assert manifest(s3) == lines
+    assert modified(s3) == times
+
+
+def test_a_recording_that_is_signed_anew_is_fetched_and_not_written_again(server: SandboxServer, s3: SandboxS3) -> None:
+    """all-or-nothing: a token that changes leads to the same file; another file with the same content is the same, too."""
+    behave(server, calls=listed(Call(NOON, call_id="one", recording=token(1))))
+    copy(server)
+    server.requests.clear()
+    behave(server, calls=listed(Call(NOON, call_id="one", recording=token(1).replace("canary", "canary2"))))
+    assert copy(server).copied == 0
+    assert fetched(server) == 0
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_a_stream_without_a_length_is_not_stored_as_proved(s3: SandboxS3, share: float) -> None:
+    """whole-or-red: it ends with the connection, so that nobody can tell whether all of it came."""
+    with sandbox(proxy=True) as server:
+        behave(server, [Fault("no_length", endpoint="recording", share=share)], calls=listed(*recorded_calls(1)))
+        with pytest.raises(RecordingsMissingError, match="came as a stream without a length") as failed:
+            copy(server)
+        assert failed.value.retryable
+        assert s3.keys() == []
+        xcom = copy(server, on_incomplete="warn").to_xcom()
+        assert (xcom["calls_unproved"], xcom["calls_stored"], xcom["recordings"]) == (1, 0, 1)
+        (line,) = manifest(s3)
+        assert (line["status"], line["key"]) == ("unproved", key(0))
+        assert s3.client().head_object(Bucket="reports", Key=key(0))["Metadata"]["complete"] == "unproved"
+        # A later run that gets the length does not believe what is there.
+        behave(server, calls=listed(*recorded_calls(1)))
+        copied = copy(server).copied
+        (line,) = manifest(s3)
+        assert line["status"] == "stored"
+        assert copied == (0 if share == 1 else 1)
+        assert s3.read(line["key"]) == recording_bytes(token(0), server.settings)
 
 
 def test_of_parallel_runs_each_succeeds_and_one_writes(server: SandboxServer, s3: SandboxS3) -> None:
@@ -745,6 +833,7 @@ def test_parts_have_names_of_their_own() -> None:
     """An id of a part is used where it is one; what may be a phone number is not."""
     assert part_names(["n1", "n2"]) == ["n1", "n2"]
     assert part_names(["n1", "n1", "", "919876501234"]) == ["part1", "part2", "part3", "part4"]
+    assert part_names(["98765-01234", "n+91 (98765) 01234", "987%2065012"]) == ["part1", "part2", "part3"]
 
 
 @pytest.mark.parametrize("key", ["rec/a.mp3", "rec/[[ call ]].mp3", "rec/[[ part ]].mp3"])

@@ -11,6 +11,7 @@ no ``repr``, message or log line.
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,15 @@ class Recording:
         """
         parent = base_url.rpartition("/")[0]
         return "/".join((parent, "recording/directstream", *(quote(part, safe="") for part in self._path)))
+
+    def source(self, secret: str) -> str:
+        """A keyed hash of the file that is streamed: the same for the same file, whatever token leads there.
+
+        Args:
+            secret: the key. A file's name may hold a phone number, which a hash without a key would give away.
+        """
+        named = "/".join(quote(part, safe="") for part in self._path[1:])
+        return hmac.digest(secret.encode(), named.encode(), "sha256").hex()
 
 
 @dataclass(frozen=True, slots=True)

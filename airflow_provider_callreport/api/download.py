@@ -55,7 +55,6 @@ from airflow_provider_callreport.api.transport import (
     proxies_to,
 )
 from airflow_provider_callreport.api.transport_errors import NETWORK_ERRORS, transport_error
-from airflow_provider_callreport.api.values import whole_number
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -161,28 +160,6 @@ class FileDownloader:
                 raise WrongFileError(f"{what} came as JSON; a {kind} file was expected")
             check_kind(body, kind, what)
             return body
-
-        return call_with_retries(
-            attempt,
-            max_retry_time=self._client.settings.max_retry_time,
-            before_sleep=_log_retry(what),
-            sleep=self._sleep,
-        )
-
-    def size(self, url: str, *, what: str) -> int | None:
-        """How many bytes a file has, by the headers of its answer; None when they do not tell.
-
-        Raises:
-            CallReportError: as `fetch`.
-        """
-
-        def attempt() -> int | None:
-            with self._answer(url, what) as response:
-                error = vendor_error(what, response, None)
-                if error is not None:
-                    raise error
-                plain = response.headers.get("Content-Encoding", "identity").lower() == "identity"
-                return whole_number(response.headers.get("Content-Length")) if plain else None
 
         return call_with_retries(
             attempt,

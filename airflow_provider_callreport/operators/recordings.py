@@ -39,10 +39,10 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
         filters: API filter keys; see `airflow_provider_callreport.api.call_filter.CallReportFilter`.
         window_start: first instant of the window, ISO 8601; default the start of the run's data interval.
         window_end: first instant after the window; default the end of the run's data interval.
-        if_exists: ``"skip"`` leaves a recording that is at its key: written by this operator for the same call and
-            part, or of the stream's size. Something else at the key is an error. ``"replace"`` fetches all again.
-        on_incomplete: ``"fail"``, or ``"warn"`` to deliver a manifest in which some recordings are ``missing`` or
-            ``failed``.
+        if_exists: ``"skip"`` leaves a recording that is at its key: the same call, part and content. Another object at
+            the key is an error. ``"replace"`` fetches all again.
+        on_incomplete: ``"fail"``, or ``"warn"`` to deliver a manifest in which some recordings are ``missing``,
+            ``failed`` or ``unproved`` (their streams had no length).
         concurrency: calls that are worked on at a time, 1 to 32. The connection's ``requests_per_second`` holds for all
             of them together.
         max_recording_bytes: the largest recording.
@@ -51,13 +51,14 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
         callreport_conn_id: connection to the API.
 
     An asset among the ``outlets`` gets its event with what is returned and the manifest's ``uri``, ``rows`` and
-    ``sha256`` in ``extra``, an asset alias one at the manifest's address; there is none of a manifest that another run
-    had written already.
+    ``sha256`` in ``extra``, an asset alias one at the manifest's address. A manifest that another run had written
+    already gets no event.
 
     Returns:
         A dict under 1 KB: ``report``, ``window``, ``calls``, ``reported_total``, ``recordings``, ``bytes``, ``copied``,
-        ``already_there``, ``calls_stored``, ``calls_no_recording``, ``calls_missing``, ``calls_failed``, ``manifest``
-        {``uri``, ``rows``, ``bytes``, ``sha256``}. No address of a recording is in it: such an address is a secret.
+        ``already_there``, ``calls_stored``, ``calls_no_recording``, ``calls_unproved``, ``calls_missing``,
+        ``calls_failed``, ``manifest`` {``uri``, ``rows``, ``bytes``, ``sha256``}. No address of a recording is in it:
+        such an address is a secret.
     """
 
     arguments = RECORDINGS

@@ -24,7 +24,6 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from airflow_provider_callreport.api.answer import record_id
 from airflow_provider_callreport.api.client import CallReportClient
@@ -44,11 +43,11 @@ from airflow_provider_callreport.api.window_check import WindowCheck
 from airflow_provider_callreport.delivery.errors import DeliveryError, ObjectExistsError
 from airflow_provider_callreport.delivery.s3 import S3Destination
 from airflow_provider_callreport.delivery.s3_client import connect
-from airflow_provider_callreport.delivery.s3_errors import s3_errors
 from airflow_provider_callreport.export.sinks import FilePlan, SingleFile
 from airflow_provider_callreport.formats import FORMATS
-from airflow_provider_callreport.recordings.keys import fill_key, part_names
+from airflow_provider_callreport.recordings.keys import part_names
 from airflow_provider_callreport.recordings.promised import is_recording_label, promised_recordings
+from airflow_provider_callreport.recordings.store import RecordingStore, Stored, Target
 from airflow_provider_callreport.report import (
     Column,
     ColumnKind,
@@ -78,6 +77,12 @@ MANIFEST_COLUMNS = (
 #: A list of calls that moved while it was read is read again from its start, at most so often in all.
 _MAX_READINGS = 3
 
+#: Why a recording is not stored when every one must be whole.
+_NO_LENGTH = (
+    '{what} came as a stream without a length, so nobody can tell whether its end is missing; on_incomplete="warn" '
+    'stores it, and the manifest says "unproved"'
+)
+
 #: A service that fails this often is not asked for the rest.
 _MAX_FAILURES = 20
 
@@ -89,6 +94,8 @@ class Status(StrEnum):
     """It is at ``key``."""
     NO_RECORDING = "no_recording"
     """The report promises none, and the API has none."""
+    UNPROVED = "unproved"
+    """It is at ``key``, and its stream ended without its length being known: the end may be missing."""
     MISSING = "missing"
     """The report promises more than the API has: it is still being made, or was deleted."""
     FAILED = "failed"
@@ -204,6 +211,10 @@ class _Entry:
     sha256: str | None = None
     copied: bool = False
     reason: str = ""
+
+    def at(self, stored: Stored) -> _Entry:
+        """The entry of a recording that is in S3."""
+        return replace(self, key=stored.key, bytes=stored.bytes, sha256=stored.sha256, copied=stored.copied)
 
     def row(self) -> Row:
         """The values of `MANIFEST_COLUMNS`."""
@@ -356,11 +367,18 @@ class _Copier:
     ) -> None:
         self._client = client
         self._request = request
-        self._run = run
         self._directory = directory
-        self._info = request.info()
         self._stop = threading.Event()
-        self._s3 = connect(request.aws_conn_id, f"s3://{request.s3_bucket}").client
+        self._store = RecordingStore(
+            connect(request.aws_conn_id, f"s3://{request.s3_bucket}").client,
+            request.s3_bucket,
+            request.s3_key,
+            request.aws_conn_id,
+            request.s3_extra_args,
+            request.if_exists,
+            request.info(),
+            run,
+        )
         self._downloader = FileDownloader(
             client,
             max_bytes=request.max_recording_bytes,
@@ -400,36 +418,21 @@ class _Copier:
         return entries or [_Entry(call, Status.NO_RECORDING)]
 
     def _recording(self, name: str, call: str, part: str, recording: Recording) -> _Entry:
-        request = self._request
-        entry = _Entry(call, Status.STORED, part, fill_key(request.s3_key, call, part))
-        mark = {name: quote(text, safe="", errors="surrogatepass") for name, text in (("call", call), ("part", part))}
-        extra = request.s3_extra_args
-        place = S3Destination(
-            request.s3_bucket,
-            entry.key or "",
-            request.aws_conn_id,
-            # A new object is written on there being none: of two runs at the same key, one writes.
-            if_exists="fail" if request.if_exists == "skip" else "replace",
-            extra_args={**extra, "Metadata": {**extra.get("Metadata", {}), **mark}},
-        )
-        what = f"the recording of call {one_line(call)}, part {one_line(part)}"
-        url = recording.stream_url(self._client.settings.base_url)
+        entry = _Entry(call, Status.STORED, part)
+        source = recording.source(self._client.settings.secrets()[-1])
+        target = Target(call, part, source, f"the recording of call {one_line(call)}, part {one_line(part)}")
         path = self._directory / f"{name}.mp3"
         try:
-            if request.if_exists == "skip" and (there := self._there(place, mark, url, what)) is not None:
-                return replace(entry, bytes=there[0], sha256=there[1])
-            body = self._downloader.fetch(url, path, kind="mp3", what=what)
-            file = ExportedFile(path, f"{name}.mp3", "audio/mpeg", 1, body.size, body.sha256)
-            outcome = ReportOutcome(1, None, True if body.proved else None, "one recording")
-            try:
-                place.deliver_with(self._s3, file, info=self._info, outcome=outcome, run=self._run)
-            except ObjectExistsError:
-                # Another run was faster; what it wrote is judged like anything that is there.
-                there = self._there(place, mark, url, what)
-                if there is None:
-                    raise
-                return replace(entry, bytes=there[0], sha256=there[1])
-            return replace(entry, bytes=body.size, sha256=body.sha256, copied=True)
+            stored = self._store.find(target)
+            if stored is not None:
+                return entry.at(stored)
+            url = recording.stream_url(self._client.settings.base_url)
+            body = self._downloader.fetch(url, path, kind="mp3", what=target.what)
+            if body.proved:
+                return entry.at(self._store.put(target, body))
+            if self._request.on_incomplete == "fail":
+                return _failed(entry, _NO_LENGTH.format(what=target.what))
+            return replace(entry.at(self._store.put(target, body)), status=Status.UNPROVED)
         except ObjectExistsError as error:
             return _failed(entry, str(error))
         except DeliveryError:
@@ -440,28 +443,6 @@ class _Copier:
             return _failed(entry, str(error))
         finally:
             path.unlink(missing_ok=True)
-
-    def _there(self, place: S3Destination, mark: Mapping[str, str], url: str, what: str) -> tuple[int, str] | None:
-        """Size and SHA-256 of the recording that is at the key already; None when nothing is there.
-
-        Raises:
-            ObjectExistsError: something else is there.
-        """
-        stored = place.object(self._s3)
-        with s3_errors(place.uri, place.aws_conn_id):
-            found = stored.look()
-        if found is None or not found.readable:
-            return None
-        if found.sha256 is not None and mark.items() <= found.metadata.items():
-            return found.bytes, found.sha256
-        # Not written by this operator. It is taken for the recording when it is as long as the stream.
-        if found.bytes == self._downloader.size(url, what=what):
-            with s3_errors(place.uri, place.aws_conn_id):
-                return found.bytes, stored.read_sha256()
-        raise ObjectExistsError(
-            f"{place.uri} has an object that is not {what}: it was not written by this operator, and has another size; "
-            'remove it, choose another s3_key, or set if_exists="replace"'
-        )
 
 
 class _ManifestFile:
@@ -503,7 +484,7 @@ class _Tally:
         worst = max((entry.status for entry in entries), key=list(Status).index)
         self.calls[worst] = self.calls.get(worst, 0) + 1
         for entry in entries:
-            if entry.status is Status.STORED:
+            if entry.key is not None:
                 self.recordings += 1
                 self.bytes += entry.bytes or 0
                 self.copied += entry.copied
@@ -529,7 +510,7 @@ def _what_is_missing(promised: int, there: int) -> str:
 
 
 def _failed(entry: _Entry, reason: str) -> _Entry:
-    return replace(entry, status=Status.FAILED, key=None, reason=reason)
+    return replace(entry, status=Status.FAILED, reason=reason)
 
 
 def _outcome(proof: Proof) -> ReportOutcome:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from airflow_provider_callreport.privacy.phone_numbers import without_numbers
+
 #: What a user writes into ``s3_key`` where the ids of the call and of its part go.
 PLACEHOLDERS = ("[[ call ]]", "[[ part ]]")
 
 _PLACEHOLDER = re.compile(r"\[\[\s*(call|part)\s*\]\]")
 _UNSAFE = re.compile(r"[^\w.\-]", re.ASCII)
-_NUMBER_LIKE = re.compile(r"\d{7}")
 _PLACE = re.compile(r"part\d+")
 
 
@@ -51,7 +52,7 @@ def part_names(nodes: Sequence[str]) -> list[str]:
         # What looks like a phone number may be one, and may not come into a key. What looks like a place may be that of
         # another part, and one recording would be taken for the other.
         node
-        if node and nodes.count(node) == 1 and not _NUMBER_LIKE.search(node) and not _PLACE.fullmatch(node)
+        if node and nodes.count(node) == 1 and without_numbers(node) == node and not _PLACE.fullmatch(node)
         else f"part{place}"
         for place, node in enumerate(nodes, 1)
     ]

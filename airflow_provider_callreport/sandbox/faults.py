@@ -142,6 +142,11 @@ FAULTS: dict[str, FaultKind] = {
         Stage.HTTP, "connection closed after half of the body that Content-Length announced", times=1
     ),
     "truncated_chunk": FaultKind(Stage.HTTP, "a chunked body; connection closed in the middle of a chunk", times=1),
+    "no_length": FaultKind(
+        Stage.HTTP,
+        "a body that ends where the connection is closed, with no length announced; share says how much of it comes",
+        {"share": 1.0},
+    ),
     "slow_body": FaultKind(Stage.HTTP, "one byte of the body every interval seconds", {"interval": 60.0}, times=1),
     "slow_headers": FaultKind(
         Stage.HTTP, "one byte of the headers every interval seconds", {"interval": 60.0}, times=1

@@ -46,6 +46,8 @@ def _data(recordings: list[str], form: str) -> object:
             return {"rcrdAr": entries} if entries else []
         case "data_null":
             return {"rcrdAr": entries} if entries else None
+        case "no_ids":
+            return {"rcrdAr": [{"rcrd": recording} for recording in recordings]}
         case "odd_shape":
             return {"recordings": recordings}
         case "odd_token":

@@ -41,7 +41,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "dtmf_shape": DTMF_SHAPES,
     "export_answer": ("url", "object", "request_id", "accepted", "bytes"),
     "pdf_answer": ("bytes", "link", "base64", "not_ready"),
-    "detail_answer": ("recordings", "being_made", "data_list", "data_null", "odd_shape", "odd_token"),
+    "detail_answer": ("recordings", "no_ids", "being_made", "data_list", "data_null", "odd_shape", "odd_token"),
     "recording_answer": ("mp3", "missing", "html", "error", "empty", "cut", "text"),
 }
 
@@ -89,8 +89,9 @@ class SandboxSettings:
             written; ``"mixed"`` differs from call to call. The choices are in `CHOICES`.
         export_answer: what ``exportCsv`` and ``exportCsvBulk`` answer.
         pdf_answer: what ``downloadPdf`` answers.
-        detail_answer: what ``detail`` answers for a call that has a recording: the ``"recordings"``, an empty list
-            (``"being_made"``), ``data`` as an empty list or null, or shapes that nobody has seen.
+        detail_answer: what ``detail`` answers for a call that has a recording: the ``"recordings"``, those without ids
+            of their parts (``"no_ids"``), an empty list (``"being_made"``), ``data`` as an empty list or null, or
+            shapes that nobody has seen.
         recording_answer: what a recording's stream is.
         recording_bytes: about how long a recording is; it differs by up to half from call to call.
         faults: what goes wrong; see `faults.FAULTS`. Takes `Fault` objects, names, ``"name:key=value,..."`` texts and

@@ -14,6 +14,9 @@ from airflow_provider_callreport.sandbox.faults import Fault, Stage, striking
 #: Set by the stand-in API, for the faults that are for one page.
 PAGE_HEADER = "x-sandbox-page"
 
+#: In the addresses of recordings' streams.
+_RECORDINGS = "/recording/directstream/"
+
 #: Longest head of a message, and the largest piece of a body that is moved at a time.
 HEAD_LIMIT = 1 << 20
 _PIECE = 1 << 16
@@ -226,7 +229,8 @@ async def _body(reader: asyncio.StreamReader, head: Head) -> AsyncIterator[bytes
 
 
 def _endpoint(request: Head) -> str:
-    return request.first_line.split(" ")[1].rstrip("/").rpartition("/")[2]
+    path = request.first_line.split(" ")[1].rstrip("/")
+    return "recording" if _RECORDINGS in path else path.rpartition("/")[2]
 
 
 def _page(response: Head) -> int | None:
@@ -259,10 +263,18 @@ async def _truncated_body(fault: Fault, client: Stream, head: Head, body: bytes)
 
 
 async def _truncated_chunk(fault: Fault, client: Stream, head: Head, body: bytes) -> None:
+    chunked_head = _without_length(head, "Transfer-Encoding: chunked")
+    await client.send(chunked_head + b"%x\r\n" % len(body) + body[: len(body) // 2])
+
+
+async def _no_length(fault: Fault, client: Stream, head: Head, body: bytes) -> None:
+    await client.send(_without_length(head, "Connection: close") + body[: int(len(body) * fault["share"])])
+
+
+def _without_length(head: Head, instead: str) -> bytes:
     lines = head.raw.decode("latin-1").split("\r\n")
     kept = [line for line in lines if line and not line.lower().startswith(("content-length:", "transfer-encoding:"))]
-    chunked_head = "\r\n".join([*kept, "Transfer-Encoding: chunked", "", ""]).encode("latin-1")
-    await client.send(chunked_head + b"%x\r\n" % len(body) + body[: len(body) // 2])
+    return "\r\n".join([*kept, instead, "", ""]).encode("latin-1")
 
 
 async def _slow_body(fault: Fault, client: Stream, head: Head, body: bytes) -> None:
@@ -290,6 +302,7 @@ HTTP_FAULTS: dict[str, Callable[[Fault, Stream, Head, bytes], Awaitable[None]]] 
     "reset_mid_body": _reset_mid_body,
     "truncated_body": _truncated_body,
     "truncated_chunk": _truncated_chunk,
+    "no_length": _no_length,
     "slow_body": _slow_body,
     "slow_headers": _slow_headers,
     "garbage": _garbage,
