@@ -23,8 +23,8 @@ demo: $(VENV)/.demo ## run the example Dags in Airflow against stand-in servers;
 test: $(VENV)/.dev ## run the tests (TESTS=path, PYTEST=options)
 	@$(BIN)/python -m pytest $(PYTEST) $(TESTS)
 
-quick: $(VENV)/.dev ## the tests that neither run Airflow nor take long, in less than a minute: while you write
-	@$(BIN)/python -m pytest -q $(PYTEST) --hypothesis-profile quick -m "not airflow and not slow" $(TESTS)
+quick: $(VENV)/.dev ## a few cases of each test that neither runs Airflow nor takes long: while you write
+	@$(BIN)/python -m pytest -q $(PYTEST) --quick $(TESTS)
 
 soak: $(VENV)/.dev ## the long versions of the tests that draw lots: histories, kill points, faults, large days
 	@CALLREPORT_SOAK=1 $(BIN)/python -m pytest $(PYTEST) --timeout 3000 tests/test_paging_machine.py tests/test_crash.py \

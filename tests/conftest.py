@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,8 +43,20 @@ for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
 
 make_clients_quick()
 
-# `make quick` draws few examples.
-hypothesis.settings.register_profile("quick", max_examples=20)
+#: How many cases of a table, and how many examples of hypothesis, ``--quick`` runs of each test.
+_FEW_CASES, _FEW_EXAMPLES = 5, 20
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--quick``, which `make quick` gives."""
+    parser.addoption("--quick", action="store_true", help="leave out slow tests and Airflow, and run few cases of each")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw few examples under ``--quick``."""
+    if config.getoption("--quick"):
+        hypothesis.settings.register_profile("quick", max_examples=_FEW_EXAMPLES)
+        hypothesis.settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")
@@ -55,9 +68,27 @@ def airflow_runs(tmp_path_factory: pytest.TempPathFactory) -> AirflowRuns:
     return AirflowRuns(root.parent if "PYTEST_XDIST_WORKER" in os.environ else root)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that run Airflow, and begin with them: they take longest, and wait most of the time."""
     for item in items:
         if "airflow_runs" in getattr(item, "fixturenames", ()):
             item.add_marker("airflow")
     items.sort(key=lambda item: item.get_closest_marker("airflow") is None)
+    if config.getoption("--quick"):
+        kept = _quick(items)
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
+def _quick(items: list[pytest.Item]) -> dict[pytest.Item, None]:
+    """The tests that neither run Airflow nor take long, with the first few cases of each."""
+    cases: Counter[str] = Counter()
+    kept: dict[pytest.Item, None] = {}
+    for item in items:
+        if item.get_closest_marker("airflow") or item.get_closest_marker("slow"):
+            continue
+        name = item.nodeid.partition("[")[0]
+        cases[name] += 1
+        if cases[name] <= _FEW_CASES:
+            kept[item] = None
+    return kept

@@ -70,6 +70,7 @@ def test_a_connection_that_does_not_exist_still_does_not(monkeypatch: pytest.Mon
         _ = CallReportHook("unreadable").settings
 
 
+@pytest.mark.slow
 def test_a_numeric_login_in_a_file_of_connections(tmp_path: Path) -> None:
     """In YAML a login of digits is a number, and Airflow then reads none of the file's connections."""
     file = tmp_path / "connections.yaml"

@@ -428,6 +428,7 @@ def test_the_cell_says_how_many_recordings_there_must_be(cell: str | None, promi
     assert promised_recordings(cell) == promised
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [2, "2", [{"file": "a"}, {"file": "b"}], f"{token(1)} {token(2)}"])
 def test_fewer_recordings_than_promised_are_missing_ones(server: SandboxServer, s3: SandboxS3, cell: Any) -> None:
     """whole-or-red: `Rec.` says two and detail has one: the one is stored, the other is missing, and the run is red."""

@@ -507,6 +507,7 @@ HUGE: list[tuple[str, Callable[[int], tuple[str, str]]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "cells"), HUGE)
 def test_a_row_takes_time_in_proportion_to_its_size(name: str, cells: Callable[[int], tuple[str, str]]) -> None:
     """A cell of 200 KB costs eight times one of 25 KB, not sixty-four times."""

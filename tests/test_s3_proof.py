@@ -69,6 +69,7 @@ SIZES = pytest.mark.parametrize("content", [SMALL, LARGE], ids=["one request", "
 POLICIES = pytest.mark.parametrize("if_exists", ["replace", "fail", "skip"])
 
 
+@pytest.mark.slow
 @SIZES
 @pytest.mark.parametrize("checksums", ["known", "ignored"])
 @pytest.mark.parametrize("etags", ["md5", "opaque"])
@@ -289,6 +290,7 @@ def test_replace_does_without_conditions_where_a_server_does_not_know_them(
     assert store.uploads == {}
 
 
+@pytest.mark.slow
 @SIZES
 @POLICIES
 def test_a_server_that_refuses_checksums_can_be_used(
