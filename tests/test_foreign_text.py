@@ -115,7 +115,7 @@ def test_a_long_message_is_read_in_bounded_time() -> None:
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_an_answer_that_repeats_the_request_leaks_nothing(spelling: str, caplog: pytest.LogCaptureFixture) -> None:
-    """P1: over a real socket, in exception, traceback and log."""
+    """no-leak: over a real socket, in exception, traceback and log."""
     caplog.set_level(logging.DEBUG)
     script = json_answer({"status": "error", "code": 1009, "message": f"failed for {SPELLINGS[spelling]}"})
     with ScriptedServer(script) as server:

@@ -121,14 +121,14 @@ def test_cells_and_headers_are_guarded_unless_that_is_turned_off(tmp_path: Path)
     ],
 )
 def test_no_file_begins_like_sylk(tmp_path: Path, labels: list[str], first: bytes) -> None:
-    """csv-grammar: Excel takes a file that begins with the letters ID for another format; in quotes it does not."""
+    """csv-guard: Excel takes a file that begins with the letters ID for another format; in quotes it does not."""
     path = write("csv", tmp_path / "f", [], [Column(label) for label in labels])
     assert path.read_bytes() == first
     assert csv_lines(path) == [labels]
 
 
 def test_line_breaks_become_spaces_when_that_is_asked_for(tmp_path: Path) -> None:
-    """csv-grammar: each record is one line, for readers that know no others; the guard still sees the cell."""
+    """csv-guard: each record is one line, for readers that know no others; the guard still sees the cell."""
     columns = [Column("Two\nlines"), Column("Amount", ColumnKind.NUMBER)]
     rows: list[Row] = [["a\r\nb\nc\rd", 1], ["\n=1+1", "n\n/a"], [None, 2]]
     path = write("csv", tmp_path / "f", rows, columns, {"line_breaks": "space"})

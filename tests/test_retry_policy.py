@@ -1,4 +1,4 @@
-"""When Airflow 3.3 tries a task again, and after how long (E1, E2)."""
+"""When Airflow 3.3 tries a task again, and after how long (error-kinds, retry-wait)."""
 
 from __future__ import annotations
 
@@ -50,13 +50,15 @@ def decide(error: BaseException, try_number: int = 1, **task: Any) -> Any:
     ],
 )
 def test_retryable_decides(error: BaseException, action: Any) -> None:
-    """E1: one attribute, for errors of the API, of formats and of delivery alike; foreign errors are Airflow's."""
+    """error-kinds: one attribute, for errors of the API, of formats and of delivery alike; foreign errors are
+    Airflow's.
+    """
     assert decide(error).action == action
 
 
 @pytest.mark.parametrize("after", [None, 0, 1, 299, 300])
 def test_a_servers_wish_does_not_shorten_the_dags_delay(after: float | None) -> None:
-    """E2: the Dag says five minutes, and the API "in a second"."""
+    """retry-wait: the Dag says five minutes, and the API "in a second"."""
     assert decide(limited(after)).retry_delay is None
 
 
@@ -65,7 +67,7 @@ def test_a_servers_wish_does_not_shorten_the_dags_delay(after: float | None) -> 
     [(301, timedelta(seconds=301)), (3600, timedelta(hours=1)), (1e30, timedelta(hours=1))],
 )
 def test_a_longer_wish_is_obeyed_up_to_an_hour(after: float, delay: timedelta) -> None:
-    """E2: also where it is the cause of another error."""
+    """retry-wait: also where it is the cause of another error."""
     assert decide(limited(after)).retry_delay == delay
     error = IncompleteReportError("page 3", page=3, rows=10, promised=20, retryable=True)
     error.__cause__ = limited(after)
@@ -87,7 +89,7 @@ def test_a_longer_wish_is_obeyed_up_to_an_hour(after: float, delay: timedelta) -
 def test_a_delay_that_doubles_is_not_shortened_either(
     after: float, try_number: int, longest: timedelta | None, delay: timedelta | None
 ) -> None:
-    """E2: five minutes become ten and twenty, and Airflow draws from one to two times as much."""
+    """retry-wait: five minutes become ten and twenty, and Airflow draws from one to two times as much."""
     decision = decide(limited(after), try_number, retry_exponential_backoff=2, max_retry_delay=longest)
     assert decision.retry_delay == delay
 

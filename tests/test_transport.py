@@ -359,7 +359,7 @@ def test_a_gzip_stream_without_its_end(tmp_path: Path, cut: int) -> None:
     ],
 )
 def test_a_body_that_is_no_json_is_named(body: bytes, sentence: str) -> None:
-    """C1: whole and strange is another fault than cut off, and somebody else's to mend."""
+    """whole-or-red: whole and strange is another fault than cut off, and somebody else's to mend."""
     with ScriptedServer((200, {}, body)) as server:
         error = failure(server.url)
         assert type(error) is AnswerError

@@ -34,6 +34,7 @@ LAYERS: tuple[Mapping[str, str], ...] = (
         "report": "what travels",
         "privacy": "phone numbers",
         "connection": "the fields",
+        "rules": "of arguments",
         "spool": "private files",
         "errors": "one base",
         "provider_info": "for Airflow",
@@ -154,7 +155,7 @@ def _box(x: float, y: float, width: float, room: str, words: str, *, vocabulary:
     fill = "#edf2f7" if vocabulary else "#e6f4ee"
     return [
         f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{_HIGH}" rx="6" fill="{fill}" stroke="#0b6e4f"/>',
-        _text(x + width / 2, y + 20, room, 15, weight="bold"),
+        _text(x + width / 2, y + 20, room, 14, weight="bold"),
         _text(x + width / 2, y + 37, words, 12),
     ]
 
