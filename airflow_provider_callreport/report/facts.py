@@ -87,8 +87,9 @@ class ReportFacts:
 
     @property
     def proof(self) -> str:
-        """Verdict and proof in one text; the proof often begins with the verdict."""
-        return self.note if self.note.startswith(self.verdict) else f"{self.verdict}. {self.note}"
+        """Verdict and proof in one text; the proof often begins with the verdict's first word."""
+        says_it = self.note.casefold().startswith(self.verdict.partition(" ")[0].casefold())
+        return self.note if says_it else f"{self.verdict}. {self.note}"
 
     @property
     def lines(self) -> list[tuple[str, str]]:

@@ -108,7 +108,7 @@ def _draw_charts(page: Page, book: FontBook, facts: ReportFacts, calls: int, top
     """Calls by hour over the full width, the rankings beside one another below."""
     heading, small = TextStyle(book, 10, bold=True), TextStyle(book, 8)
     if facts.by_hour:
-        height = (top - MARGIN) * 0.42
+        height = (top - MARGIN) * 0.38
         width = page.text(heading, MARGIN, top - 10, "Calls by hour")
         if facts.no_time:
             page.text(small, MARGIN + width + 8, top - 10, f"{wording.calls(facts.no_time)} without a time", MUTED)

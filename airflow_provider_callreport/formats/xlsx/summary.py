@@ -53,7 +53,9 @@ def fill_summary(
     facts = report_facts(info, outcome)
     _put(sheet, "A1", one_line(facts.title), Font(FONT, 20, bold=True, color=DARK))
     _put(sheet, "A2", f"{facts.window}, {facts.timezone}", _font(_GREY))
-    _put(sheet, "A3", facts.still_open or None, Font(FONT, 10, bold=True, color=_AMBER))
+    warning = _put(sheet, "A3", facts.still_open or None, Font(FONT, 10, bold=True, color=_AMBER))
+    warning.alignment = Alignment(vertical="center")
+    sheet.row_dimensions[3].height = 24 if facts.still_open else _LINE_HEIGHT
     sheet.row_dimensions[1].height = 30
     _write_tiles(sheet, facts, outcome)
     row = _write_lines(sheet, 7, [*facts.lines, *_file_lines(calls_sheets, cut_texts)]) + 1
