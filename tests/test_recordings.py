@@ -303,9 +303,7 @@ def test_parts_of_a_call_do_not_take_each_others_place(
 
 
 def test_a_recording_that_is_signed_anew_is_fetched_and_not_written_again(server: SandboxServer, s3: SandboxS3) -> None:
-    """all-or-nothing: a token that changes leads to the same file; another file with the same content is
-    the same, too.
-    """
+    """all-or-nothing: a token that changes leads to the same file."""
     behave(server, calls=listed(Call(NOON, call_id="one", recording=token(1))))
     copy(server)
     server.requests.clear()

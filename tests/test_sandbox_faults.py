@@ -15,7 +15,7 @@ import pytest
 import requests
 from support.sandbox import CREDENTIALS, DAY, answer, cursor_of, ids, pages, post, read, rows_of
 
-from airflow_provider_callreport.sandbox import bending, wire
+from airflow_provider_callreport.sandbox import fault_effects, wire
 from airflow_provider_callreport.sandbox.calls import SyntheticCalls
 from airflow_provider_callreport.sandbox.faults import FAULTS, Fault, Stage
 from airflow_provider_callreport.sandbox.proxy import TcpProxy
@@ -52,10 +52,10 @@ def page(server: SandboxServer, number: int, **body: Any) -> Any:
 def test_every_fault_is_played_somewhere() -> None:
     """A name in the table without code behind it would be a test that cannot fail."""
     played = {
-        Stage.REQUEST: set(bending.REQUEST_FAULTS),
-        Stage.PAGE: set(bending.PAGE_FAULTS),
-        Stage.ANSWER: set(bending.ANSWER_FAULTS),
-        Stage.BODY: set(bending.BODY_FAULTS),
+        Stage.REQUEST: set(fault_effects.REQUEST_FAULTS),
+        Stage.PAGE: set(fault_effects.PAGE_FAULTS),
+        Stage.ANSWER: set(fault_effects.ANSWER_FAULTS),
+        Stage.BODY: set(fault_effects.BODY_FAULTS),
         Stage.HTTP: set(wire.HTTP_FAULTS),
         Stage.CONNECTION: {
             "reset_on_connect", "refuse_connections", "reset_connection", "silence", "slow_connection",
@@ -105,7 +105,7 @@ def test_a_fault_can_be_for_one_endpoint(server: SandboxServer) -> None:
 
 
 def test_a_fault_of_the_wire_without_the_proxy_is_an_error() -> None:
-    """A fault that silently never strikes would make tests that cannot fail."""
+    """A fault that never takes effect would make tests that cannot fail."""
     with SandboxServer(proxy=False) as bare:
         bare.settings.faults = [Fault("reset_mid_body")]
         assert post(bare).status_code == 500

@@ -14,7 +14,7 @@ CAP = 10_000
 
 @dataclass
 class Answer:
-    """An answer in the making. Its parts are JSON texts, so that a fault can bend any of them.
+    """An answer before it is encoded. Its parts are JSON texts, so that a fault can change each of them.
 
     Attributes:
         columns, hidden: ``columnArr`` and ``hideSectionArr``, None to leave them out.

@@ -1,8 +1,8 @@
 """The stand-in for the vendor's Call Report API, as an ASGI application.
 
-It answers as far as the vendor's documentation goes exactly as that says: the answer to a request that matches no call
-is byte for byte the one example answer that the vendor prints. Where the documentation is silent, `SandboxSettings`
-chooses among what may come.
+Where the vendor documents something, it answers exactly so: the answer to a request that matches no call is byte for
+byte the one example answer that the vendor prints. Where the vendor documents nothing, `SandboxSettings` chooses one of
+the answers that are possible.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from airflow_provider_callreport.sandbox.answer import make_answer
-from airflow_provider_callreport.sandbox.bending import (
+from airflow_provider_callreport.sandbox.errors import VendorError, error_body
+from airflow_provider_callreport.sandbox.exports import ExportDesk
+from airflow_provider_callreport.sandbox.fault_effects import (
     ANSWER_FAULTS,
     BODY_FAULTS,
     JSON,
     PAGE_FAULTS,
     REQUEST_FAULTS,
     FaultMisuse,
-    Struck,
+    FaultyRequest,
     page_cursor,
 )
-from airflow_provider_callreport.sandbox.errors import VendorError, error_body
-from airflow_provider_callreport.sandbox.exports import ExportDesk
-from airflow_provider_callreport.sandbox.faults import Stage, striking
+from airflow_provider_callreport.sandbox.faults import Stage, due_faults
 from airflow_provider_callreport.sandbox.query import PageQuery, page_query, select
 from airflow_provider_callreport.sandbox.recordings import detail, stream
 from airflow_provider_callreport.sandbox.rows import encode_json
@@ -95,7 +95,7 @@ class SandboxApp:
             ],
             exception_handlers={404: _not_found, 405: _not_found},
         )
-        # A path that differs by its last slash only is answered, not redirected, as the vendor's own examples want.
+        # The vendor's examples spell paths with and without a slash at the end: both are answered, none is redirected.
         self.asgi.router.redirect_slashes = False
 
     async def _call(self, request: Request) -> Response:
@@ -131,8 +131,8 @@ class SandboxApp:
             source = settings.masked_calls if name == "masklist" else settings.calls
             exchange.query = page_query(body, source, settings)
             exchange.page = exchange.query.page
-        for fault in striking(settings.faults, Stage.REQUEST, name, exchange.page):
-            response = await REQUEST_FAULTS[fault.name](fault, Struck(exchange.raw, settings))
+        for fault in due_faults(settings.faults, Stage.REQUEST, name, exchange.page):
+            response = await REQUEST_FAULTS[fault.name](fault, FaultyRequest(exchange.raw, settings))
             if response is not None:
                 return response
         if exchange.query is not None:
@@ -152,14 +152,14 @@ class SandboxApp:
 
     def _page(self, exchange: _Exchange, query: PageQuery) -> Response:
         settings, name, page = self.settings, exchange.endpoint.lower(), exchange.page
-        for fault in striking(settings.faults, Stage.PAGE, name, page):
+        for fault in due_faults(settings.faults, Stage.PAGE, name, page):
             PAGE_FAULTS[fault.name](fault, query)
         rows = query.rows(settings)
         answer = make_answer(settings, rows, query.total, page_cursor(query, rows, settings))
-        for fault in striking(settings.faults, Stage.ANSWER, name, page):
+        for fault in due_faults(settings.faults, Stage.ANSWER, name, page):
             ANSWER_FAULTS[fault.name](fault, answer, query)
         encoded, media_type = answer.encode(), JSON
-        for fault in striking(settings.faults, Stage.BODY, name, page):
+        for fault in due_faults(settings.faults, Stage.BODY, name, page):
             encoded, media_type = BODY_FAULTS[fault.name](fault, encoded, media_type)
         return Response(encoded, media_type=media_type)
 
@@ -213,11 +213,11 @@ class SandboxApp:
         return await self._file(request, "recording", lambda: stream(recording, self.settings))
 
     async def _file(self, request: Request, name: str, make: Callable[[], Response]) -> Response:
-        """A file that is fetched with GET, without credentials; faults of the stage REQUEST strike it by ``name``."""
+        """A file that is fetched with GET, without credentials; faults of the stage REQUEST know it as ``name``."""
         began = time.monotonic()
         try:
-            for fault in striking(self.settings.faults, Stage.REQUEST, name, None):
-                response = await REQUEST_FAULTS[fault.name](fault, Struck(b"", self.settings))
+            for fault in due_faults(self.settings.faults, Stage.REQUEST, name, None):
+                response = await REQUEST_FAULTS[fault.name](fault, FaultyRequest(b"", self.settings))
                 if response is not None:
                     break
             else:
@@ -296,5 +296,5 @@ async def _not_found(request: Request, _error: Exception | None) -> Response:
 
 
 def _cannot_post(path: str, method: str = "POST") -> Response:
-    # As Express, which serves the vendor's API by all signs, answers a path that it does not know.
+    # The vendor's API looks like an Express server, which answers unknown paths in this way.
     return HTMLResponse(f"<!DOCTYPE html>\n<html><body><pre>Cannot {method} {path}</pre></body></html>\n", 404)

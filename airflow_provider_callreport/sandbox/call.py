@@ -1,4 +1,4 @@
-"""One call as the sandbox knows it, before any row or value shape is put on it."""
+"""One call as the sandbox knows it; `rows` gives it a shape."""
 
 from __future__ import annotations
 

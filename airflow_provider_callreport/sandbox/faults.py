@@ -21,7 +21,7 @@ from typing import Any
 
 
 class Stage(StrEnum):
-    """Where a fault strikes."""
+    """Where a fault takes effect."""
 
     REQUEST = "request"
     """Instead of an answer, or before it."""
@@ -42,7 +42,7 @@ class FaultKind:
     """One line of the table.
 
     Attributes:
-        stage: where it strikes.
+        stage: where it takes effect.
         summary: what it does.
         options: its own options and their defaults.
         page, times: defaults of those two.
@@ -182,9 +182,9 @@ class Fault:
     Attributes:
         name: its name in `FAULTS`.
         kind: its line there.
-        page, times, endpoint: when it strikes; see the module's text.
+        page, times, endpoint: when it is due; see the module's text.
         options: its own options, defaults filled in.
-        hits: how often it has struck so far.
+        hits: how often it was due so far.
 
     Raises:
         ValueError: there is no such fault, or it has no such option.
@@ -241,8 +241,8 @@ class Fault:
             "hits": self.hits,
         }
 
-    def strikes(self, endpoint: str | None = None, page: int | None = None) -> bool:
-        """Whether it strikes this time; counts it if so."""
+    def is_due(self, endpoint: str | None = None, page: int | None = None) -> bool:
+        """Whether it takes effect this time; then it counts a hit."""
         if self.times is not None and self.hits >= self.times:
             return False
         if self.page is not None and self.page != page:
@@ -253,12 +253,12 @@ class Fault:
         return True
 
 
-def striking(
+def due_faults(
     faults: list[Fault], stage: Stage, endpoint: str | None = None, page: int | None = None
 ) -> Iterator[Fault]:
-    """The faults of a stage that strike this time, in their order; each counts a hit when it is yielded."""
+    """The faults of a stage that take effect this time, in their order; each counts a hit when it is yielded."""
     for fault in faults:
-        if fault.kind.stage is stage and fault.strikes(endpoint, page):
+        if fault.kind.stage is stage and fault.is_due(endpoint, page):
             yield fault
 
 

@@ -1,4 +1,4 @@
-"""The ``filter`` object of a request: which calls it lets through."""
+"""The ``filter`` object of a request: which calls match it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KNOWN_KEYS = frozenset({"dtGte", "dtLte", "cNum", "frm", "to", "mask", "dur", "a
 #: Beyond this many trailing digits two spellings of a number (``+91...``, ``0091...``, ``0...``) mean the same phone.
 _SIGNIFICANT_DIGITS = 10
 
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 
 _DURATION_KEYS = frozenset({"gte", "lte", "gt", "lt"})
 
@@ -27,7 +27,7 @@ class FilterError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
-    """A parsed filter. None, or an empty set, lets everything through.
+    """A parsed filter. None, or an empty set, matches every call.
 
     Attributes:
         start, end: first and last second, naive, in the account's zone, both inclusive.
@@ -55,7 +55,7 @@ class CallFilter:
         return self == CallFilter(self.start, self.end)
 
     def matches(self, call: Call) -> bool:
-        """Whether the filter lets this call through."""
+        """Whether this call matches."""
         time = call.time.replace(fold=0)
         return (
             (self.start is None or time >= self.start)
@@ -65,7 +65,7 @@ class CallFilter:
         )
 
     def matches_customer(self, number: str, mask: str) -> bool:
-        """Whether the filter lets a customer with this number and mask id through."""
+        """Whether a customer with this number and mask id matches."""
         digits = significant_digits(number)
         return (
             (not self.numbers or digits in self.numbers)
@@ -74,7 +74,7 @@ class CallFilter:
         )
 
     def matches_profile(self, call: Call) -> bool:
-        """Whether everything but time, number and mask id of this call is let through."""
+        """Whether everything of this call but time, number and mask id matches."""
         return (
             (not self.to or significant_digits(call.did) in self.to)
             and (not self.agents or not self.agents.isdisjoint(call.agents.split(", ")))
@@ -106,8 +106,8 @@ def parse_filter(raw: object, *, reject_unknown: bool = False) -> CallFilter:
         raise FilterError(f"unknown filter {unknown[0]!r}; known are {', '.join(sorted(KNOWN_KEYS))}")
     least, most = _duration_bounds(raw.get("dur"))
     return CallFilter(
-        start=_moment("dtGte", raw.get("dtGte")),
-        end=_moment("dtLte", raw.get("dtLte")),
+        start=_parse_time("dtGte", raw.get("dtGte")),
+        end=_parse_time("dtLte", raw.get("dtLte")),
         numbers=frozenset(map(significant_digits, _texts("cNum", raw.get("cNum")))),
         frm=frozenset(map(significant_digits, _texts("frm", raw.get("frm")))),
         to=frozenset(map(significant_digits, _texts("to", raw.get("to")))),
@@ -125,11 +125,11 @@ def significant_digits(number: str) -> str:
     return "".join(filter(str.isdigit, number))[-_SIGNIFICANT_DIGITS:]
 
 
-def _moment(key: str, raw: object) -> datetime | None:
+def _parse_time(key: str, raw: object) -> datetime | None:
     if raw in (None, ""):
         return None
     try:
-        if _MOMENT.fullmatch(str(raw)):
+        if _TIME.fullmatch(str(raw)):
             return datetime.fromisoformat(str(raw))
     except ValueError:  # such as the 30th of February
         pass

@@ -31,7 +31,7 @@ class ListedCalls:
         self._milliseconds: dict[int, int] = {}
 
     def select(self, wanted: CallFilter) -> ListedSelection:
-        """The calls that a filter lets through, at this moment."""
+        """The calls that match a filter now."""
         entries = []
         for place, call in enumerate(self.calls):
             call_id = self._id(place, call)

@@ -35,7 +35,7 @@ class TcpProxy:
     Args:
         target_host, target_port: the server behind it.
         faults: what goes wrong: a sequence, or a function that gives the list of the moment.
-        http: whether HTTP is spoken. Without it the faults of `Stage.HTTP` never strike.
+        http: whether HTTP is spoken. Without it the faults of `Stage.HTTP` have no effect.
         port: 0 for a free one.
     """
 

@@ -1,4 +1,4 @@
-"""One request for a page of calls, understood: which calls, and which of them make up the page."""
+"""One request for a page of calls: which calls match, and which of them are on the page."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def page_query(body: Mapping[str, Any], source: CallSource, settings: SandboxSet
 
 
 def select(body: Mapping[str, Any], source: CallSource, settings: SandboxSettings) -> Selection:
-    """The calls that a body's ``filter`` lets through.
+    """The calls that match a body's ``filter``.
 
     Raises:
         VendorError: 1000, when the filter cannot be understood.

@@ -12,7 +12,7 @@ SERIAL_BASE = 1 << 60
 
 
 class Selection(Protocol):
-    """The calls that a filter lets through, oldest first, addressed by position."""
+    """The calls that match a filter, oldest first, by their positions."""
 
     def __len__(self) -> int:
         """How many there are."""
@@ -31,7 +31,7 @@ class CallSource(Protocol):
     """Something that has calls."""
 
     def select(self, wanted: CallFilter) -> Selection:
-        """The calls that a filter lets through."""
+        """The calls that match a filter."""
 
     def recording(self, call_id: str) -> str | None:
         """The recording of a call: its token path, ``""`` when it has none, None when there is no such call."""

@@ -88,7 +88,7 @@ class SyntheticCalls:
         self._selection = lru_cache(maxsize=_KEPT_SELECTIONS)(self._make_selection)
 
     def select(self, wanted: CallFilter) -> Selection:
-        """The calls that a filter lets through: by arithmetic for a window, by one scan of it for other filters."""
+        """The calls that match a filter. A window alone is computed; other filters take one scan of the window."""
         return self._selection(wanted)
 
     def recording(self, call_id: str) -> str | None:

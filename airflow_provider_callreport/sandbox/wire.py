@@ -1,4 +1,4 @@
-"""One connection through the proxy: bytes or HTTP exchanges moved on, and the faults played in between."""
+"""One connection through the proxy: it moves bytes or HTTP messages, and does what the faults say."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from airflow_provider_callreport.sandbox.faults import Fault, Stage, striking
+from airflow_provider_callreport.sandbox.faults import Fault, Stage, due_faults
 
 #: Set by the stand-in API, for the faults that are for one page.
 PAGE_HEADER = "x-sandbox-page"
@@ -118,7 +118,7 @@ async def relay(client: Stream, connect: Connect, faults: list[Fault], *, http: 
         RefuseConnections: a fault wants the port closed.
         OSError, asyncio.IncompleteReadError: one of the two sides broke off.
     """
-    fault = next(striking(faults, Stage.CONNECTION), None)
+    fault = next(due_faults(faults, Stage.CONNECTION), None)
     match fault.name if fault else None:
         case "reset_on_connect":
             client.reset()
@@ -185,7 +185,7 @@ async def _relay_http(client: Stream, connect: Connect, faults: list[Fault]) -> 
             response = await _read_head(server.reader)
             if response is None:
                 return
-            fault = next(striking(faults, Stage.HTTP, _endpoint(request), _page(response)), None)
+            fault = next(due_faults(faults, Stage.HTTP, _endpoint(request), _page(response)), None)
             if fault is not None:
                 body = b"".join([piece async for piece in _body(server.reader, response)])
                 await HTTP_FAULTS[fault.name](fault, client, response, body)
@@ -294,7 +294,7 @@ async def _drop_keepalive(fault: Fault, client: Stream, head: Head, body: bytes)
     await client.send(head.raw + body)
 
 
-#: Play a fault on the answer that the server gave; the connection is closed afterwards.
+#: Each sends what its fault makes of the server's answer; the connection is closed afterwards.
 HTTP_FAULTS: dict[str, Callable[[Fault, Stream, Head, bytes], Awaitable[None]]] = {
     "no_answer": _no_answer,
     "reset_before_headers": _reset_before_headers,

@@ -1,4 +1,4 @@
-"""How the faults of the API itself are played; those of the wire are in `proxy`."""
+"""What each fault of the API itself does; the faults of the wire are in `wire`."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class FaultMisuse(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Struck:
-    """What a fault of the request stage may look at.
+class FaultyRequest:
+    """The request that a fault of the stage REQUEST answers.
 
     Attributes:
         raw: the request's body as it came.
-        settings: the sandbox's.
+        settings: those of the sandbox.
     """
 
     raw: bytes
@@ -48,7 +48,7 @@ def _retry_after(fault: Fault) -> dict[str, str] | None:
     return None if fault["retry_after"] is None else {"Retry-After": str(fault["retry_after"])}
 
 
-async def _http_status(fault: Fault, struck: Struck) -> Response:
+async def _http_status(fault: Fault, request: FaultyRequest) -> Response:
     status = fault["status"]
     return HTMLResponse(
         f"<html><head><title>{status}</title></head><body><center><h1>{status}</h1></center></body></html>",
@@ -57,45 +57,45 @@ async def _http_status(fault: Fault, struck: Struck) -> Response:
     )
 
 
-async def _vendor_error(fault: Fault, struck: Struck) -> Response:
-    status = fault["http_status"] or struck.settings.error_status
+async def _vendor_error(fault: Fault, request: FaultyRequest) -> Response:
+    status = fault["http_status"] or request.settings.error_status
     return _error(fault["code"], fault["message"], status, _retry_after(fault))
 
 
-async def _error_with_cnt(fault: Fault, struck: Struck) -> Response:
+async def _error_with_cnt(fault: Fault, request: FaultyRequest) -> Response:
     return Response(encode_json(error_body(fault["code"]) | {"data": None, "cnt": fault["cnt"]}), media_type=JSON)
 
 
-async def _leaky_error(fault: Fault, struck: Struck) -> Response:
-    message = f"Query failed for {struck.raw.decode('utf-8', 'replace')}"
+async def _leaky_error(fault: Fault, request: FaultyRequest) -> Response:
+    message = f"Query failed for {request.raw.decode('utf-8', 'replace')}"
     if fault["html"]:
         return HTMLResponse(f"<html><body><pre>{escape(message)}</pre></body></html>", fault["http_status"])
     return _error(fault["code"], message, fault["http_status"])
 
 
-async def _html_page(fault: Fault, struck: Struck) -> Response:
+async def _html_page(fault: Fault, request: FaultyRequest) -> Response:
     return HTMLResponse(
         "<!DOCTYPE html><html><head><title>Login</title></head><body>Please sign in.</body></html>", fault["status"]
     )
 
 
-async def _empty_body(fault: Fault, struck: Struck) -> Response:
+async def _empty_body(fault: Fault, request: FaultyRequest) -> Response:
     return Response(b"", media_type=JSON)
 
 
-async def _redirect(fault: Fault, struck: Struck) -> Response:
+async def _redirect(fault: Fault, request: FaultyRequest) -> Response:
     return RedirectResponse(fault["location"], fault["status"])
 
 
-async def _delay(fault: Fault, struck: Struck) -> None:
+async def _delay(fault: Fault, request: FaultyRequest) -> None:
     await asyncio.sleep(fault["seconds"])
 
 
-async def _gzip_bomb(fault: Fault, struck: Struck) -> Response:
+async def _gzip_bomb(fault: Fault, request: FaultyRequest) -> Response:
     return Response(_bomb(fault["megabytes"]), headers={"Content-Encoding": "gzip"}, media_type=JSON)
 
 
-async def _huge_body(fault: Fault, struck: Struck) -> Response:
+async def _huge_body(fault: Fault, request: FaultyRequest) -> Response:
     size = fault["megabytes"]
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -118,8 +118,8 @@ def _bomb(megabytes: int) -> bytes:
     return b"".join(parts)
 
 
-#: Give the answer that is sent instead of the page, or None to go on.
-REQUEST_FAULTS: dict[str, Callable[[Fault, Struck], Awaitable[Response | None]]] = {
+#: Each gives the answer that is sent instead of the page, or None for the right answer.
+REQUEST_FAULTS: dict[str, Callable[[Fault, FaultyRequest], Awaitable[Response | None]]] = {
     "http_status": _http_status,
     "vendor_error": _vendor_error,
     "error_on_page": _vendor_error,
@@ -235,10 +235,12 @@ BODY_FAULTS: dict[str, Callable[[Fault, bytes, str], tuple[bytes, str]]] = {
 
 
 def page_cursor(query: PageQuery, rows: list[str], settings: SandboxSettings) -> str | None:
-    """The cursor of a page, and, where a fault wants another than its last row's, that cursor put into this row.
+    """The cursor of a page.
+
+    Mostly it is that of the page's last row. Where a fault chose another one, the last row gets that cursor, too.
 
     Raises:
-        FaultMisuse: a fault bends the cursor of a server that has none.
+        FaultMisuse: a fault changes the cursor of a server that has none.
     """
     last = query.last_place()
     if settings.cursor == "none":
@@ -250,7 +252,7 @@ def page_cursor(query: PageQuery, rows: list[str], settings: SandboxSettings) ->
     own = encode_cursor(settings, query.key(last))
     if query.cursor_place is None:
         return own
-    bent = encode_cursor(settings, query.key(query.cursor_place))
+    chosen = encode_cursor(settings, query.key(query.cursor_place))
     if settings.cursor != "top":
-        rows[-1] = bent.join(rows[-1].rsplit(own, 1))
-    return bent
+        rows[-1] = chosen.join(rows[-1].rsplit(own, 1))
+    return chosen
