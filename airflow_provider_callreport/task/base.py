@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -34,6 +35,9 @@ _EMPTY_INTERVAL = (
     "set window_start and window_end, or give the Dag a schedule with data intervals: since Airflow 3 a cron schedule "
     'has none, unless it is written as CronDataIntervalTimetable("0 0 * * *", timezone="Asia/Kolkata")'
 )
+
+#: What a run has only when it has a logical date.
+_DATES = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "logical_date")
 
 
 class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
@@ -149,6 +153,29 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
             raise WindowError(f"the window from {start.isoformat()} to {end.isoformat()} is empty; {_EMPTY_INTERVAL}")
         return Window(start, end, zone)
 
+    def render_template(
+        self,
+        content: Any,
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """Render; what native rendering makes a number of is given as the text that it was.
+
+        In a Dag with ``render_template_as_native_obj`` Airflow reads text as Python does: ``+919876543210`` becomes a
+        number without its sign. No argument of these operators is a number that a template gives.
+        """
+        from jinja2 import Undefined
+
+        value = super().render_template(content, context, jinja_env, seen_oids)
+        if isinstance(value, Undefined):
+            # Native rendering hands it on, and Airflow's own refuses to make text of it here.
+            return str(value)
+        if not isinstance(content, str) or isinstance(value, bool) or not isinstance(value, (int, float, complex)):
+            return value
+        template = (jinja_env or self.get_template_env()).from_string(content)
+        return "".join(map(str, template.root_render_func(template.new_context(dict(context)))))
+
     def _do_render_template_fields(
         self,
         parent: Any,
@@ -157,12 +184,12 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
         jinja_env: jinja2.Environment,
         seen_oids: set[int],
     ) -> None:
-        """Render; say what a run without a data interval lacks, and keep numbers in filters, and keys, private.
+        """Render; say what a run without a date lacks, and keep numbers in filters, and keys, private.
 
         This method and not ``render_template_fields``, because Airflow renders a mapped task through this one alone.
 
         Raises:
-            AirflowFailException: the run has no data interval and the window was left to it.
+            AirflowFailException: a template uses a date that the run does not have.
         """
         from jinja2 import UndefinedError
 
@@ -173,9 +200,10 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
             for name in mail_texts:
                 self._render_mail_text(name, context, jinja_env, seen_oids)
         except UndefinedError as error:
-            if "data_interval" not in str(error):
+            missing = _missing_date(error, context)
+            if missing is None:
                 raise
-            raise AirflowFailException(_NO_INTERVAL) from error
+            raise AirflowFailException(missing) from error
         for name in self.private_fields if parent is self else ():
             value = getattr(self, name, None)
             if isinstance(value, Mapping):
@@ -211,6 +239,20 @@ def _constructor_names(operator: type) -> frozenset[str]:
     """What the constructors of a class and its bases take."""
     constructors = [vars(base)["__init__"] for base in operator.__mro__ if "__init__" in vars(base)]
     return frozenset(name for constructor in constructors for name in signature(constructor).parameters)
+
+
+def _missing_date(error: Exception, context: Mapping[str, Any] | Context) -> str | None:
+    """What to say of a template that uses a date which the run does not have; None for another mistake in it."""
+    match = re.search(r"'(\w+)' is undefined", str(error))
+    name = match[1] if match else ""
+    if name.startswith("data_interval_"):
+        return _NO_INTERVAL
+    if name not in _DATES or name in context:
+        return None
+    return (
+        f"a template uses {name}, and this run has no logical date (it was started by hand without one, or by an "
+        "asset); use {{ dag_run.run_after | ds }} or {{ run_id }} there, or start the run with a logical date"
+    )
 
 
 def run_identity(context: Mapping[str, Any] | Context) -> RunIdentity:
