@@ -50,8 +50,9 @@ WAITING: dict[str, Any] = {
     "next_poke_at": None,
     "backoff": False,
     "max_wait": None,
+    "until": None,
 }
-LOOK = {"status": "look"}
+LOOK = {"status": "look", "until": None}
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,9 @@ def test_a_deferred_sensor_ends_as_airflows_sensors_do(
         task_id="waits", window_start="2026-03-13", window_end="2026-03-14", deferrable=True, **policy
     )
     with pytest.raises(outcome):
-        sensor.execute_complete({}, started=datetime.now(UTC).isoformat())
+        sensor.execute_complete(
+            {}, until=(datetime.now(UTC) + timedelta(seconds=policy.get("timeout", 60))).isoformat()
+        )
     assert len(server.requests) == 1
 
 
@@ -183,9 +186,9 @@ def test_its_arguments_are_ids_and_plain_json(server: SandboxServer) -> None:
     trigger = deferred(filters={"agent": ("Asha",), "dur": {"gte": 60}}, min_calls="3", poke_interval=7)
     path, arguments = trigger.serialize()
     assert path == "airflow_provider_callreport.triggers.callreport.CallReportTrigger"
-    assert arguments.pop("next_poke_at")
+    assert arguments.pop("next_poke_at") < arguments.pop("until")
     expected = {**WAITING, "filters": {"agent": ["Asha"], "dur": {"gte": 60}}, "poke_interval": 7.0}
-    del expected["next_poke_at"]
+    del expected["next_poke_at"], expected["until"]
     assert arguments == expected
     for filters in (
         {"cNum": NUMBER},
@@ -206,7 +209,7 @@ def test_a_number_in_a_filter_makes_it_a_clock(server: SandboxServer) -> None:
     trigger = deferred(filters={"cNum": NUMBER}, poke_interval=0)
     # The worker has looked.
     assert [(request.body or {})["filter"].get("cNum") for request in server.requests] == [NUMBER]
-    assert asyncio.run(first_event(trigger)) == LOOK
+    assert asyncio.run(first_event(trigger)) == {**LOOK, "until": trigger.until}
     assert len(server.requests) == 1
 
 
@@ -324,6 +327,23 @@ def test_it_waits_for_its_time(server: SandboxServer) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "waits",
+    [{}, {"poke_interval": 3600.0}, {"next_poke_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}],
+    ids=["between looks", "for the next look", "for the first look"],
+)
+@pytest.mark.parametrize("filters", [{}, None])
+def test_it_wakes_the_worker_up_after_the_sensors_timeout(
+    server: SandboxServer, waits: dict[str, Any], filters: dict[str, Any] | None
+) -> None:
+    """cheap-waiting: Airflow ends the wait by itself, and ``dag.test()`` does not; there it would never end."""
+    until = (datetime.now(UTC) + timedelta(seconds=0.3)).isoformat()
+    trigger = CallReportTrigger(**{**WAITING, **waits, "filters": filters, "until": until})
+    began = time.monotonic()
+    assert asyncio.run(asyncio.wait_for(first_event(trigger), 20)) == {**LOOK, "until": until}
+    assert time.monotonic() - began < 10
+
+
 def test_importing_them_brings_no_heavy_library() -> None:
     """light-import: neither a Dag file with a sensor or a watcher pays for what does the work, nor the triggerer's
     event loop.

@@ -112,7 +112,7 @@ class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Wait on the worker, or look once and wait in the triggerer."""
         if self.deferrable:
-            return self._look_or_defer(context, datetime.now(UTC))
+            return self._look_or_defer(context, self._until())
         try:
             return super().execute(context)
         except AirflowSensorTimeout as error:
@@ -142,17 +142,23 @@ class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
                 raise AirflowSkipException(f"skipped because of soft_fail or never_fail: {error}") from error
             raise
 
-    def execute_complete(self, context: Context, event: Any = None, started: str | None = None) -> Any:
+    def execute_complete(self, context: Context, event: Any = None, until: str | None = None) -> Any:
         """Look again: the trigger's event only says that it is time to.
 
         Args:
             context: the task's context.
-            event: not read.
-            started: when the sensor began to wait, ISO 8601.
+            event: the trigger's; ``dag.test()`` hands on nothing else.
+            until: when the sensor's timeout passes, ISO 8601.
         """
-        return self._look_or_defer(context, datetime.now(UTC) if started is None else datetime.fromisoformat(started))
+        if until is None and isinstance(event, Mapping):
+            until = event.get("until")
+        return self._look_or_defer(context, self._until() if until is None else datetime.fromisoformat(until))
 
-    def _look_or_defer(self, context: Context, started: datetime) -> Any:
+    def _until(self) -> datetime:
+        """When the timeout of a wait that begins now passes."""
+        return datetime.now(UTC) + timedelta(seconds=self.timeout)
+
+    def _look_or_defer(self, context: Context, until: datetime) -> Any:
         try:
             found = self.poke(context)
         except AirflowFailException as error:
@@ -168,24 +174,22 @@ class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
             found = PokeReturnValue(False)
         if found:
             return found.xcom_value
-        now = datetime.now(UTC)
-        left = started + timedelta(seconds=self.timeout) - now
-        if left <= timedelta(0):
-            message = f"there are not {self.min_calls} calls after the timeout of {self.timeout:g} s"
-            raise self._timed_out(message)
-        self._defer(started, now, left)
+        if until <= datetime.now(UTC):
+            raise self._timed_out(f"there are not {self.min_calls} calls after the timeout of {self.timeout:g} s")
+        self._defer(until)
         return None
 
     def _timed_out(self, message: str) -> Exception:
         """What ends the sensor after its timeout."""
         return (AirflowSkipException if self.soft_fail or self.never_fail else AirflowSensorTimeout)(message)
 
-    def _defer(self, started: datetime, now: datetime, left: timedelta) -> None:
+    def _defer(self, until: datetime) -> None:
         from airflow_provider_callreport.hooks.callreport import CallReportHook
         from airflow_provider_callreport.triggers.callreport import CallReportTrigger
 
         window = self.window(CallReportHook(self.callreport_conn_id).settings.timezone)
         filters = dict(self.filters or {})
+        now = datetime.now(UTC)
         self.defer(
             trigger=CallReportTrigger(
                 callreport_conn_id=self.callreport_conn_id,
@@ -198,8 +202,9 @@ class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
                 next_poke_at=(now + timedelta(seconds=self.poke_interval)).isoformat(),
                 backoff=self.exponential_backoff,
                 max_wait=None if self.max_wait is None else self.max_wait.total_seconds(),
+                until=until.isoformat(),
             ),
             method_name="execute_complete",
-            kwargs={"started": started.isoformat()},
-            timeout=left,
+            kwargs={"until": until.isoformat()},
+            timeout=max(timedelta(0), until - now),
         )

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -15,11 +15,14 @@ from airflow_provider_callreport.errors import CallReportError
 
 log = logging.getLogger(__name__)
 
+#: Seconds; an interval that doubles ends here where nobody says another one.
+_LONGEST_INTERVAL = 86_400.0
+
 
 class CallReportTrigger(BaseTrigger):
     """Fires when a filter may match enough calls, or when the counting fails: in short, when a worker should look.
 
-    The event holds no number and no error: `CallReportSensor` counts again on the worker and raises what is to be
+    The event holds no count and no error: `CallReportSensor` counts again on the worker and raises what is to be
     raised there. So the trigger can be started any number of times, after a restart of the triggerer as well, and the
     task's result is the one that it would have had without being deferred.
 
@@ -38,6 +41,8 @@ class CallReportTrigger(BaseTrigger):
         next_poke_at: when to count first, ISO 8601 with an offset; None for at once.
         backoff: double the interval after each count.
         max_wait: the longest interval in seconds, or None.
+        until: when a worker looks at the latest, ISO 8601 with an offset; None for never. The event repeats it:
+            ``dag.test()`` neither ends a wait nor hands on what the sensor gave it for later.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class CallReportTrigger(BaseTrigger):
         next_poke_at: str | None = None,
         backoff: bool = False,
         max_wait: float | None = None,
+        until: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.callreport_conn_id = callreport_conn_id
@@ -65,6 +71,7 @@ class CallReportTrigger(BaseTrigger):
         self.next_poke_at = next_poke_at
         self.backoff = backoff
         self.max_wait = max_wait
+        self.until = until
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class and its arguments, in plain JSON types."""
@@ -81,20 +88,21 @@ class CallReportTrigger(BaseTrigger):
                 "next_poke_at": self.next_poke_at,
                 "backoff": self.backoff,
                 "max_wait": self.max_wait,
+                "until": self.until,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Count, wait, count again; one event in the end."""
+        until = None if self.until is None else datetime.fromisoformat(self.until)
         if self.next_poke_at is not None:
-            first = datetime.fromisoformat(self.next_poke_at)
-            await asyncio.sleep(max(0.0, (first - datetime.now(UTC)).total_seconds()))
+            await _sleep_to(datetime.fromisoformat(self.next_poke_at), until)
         interval = self.poke_interval
-        while not await self._worker_should_look():
-            await asyncio.sleep(interval)
+        while not (_has_come(until) or await self._worker_should_look()):
+            await _sleep_to(datetime.now(UTC) + timedelta(seconds=interval), until)
             if self.backoff:
-                interval = min(interval * 2, self.max_wait or float("inf"))
-        yield TriggerEvent({"status": "look"})  # type: ignore[no-untyped-call]
+                interval = min(interval * 2, self.max_wait or _LONGEST_INTERVAL)
+        yield TriggerEvent({"status": "look", "until": self.until})  # type: ignore[no-untyped-call]
 
     async def _worker_should_look(self) -> bool:
         if self.filters is None:
@@ -118,6 +126,16 @@ class CallReportTrigger(BaseTrigger):
             return True
         log.info("%s of %s; waiting for at least %d", count, self.report, self.min_calls)
         return count.calls >= self.min_calls
+
+
+def _has_come(time: datetime | None) -> bool:
+    return time is not None and time <= datetime.now(UTC)
+
+
+async def _sleep_to(time: datetime, until: datetime | None) -> None:
+    """Sleep to a time, and no longer than to another one."""
+    end = time if until is None else min(time, until)
+    await asyncio.sleep(max(0.0, (end - datetime.now(UTC)).total_seconds()))
 
 
 def safe_text(error: Exception) -> str:

@@ -41,6 +41,8 @@ with DAG("sensors", **USUAL) as sensors:
         sensor(f"too_few_{mode}", "few", min_calls=9, timeout=0, retries=0, **MODES[mode])
     for mode, how in MODES.items():
         sensor(f"never_fails_{mode}", "few", min_calls=9, timeout=0, retries=0, never_fail=True, **how)
+    # It looks, waits in the triggerer, and its time is up there.
+    sensor("too_late_deferred", "few", min_calls=9, timeout=2, poke_interval=0.5, retries=0, deferrable=True)
     # The first look ends with an error that passes.
     sensor("masked", "masked", report="masked_calls", min_calls=2, silent_fail=True, deferrable=True)
     # The number stays with the task: the trigger only tells the time.
