@@ -226,7 +226,7 @@ def test_the_newest_event_of_the_window_counts() -> None:
         ({"tolerance": -1}, "tolerance is -1; allowed is a whole number of at least 0"),
         ({"check_bytes": "yes"}, "check_bytes is 'yes'; allowed are True and False"),
         ({"delivered": None, "s3_bucket": "b", "s3_key": []}, "s3_key is an empty list; allowed is one key at least"),
-        ({"delivered": None, "s3_bucket": "b", "s3_key": "k/"}, "s3_key must name an object, not a folder"),
+        ({"delivered": None, "s3_bucket": "b", "s3_key": "k/"}, "s3_key is 'k/'; allowed is the key of an object"),
     ],
 )
 def test_wrong_arguments(wrong: dict[str, Any], sentence: str) -> None:

@@ -323,7 +323,7 @@ def test_a_count_that_stops_at_ten_thousand_is_none(
         ({"if_exists": "skip"}, "if_exists is 'skip'; allowed are replace, fail"),
         ({"check_bytes": "yes"}, "check_bytes is 'yes'; allowed are True and False"),
         ({"partition_key": "{ds}"}, "partition_key has {ds}; allowed in braces are start"),
-        ({"s3_key": "calls/"}, 's3_key must name an object, not a folder ending in "/"'),
+        ({"s3_key": "calls/"}, "s3_key is 'calls/'; allowed is the key of an object"),
         ({"s3_extra_args": ["x"]}, "s3_extra_args is ['x']; allowed is an object of S3 arguments"),
         ({"window_start": "yesterday"}, "window_start is 'yesterday', which is no time"),
     ],

@@ -66,9 +66,18 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
         "window_start must be earlier",
     ),
     # Filters.
-    ({"filters": "cNum=9876543210"}, 'filters must be an object such as {"cNum": "919876543210"}, not str'),
-    ({"filters": ["agent"]}, 'filters must be an object such as {"cNum": "919876543210"}, not list'),
-    ({"filters": {1: "x"}}, 'filters must be an object such as {"cNum": "919876543210"}, not dict'),
+    (
+        {"filters": "cNum=9876543210"},
+        'filters is of type str; allowed is an object of text keys, such as {"cNum": "919876543210"}',
+    ),
+    (
+        {"filters": ["agent"]},
+        'filters is of type list; allowed is an object of text keys, such as {"cNum": "919876543210"}',
+    ),
+    (
+        {"filters": {1: "x"}},
+        'filters is of type dict; allowed is an object of text keys, such as {"cNum": "919876543210"}',
+    ),
     ({"filters": {"dtLte": "2026-03-14"}}, "filters has dtLte, which belongs to the window; set window_start and"),
     ({"filters": {"cNum": 919876543210}}, "filters has cNum of type int; allowed is text, or a list of texts"),
     ({"filters": {"to": ["91987", 5]}}, "filters has to of type list; allowed is text, or a list of texts"),
@@ -84,25 +93,25 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     # Columns and redaction.
     ({"column_names": "snake"}, "column_names is 'snake'; allowed are as_is, snake_case; did you mean snake_case?"),
     ({"on_new_columns": "keep"}, "on_new_columns is 'keep'; allowed are add, ignore, fail"),
-    ({"columns": "Time"}, "columns must be a list of labels or an object of label to new name, not str"),
-    ({"columns": 5}, "columns must be a list of labels or an object of label to new name, not int"),
+    ({"columns": "Time"}, "columns is of type str; allowed are a list of labels and an object of label to new"),
+    ({"columns": 5}, "columns is of type int; allowed are a list of labels and an object of label to new"),
     ({"columns": []}, "columns is empty; leave it out for every column, or name at least one"),
     ({"columns": ["Time", "Time"]}, "columns names 'Time' twice; name each column once"),
-    ({"columns": ["Time", ""]}, "columns has ''; a label and a new name must be text that is not empty"),
-    ({"columns": [1]}, "columns has 1; a label and a new name must be text that is not empty"),
-    ({"columns": {"Time": None}}, "columns has None; a label and a new name must be text that is not empty"),
+    ({"columns": ["Time", ""]}, "columns has ''; allowed are labels and names that are not empty"),
+    ({"columns": [1]}, "columns has 1; allowed are labels and names that are not empty"),
+    ({"columns": {"Time": None}}, "columns has None; allowed are labels and names that are not empty"),
     (
         {"columns": {"Time": "When", "Status": "When"}},
-        "columns gives the name 'When' twice; names in a file must differ",
+        "columns gives the name 'When' twice; give each column a name of its own",
     ),
     (
         {"redact": "Caller Number"},
-        'redact must be an object of label to mode, such as {"Caller Number": "last4"}, not str',
+        'redact is of type str; allowed is an object of label to mode, such as {"Caller Number": "last4"}',
     ),
-    ({"redact": ["Caller Number"]}, "redact must be an object of label to mode"),
-    ({"redact": {"Caller Number": "mask"}}, "redact has 'mask' for 'Caller Number'; allowed are last4, drop, hmac"),
-    ({"redact": {"Caller Number": None}}, "redact has None for 'Caller Number'; allowed are last4, drop, hmac"),
-    ({"redact": {"": "drop"}}, "redact has the label ''; a label must be text that is not empty"),
+    ({"redact": ["Caller Number"]}, "redact is of type list; allowed is an object of label to mode"),
+    ({"redact": {"Caller Number": "mask"}}, "redact of 'Caller Number' is 'mask'; allowed are last4, drop, hmac"),
+    ({"redact": {"Caller Number": None}}, "redact of 'Caller Number' is None; allowed are last4, drop, hmac"),
+    ({"redact": {"": "drop"}}, "redact has the label ''; allowed is text that is not empty"),
     # The file.
     ({"format_options": "delimiter=;"}, "format_options is 'delimiter=;'; allowed is an object of option to value"),
     (
@@ -137,24 +146,24 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     # S3.
     (
         {"s3_bucket": "s3://reports"},
-        's3_bucket must be a bucket\'s name alone, without "s3://", slashes or spaces, got',
+        "s3_bucket is 's3://reports'; allowed is a bucket's name alone, without \"s3://\", slashes or spaces",
     ),
-    ({"s3_bucket": "reports/calls"}, "s3_bucket must be a bucket's name alone"),
-    ({"s3_bucket": ""}, "s3_bucket must be the name of a bucket, got ''"),
-    ({"s3_bucket": 5}, "s3_bucket must be the name of a bucket, got 5"),
-    ({"s3_key": "calls/"}, "s3_key must name an object, not a folder ending in \"/\", got 'calls/'"),
-    ({"s3_key": "s3://reports/calls.csv"}, "s3_key must be a key inside s3_bucket, not an address, got"),
-    ({"s3_key": ""}, "s3_key must be the key of an object, got ''"),
-    ({"s3_key": "calls\x00.csv"}, "s3_key must not have control characters, got"),
-    ({"s3_key": "k" * 1025}, "s3_key may have 1024 bytes, got 1025"),
+    ({"s3_bucket": "reports/calls"}, "s3_bucket is 'reports/calls'; allowed is a bucket's name alone"),
+    ({"s3_bucket": ""}, "s3_bucket is ''; allowed is a bucket's name alone"),
+    ({"s3_bucket": 5}, "s3_bucket is 5; allowed is a bucket's name alone"),
+    ({"s3_key": "calls/"}, "s3_key is 'calls/'; allowed is the key of an object, not of a folder ending in \"/\""),
+    ({"s3_key": "s3://reports/calls.csv"}, "'; allowed is a key inside the bucket, not an address"),
+    ({"s3_key": ""}, "s3_key is ''; allowed is the key of an object"),
+    ({"s3_key": "calls\x00.csv"}, "s3_key is 'calls\\x00.csv'; allowed is a key without control characters"),
+    ({"s3_key": "k" * 1025}, "allowed is a key of 1024 bytes; this one has 1025"),
     ({"s3_bucket": None}, "s3_key is set and s3_bucket is not; set both"),
     ({"s3_key": None}, "s3_bucket is set and s3_key is not; set both"),
     ({"s3_bucket": "{{ var.value.bucket }}", "s3_key": None}, "s3_bucket is set and s3_key is not; set both"),
     ({"s3_extra_args": "ACL=private"}, "s3_extra_args is 'ACL=private'; allowed is an object of S3 arguments"),
-    ({"s3_extra_args": {"KMSKey": "x"}}, "s3_extra_args has KMSKey; allowed are ACL, "),
+    ({"s3_extra_args": {"KMSKey": "x"}}, "s3_extra_args has no argument 'KMSKey'; allowed are ACL, "),
     (
         {"s3_extra_args": {"Metadata": {"rows": "1"}}},
-        "Metadata in s3_extra_args has rows; these are set by the export itself",
+        "Metadata in s3_extra_args has rows; the export sets these itself",
     ),
     ({"aws_conn_id": ""}, "aws_conn_id is ''; allowed is the id of an Airflow connection, or None"),
     ({"aws_conn_id": 5}, "aws_conn_id is 5; allowed is the id of an Airflow connection, or None"),
@@ -169,32 +178,35 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
         {**NO_S3, "destination": "GS://a/b"},
         "destination is 'GS://a/b'; allowed is an address that begins with a scheme",
     ),
-    ({**NO_S3, "destination": "https://x/a"}, "destination is 'https://x/a'; a web address cannot be written to"),
-    ({**NO_S3, "destination": "gs://a/b?c"}, "destination is 'gs://a/b?c'; it must not have ? or #"),
-    ({**NO_S3, "destination": "gs://a/b#1"}, "destination is 'gs://a/b#1'; it must not have ? or #"),
-    ({**NO_S3, "destination": "file://data/a"}, "a local file has three slashes, as in file:///data/a"),
-    ({**NO_S3, "destination": "file:///data/"}, 'it must name a file, not a folder ending in "/"'),
-    ({**NO_S3, "destination": "gs://bucket"}, 'it must name a file, not a folder ending in "/"'),
-    ({**NO_S3, "destination": "gs:///calls.csv"}, "it must name a bucket or container, as in gs://bucket/calls.csv"),
-    ({**NO_S3, "destination": "file:///data/../etc/a"}, "its path must not have //, /./ or /../"),
-    ({**NO_S3, "destination": "gs://a//b"}, "its path must not have //, /./ or /../"),
+    ({**NO_S3, "destination": "https://x/a"}, "'; allowed is an address such as"),
+    ({**NO_S3, "destination": "gs://a/b?c"}, "destination is 'gs://a/b?c'; allowed is an address without ? and #"),
+    ({**NO_S3, "destination": "gs://a/b#1"}, "destination is 'gs://a/b#1'; allowed is an address without ? and #"),
+    ({**NO_S3, "destination": "file://data/a"}, "; allowed is a local file with three slashes, as in file:///data/a"),
+    ({**NO_S3, "destination": "file:///data/"}, '; allowed is the address of a file, not of a folder ending in "/"'),
+    ({**NO_S3, "destination": "gs://bucket"}, '; allowed is the address of a file, not of a folder ending in "/"'),
+    (
+        {**NO_S3, "destination": "gs:///calls.csv"},
+        "; allowed is an address with a bucket or container, as in gs://bucket",
+    ),
+    ({**NO_S3, "destination": "file:///data/../etc/a"}, "; allowed is an address without //, /./ and /../ in its path"),
+    ({**NO_S3, "destination": "gs://a//b"}, "; allowed is an address without //, /./ and /../ in its path"),
     ({**NO_S3, "destination": "gs://me:word@a/b"}, "a user and a password before @; credentials belong to destination"),
     (
         {**NO_S3, "destination": "abfs://box@account.dfs.core.windows.net/a"},
-        "write abfs://box/a; the account belongs to destination_conn_id",
+        "; allowed is abfs://box/a; the account belongs to destination_conn_id",
     ),
     (
         {**NO_S3, "destination": "gs://[[ group ]]/a", "group_by": "Campaign"},
-        "[[ group ]] may stand in the path only",
+        "; allowed is an address with [[ group ]] in the path only",
     ),
     (
         {**NO_S3, "destination": "file:///data/a.csv", "group_by": "Campaign"},
         "group_by is set and destination has no [[ group ]], so that all files would have one name",
     ),
-    ({**NO_S3, "destination": f"s3://reports/{'k' * 1025}"}, "s3_key may have 1024 bytes, got 1025"),
+    ({**NO_S3, "destination": f"s3://reports/{'k' * 1025}"}, "allowed is a key of 1024 bytes; this one has 1025"),
     (
         {**NO_S3, "destination": "s3://two words/a"},
-        "destination is 's3://two words/a': s3_bucket must be a bucket's name",
+        "the bucket of destination is 'two words'; allowed is a bucket's name alone",
     ),
     (
         {**NO_S3, "destination": "sftp://host/a", "if_exists": "fail"},
@@ -429,10 +441,10 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
         {"extra": {"ssid": "some-session-1"}},
         "the connection has both a Password (token) and an ssid; the API allows only",
     ),
-    ({"extra": {"ssid": 5}}, "extra field ssid must be text, not int"),
+    ({"extra": {"ssid": 5}}, "extra field ssid is of type int; allowed is text"),
     ({"extra": {"timezone": "IST"}}, "extra field timezone is 'IST', which is no IANA time zone; write a name such as"),
     ({"extra": {"timezone": "+05:30"}}, "extra field timezone is '+05:30', which is no IANA time zone"),
-    ({"extra": {"timezone": 5}}, "extra field timezone must be text, not int"),
+    ({"extra": {"timezone": 5}}, "extra field timezone is of type int; allowed is text"),
     ({"extra": {"page_size": 0}}, "extra field page_size is 0; allowed is a whole number of at least 1"),
     ({"extra": {"page_size": "many"}}, "extra field page_size is 'many'; allowed is a whole number of at least 1"),
     ({"extra": {"page_size": 1.5}}, "extra field page_size is 1.5; allowed is a whole number of at least 1"),
@@ -455,12 +467,15 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
         {"extra": {"max_response_bytes": 10}},
         "extra field max_response_bytes is 10; allowed is a whole number of at least",
     ),
-    ({"extra": {"endpoints": "masklist"}}, "extra field endpoints must be an object of names"),
-    ({"extra": {"cursor_page": "one"}}, "extra field cursor_page is 'one'; allowed are zero and count"),
+    ({"extra": {"endpoints": "masklist"}}, "extra field endpoints is of type str; allowed is an object of names"),
+    ({"extra": {"cursor_page": "one"}}, "extra field cursor_page is 'one'; allowed are zero, count"),
     ({"extra": {"use_cursor": "perhaps"}}, "extra field use_cursor is 'perhaps'; allowed are true and false"),
-    ({"extra": {"profile": 5}}, "extra field profile must be the object that `callreport probe` prints"),
+    ({"extra": {"profile": 5}}, "extra field profile is of type int; allowed is the object that `callreport probe`"),
     ({"extra": {"window_slack": "long"}}, "extra field window_slack is 'long'; allowed is a number of at least 0, or"),
-    ({"extra": {"empty_answer": "none"}}, "extra field empty_answer must be an object of keys and values, such as"),
+    (
+        {"extra": {"empty_answer": "none"}},
+        "extra field empty_answer is of type str; allowed is an object of keys and values",
+    ),
     ({"extra": {"use_report_count": 2}}, "extra field use_report_count is 2; allowed are true and false"),
 ]
 
@@ -498,7 +513,9 @@ def test_missing_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unknown_client_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting given to the hook must be one that there is."""
     monkeypatch.setenv("AIRFLOW_CONN_CALLREPORT_DEFAULT", json.dumps(RIGHT))
-    with pytest.raises(ValueError, match=r"unknown client setting 'pagesize'; did you mean page_size\?"):
+    with pytest.raises(
+        ValueError, match=r"unknown client setting 'pagesize'; allowed are .*; did you mean page_size\?"
+    ):
         CallReportHook(pagesize=5).get_conn()
 
 

@@ -283,13 +283,16 @@ def test_a_pseudonym_needs_a_key() -> None:
 @pytest.mark.parametrize(
     ("redact", "sentence"),
     [
-        ("last4", 'redact must be an object of label to mode, such as {"Caller Number": "last4"}, not str'),
-        (["Caller Number"], 'redact must be an object of label to mode, such as {"Caller Number": "last4"}, not list'),
-        ({"Caller Number": "mask"}, "redact has 'mask' for 'Caller Number'; allowed are last4, drop, hmac"),
-        ({"Caller Number": None}, "redact has None for 'Caller Number'; allowed are last4, drop, hmac"),
-        ({"Caller Number": ["drop"]}, "redact has ['drop'] for 'Caller Number'; allowed are last4, drop, hmac"),
-        ({"": "drop"}, "redact has the label ''; a label must be text that is not empty"),
-        ({5: "drop"}, "redact has the label 5; a label must be text that is not empty"),
+        ("last4", 'redact is of type str; allowed is an object of label to mode, such as {"Caller Number": "last4"}'),
+        (
+            ["Caller Number"],
+            'redact is of type list; allowed is an object of label to mode, such as {"Caller Number": "last4"}',
+        ),
+        ({"Caller Number": "mask"}, "redact of 'Caller Number' is 'mask'; allowed are last4, drop, hmac"),
+        ({"Caller Number": None}, "redact of 'Caller Number' is None; allowed are last4, drop, hmac"),
+        ({"Caller Number": ["drop"]}, "redact of 'Caller Number' is ['drop']; allowed are last4, drop, hmac"),
+        ({"": "drop"}, "redact has the label ''; allowed is text that is not empty"),
+        ({5: "drop"}, "redact has the label 5; allowed is text that is not empty"),
     ],
 )
 def test_a_wrong_rule_is_one_sentence(redact: Any, sentence: str) -> None:

@@ -497,15 +497,15 @@ def test_a_column_that_does_not_exist_is_an_error(server: SandboxServer) -> None
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
-        ("Time", "columns must be a list of labels or an object of label to new name, not str"),
-        (5, "columns must be a list of labels or an object of label to new name, not int"),
+        ("Time", "columns is of type str; allowed are a list of labels and an object of label to new name"),
+        (5, "columns is of type int; allowed are a list of labels and an object of label to new name"),
         ([], "columns is empty; leave it out for every column, or name at least one"),
         ({}, "columns is empty; leave it out for every column, or name at least one"),
         (["Time", "Time"], "columns names 'Time' twice; name each column once"),
-        ({"Time": "When", "Status": "When"}, "columns gives the name 'When' twice; names in a file must differ"),
-        (["Time", ""], "columns has ''; a label and a new name must be text that is not empty"),
-        ([None], "columns has None; a label and a new name must be text that is not empty"),
-        ({"Time": 5}, "columns has 5; a label and a new name must be text that is not empty"),
+        ({"Time": "When", "Status": "When"}, "columns gives the name 'When' twice; give each column a name of its own"),
+        (["Time", ""], "columns has ''; allowed are labels and names that are not empty"),
+        ([None], "columns has None; allowed are labels and names that are not empty"),
+        ({"Time": 5}, "columns has 5; allowed are labels and names that are not empty"),
     ],
 )
 def test_a_wrong_choice_is_one_sentence(columns: Any, sentence: str) -> None:

@@ -262,8 +262,8 @@ def test_filters_reach_the_api_untouched(server: SandboxServer) -> None:
     [
         ({"dtGte": "x"}, "filters has dtGte, which belongs to the window; set window_start and window_end instead"),
         ({"dtLte": "x"}, "filters has dtLte, which belongs to the window; set window_start and window_end instead"),
-        (["cNum"], 'filters must be an object such as {"cNum": "919876543210"}, not list'),
-        ({1: "x"}, 'filters must be an object such as {"cNum": "919876543210"}, not dict'),
+        (["cNum"], 'filters is of type list; allowed is an object of text keys, such as {"cNum": "919876543210"}'),
+        ({1: "x"}, 'filters is of type dict; allowed is an object of text keys, such as {"cNum": "919876543210"}'),
         ({"since": DAY.start}, "filters has since of type datetime, which JSON cannot hold"),
         ({"dur": {"gte": float("nan")}}, "filters has dur of type dict, which JSON cannot hold"),
         ({"agent": {"a", "b"}}, "filters has agent of type set, which JSON cannot hold"),

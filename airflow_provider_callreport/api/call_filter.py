@@ -33,7 +33,7 @@ from typing import Any, Never
 from airflow_provider_callreport.api.errors import SettingsError
 from airflow_provider_callreport.api.filters import check_filter
 from airflow_provider_callreport.privacy.phone_numbers import international
-from airflow_provider_callreport.rules import one_of, seconds
+from airflow_provider_callreport.rules import one_of, seconds, shown
 from airflow_provider_callreport.rules import unknown as unknown_name
 
 #: Call types of the vendor's webhook records.
@@ -210,7 +210,10 @@ def _key_names(names: Any) -> dict[str, str]:
         return {}
     allowed = (*KEYS, "duration")
     if not isinstance(names, Mapping) or not all(isinstance(key, str) and key for key in names.values()):
-        raise SettingsError('key_names must be an object of argument to API key, such as {"agents": "agentName"}')
+        raise SettingsError(
+            f"key_names is {shown(names)}; allowed is an object of argument to API key, such as "
+            '{"agents": "agentName"}'
+        )
     for name in names:
         if name not in allowed:
             raise SettingsError(unknown_name("key_names", name, allowed, "name of an argument"))

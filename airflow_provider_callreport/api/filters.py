@@ -135,7 +135,8 @@ def check_filters(filters: Any) -> Mapping[str, Any]:
     """
     if not isinstance(filters, Mapping) or not all(isinstance(key, str) for key in filters):
         raise SettingsError(
-            f'filters must be an object such as {{"cNum": "919876543210"}}, not {type(filters).__name__}'
+            f"filters is of type {type(filters).__name__}; allowed is an object of text keys, such as "
+            '{"cNum": "919876543210"}'
         )
     for key, value in filters.items():
         check_filter("filters", key, value)

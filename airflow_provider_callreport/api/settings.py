@@ -13,7 +13,6 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 from airflow_provider_callreport.api.errors import SettingsError
 from airflow_provider_callreport.connection import CONNECTION_FIELDS, DEFAULT_HOST, FURTHER_EXTRAS, ConnectionField
+from airflow_provider_callreport.rules import did_you_mean, one_of
 
 #: Path of the samples on the vendor's page; the page's own "Base URL" spells it ``callreport``.
 DEFAULT_PATH = "/api/v2/CallReport"
@@ -197,9 +197,8 @@ def settings_from_connection(
 def _check_names(problem: str, given: Mapping[str, Any]) -> None:
     for name in sorted(given):
         if name not in _KNOWN_EXTRAS:
-            near = get_close_matches(name.lower(), _KNOWN_EXTRAS, 1)
-            advice = f"did you mean {near[0]}? " if near else ""
-            raise SettingsError(f"{problem} {name!r}; {advice}allowed: {', '.join(sorted(_KNOWN_EXTRAS))}")
+            known = sorted(_KNOWN_EXTRAS)
+            raise SettingsError(f"{problem} {name!r}; allowed are {', '.join(known)}{did_you_mean(name, known)}")
 
 
 def zone(name: str) -> ZoneInfo:
@@ -287,7 +286,7 @@ def _string(values: Mapping[str, Any], name: str) -> str | None:
 def _secret(values: Mapping[str, Any], name: str) -> str | None:
     value = values.get(name)
     if value is not None and not isinstance(value, str):
-        raise SettingsError(f"extra field {name} must be text, not {type(value).__name__}")
+        raise SettingsError(f"extra field {name} is of type {type(value).__name__}; allowed is text")
     return value
 
 
@@ -339,8 +338,8 @@ def _profile(value: Any) -> Mapping[str, Any] | str | None:
         return value or None
     if not isinstance(value, str):
         raise SettingsError(
-            "extra field profile must be the object that `callreport probe` prints, its JSON as text, or the path of "
-            f"a file on the worker, not {type(value).__name__}"
+            f"extra field profile is of type {type(value).__name__}; allowed is the object that `callreport probe` "
+            "prints, its JSON as text, or the path of a file on the worker"
         )
     return value.strip() or None
 
@@ -353,8 +352,8 @@ def _empty_answer(value: Any) -> Mapping[str, Any]:
             value = json.loads(value)
     if not isinstance(value, Mapping):
         raise SettingsError(
-            'extra field empty_answer must be an object of keys and values, such as {"message": "No calls found"}, '
-            f"not {type(value).__name__}"
+            f"extra field empty_answer is of type {type(value).__name__}; allowed is an object of keys and values, "
+            'such as {"message": "No calls found"}'
         )
     return dict(value)
 
@@ -377,8 +376,7 @@ def _choice(values: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> s
     value = values.get(name)
     if value is None or value == "":
         return allowed[0]
-    if value not in allowed:
-        raise SettingsError(f"extra field {name} is {value!r}; allowed are {' and '.join(allowed)}")
+    one_of(allowed)(f"extra field {name}", value, SettingsError)
     return str(value)
 
 
@@ -404,8 +402,8 @@ def _endpoints(value: Any) -> Mapping[str, str]:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(k, str) and isinstance(v, str) for k, v in value.items()):
         raise SettingsError(
-            'extra field endpoints must be an object of names, such as {"masklist": "maskList"}, '
-            f"not {type(value).__name__}"
+            f"extra field endpoints is of type {type(value).__name__}; allowed is an object of names, such as "
+            '{"masklist": "maskList"}'
         )
     return dict(value)
 

@@ -104,18 +104,19 @@ def check_choice(columns: Any) -> dict[str, str] | None:
             chosen[label] = label
     else:
         raise SettingsError(
-            f"columns must be a list of labels or an object of label to new name, not {type(columns).__name__}"
+            f"columns is of type {type(columns).__name__}; allowed are a list of labels and an object of label to new "
+            "name"
         )
     if not chosen:
         raise SettingsError("columns is empty; leave it out for every column, or name at least one")
     for label, name in chosen.items():
         for text in (label, name):
             if not isinstance(text, str) or not text.strip():
-                raise SettingsError(f"columns has {text!r}; a label and a new name must be text that is not empty")
+                raise SettingsError(f"columns has {text!r}; allowed are labels and names that are not empty")
     names = list(chosen.values())
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
-        raise SettingsError(f"columns gives the name {repeated!r} twice; names in a file must differ")
+        raise SettingsError(f"columns gives the name {repeated!r} twice; give each column a name of its own")
     return chosen
 
 

@@ -54,13 +54,9 @@ from airflow_provider_callreport.delivery.smtp import ANSWER_TIMEOUT, send_once
 from airflow_provider_callreport.delivery.smtp_session import Session, open_session
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome, RunIdentity, wording
 from airflow_provider_callreport.report.wording import count, size
-from airflow_provider_callreport.rules import whole_number
+from airflow_provider_callreport.rules import OnOversize, OnRefused, choices, one_of, whole_number
 
 log = logging.getLogger(__name__)
-
-#: Values of ``on_oversize`` and ``on_refused``.
-ON_OVERSIZE = ("link", "fail")
-ON_REFUSED = ("fail", "warn")
 
 
 @dataclass(frozen=True)
@@ -112,8 +108,8 @@ class EmailDestination:
     _bcc: tuple[Address, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_choice("on_oversize", self.on_oversize, ON_OVERSIZE)
-        _check_choice("on_refused", self.on_refused, ON_REFUSED)
+        one_of(choices(OnOversize))("on_oversize", self.on_oversize)
+        one_of(choices(OnRefused))("on_refused", self.on_refused)
         whole_number(1)("max_attachment_bytes", self.max_attachment_bytes)
         for name in ("cc", "bcc"):
             object.__setattr__(self, f"_{name}", parse_recipients(getattr(self, name), f"email_{name}"))
@@ -392,9 +388,3 @@ def _check_smtputf8(session: Session, envelope: Envelope) -> None:
             f"{', '.join(envelope.utf8_addresses)} has characters that this mail server cannot take (it offers no "
             f"SMTPUTF8); use an address in plain ASCII."
         )
-
-
-def _check_choice(argument: str, value: object, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        names = ", ".join(f'"{name}"' for name in allowed)
-        raise ValueError(f"{argument} must be one of {names}, got {value!r}.")

@@ -66,6 +66,7 @@ from airflow_provider_callreport.report import (
     wording,
 )
 from airflow_provider_callreport.report.facts import report_facts
+from airflow_provider_callreport.rules import LINE
 
 if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -263,8 +264,7 @@ def _clean_name(name: str) -> str:
 def _render_subject(source: str, context: Mapping[str, Any]) -> str:
     # A block of text in YAML or a file ends in a line break, which is not meant.
     subject = _render(source, context, "email_subject", escape=False).strip()
-    if not subject or not subject.isprintable():
-        raise ValueError(f"email_subject must be one line of text without control characters, got {subject!r}.")
+    LINE("email_subject", subject)
     return subject
 
 

@@ -20,6 +20,7 @@ from airflow_provider_callreport.delivery.headers import (
 )
 from airflow_provider_callreport.delivery.recipients import needs_smtputf8
 from airflow_provider_callreport.report import ExportedFile, RunIdentity
+from airflow_provider_callreport.rules import LINE
 
 #: The boundaries around an attachment and the head of the mail's outer part, rounded up.
 _PART_OVERHEAD = 300
@@ -109,7 +110,7 @@ def compose(
         FileChangedError: a file is not the one that was exported.
     """
     if not text.subject.isprintable():
-        raise ValueError(f"email_subject must be one line without control characters, got {text.subject!r}.")
+        raise ValueError(LINE.refusal("email_subject", text.subject))
     # "=_" stands in no base64 and in no quoted-printable text (RFC 2045, 6.7), so no part can hold a boundary.
     boundary = f"=_{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
     twins = [_text_part("plain", text.text), _text_part("html", text.html)]
@@ -149,7 +150,7 @@ def _text_part(subtype: str, text: str) -> bytes:
 def _attachment(file: ExportedFile, fallback: str) -> bytes:
     """The part of one file."""
     if not file.filename.isprintable():
-        raise ValueError(f"A file's name must be without control characters, got {file.filename!r}.")
+        raise ValueError(LINE.refusal("filename", file.filename))
     try:
         # One byte more than promised is enough to notice a file that grew.
         with file.path.open("rb") as source:

@@ -62,8 +62,9 @@ from airflow_provider_callreport.delivery.errors import (
 )
 from airflow_provider_callreport.delivery.local_file import holds, local_errors, remove_leftovers, write_file
 from airflow_provider_callreport.delivery.receipts import DeliveredFile, DeliveryStatus, Link
-from airflow_provider_callreport.delivery.s3 import IF_EXISTS, S3Destination, run_stamp
+from airflow_provider_callreport.delivery.s3 import S3Destination, check_bucket, check_key, run_stamp
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome, RunIdentity
+from airflow_provider_callreport.rules import IfExists, choices, one_of, shown
 
 log = logging.getLogger(__name__)
 
@@ -144,27 +145,27 @@ def parse_address(destination: Any) -> Address:
         # It may be a password, so it is not shown.
         raise ValueError("destination has a user and a password before @; credentials belong to destination_conn_id")
 
-    def wrong(why: str) -> ValueError:
-        return ValueError(f"destination is {destination!r}; {why}")
+    def wrong(allowed: str) -> ValueError:
+        return ValueError(f"destination is {shown(destination)}; allowed is {allowed}")
 
     if not separator or not _SCHEME.fullmatch(scheme):
-        raise wrong(f"allowed is an address that begins with a scheme in lower case, such as {_EXAMPLES}")
+        raise wrong(f"an address that begins with a scheme in lower case, such as {_EXAMPLES}")
     if scheme in ("http", "https"):
-        raise wrong(f"a web address cannot be written to; allowed is one such as {_EXAMPLES}")
+        raise wrong(f"an address such as {_EXAMPLES}, not a web address, which cannot be written to")
     if "?" in destination or "#" in destination:
-        raise wrong("it must not have ? or #")
+        raise wrong("an address without ? and #")
     if at and container.endswith(".core.windows.net"):
-        raise wrong(f"write {scheme}://{user}/{key}; the account belongs to destination_conn_id")
+        raise wrong(f"{scheme}://{user}/{key}; the account belongs to destination_conn_id")
     if scheme == _LOCAL and place:
-        raise wrong(f"a local file has three slashes, as in file:///{place}/{key}")
+        raise wrong(f"a local file with three slashes, as in file:///{place}/{key}")
     if scheme in _WITH_BUCKET and not container:
-        raise wrong(f"it must name a bucket or container, as in {scheme}://bucket/calls.csv")
+        raise wrong(f"an address with a bucket or container, as in {scheme}://bucket/calls.csv")
     if "[" in container or "]" in container:
-        raise wrong("[[ group ]] may stand in the path only")
+        raise wrong("an address with [[ group ]] in the path only")
     if not key or key.endswith("/"):
-        raise wrong('it must name a file, not a folder ending in "/"')
+        raise wrong('the address of a file, not of a folder ending in "/"')
     if any(part in ("", ".", "..") for part in key.split("/")):
-        raise wrong("its path must not have //, /./ or /../")
+        raise wrong("an address without //, /./ and /../ in its path")
     return Address(scheme, container, key, user or None)
 
 
@@ -196,12 +197,11 @@ def destination_at(
         )
     conn_id = conn_id or address.conn_id
     if address.is_s3:
-        try:
-            return S3Destination(
-                address.container, address.key, conn_id or aws_conn_id, if_exists, extra_args=s3_extra_args or {}
-            )
-        except ValueError as error:
-            raise ValueError(f"destination is {destination!r}: {error}") from error
+        check_bucket("the bucket of destination", address.container)
+        check_key("the key of destination", address.key)
+        return S3Destination(
+            address.container, address.key, conn_id or aws_conn_id, if_exists, extra_args=s3_extra_args or {}
+        )
     if s3_extra_args:
         raise ValueError(f"s3_extra_args is set and destination begins with {address.scheme}://; it is for S3 only")
     if address.is_local and conn_id is not None:
@@ -231,9 +231,7 @@ class ObjectStorageDestination:
     if_exists: str = "replace"
 
     def __post_init__(self) -> None:
-        if self.if_exists not in IF_EXISTS:
-            allowed = ", ".join(f'"{policy}"' for policy in IF_EXISTS)
-            raise ValueError(f"if_exists must be one of {allowed}, got {self.if_exists!r}.")
+        one_of(choices(IfExists))("if_exists", self.if_exists)
         if self.if_exists != "replace" and self.scheme not in _EXCLUSIVE:
             raise ValueError(
                 f'if_exists is "{self.if_exists}" and destination begins with {self.scheme}://, where two writers '

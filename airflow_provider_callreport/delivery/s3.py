@@ -18,11 +18,9 @@ from airflow_provider_callreport.delivery.s3_object import S3Object
 from airflow_provider_callreport.delivery.s3_write import write
 from airflow_provider_callreport.delivery.same_object import TRY_BEGAN, WRITTEN_AS
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome, RunIdentity
+from airflow_provider_callreport.rules import IfExists, choices, one_of, shown, unknown
 
 log = logging.getLogger(__name__)
-
-#: Values of ``if_exists``.
-IF_EXISTS = ("replace", "fail", "skip")
 
 #: What ``extra_args`` may hold: boto3's ``ALLOWED_UPLOAD_ARGS`` without the checksums, which are ours, and with
 #: ``BucketKeyEnabled``. Spelled out, because importing boto3 costs a Dag file half a second.
@@ -76,6 +74,9 @@ METADATA = (
 _MAX_PARTS = 10_000
 _MAX_LINK_AGE = timedelta(days=7)
 
+#: A key's length, in bytes of UTF-8 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html).
+MAX_KEY_BYTES = 1024
+
 
 def run_stamp(run: RunIdentity) -> str:
     """The run's identity as it is written to an object: a hash, so that Dag and run names do not leave."""
@@ -109,11 +110,9 @@ class S3Destination:
     part_bytes: ClassVar[int] = 8 * 1024 * 1024
 
     def __post_init__(self) -> None:
-        _check_bucket(self.bucket)
-        _check_key(self.key)
-        if self.if_exists not in IF_EXISTS:
-            allowed = ", ".join(f'"{policy}"' for policy in IF_EXISTS)
-            raise ValueError(f"if_exists must be one of {allowed}, got {self.if_exists!r}.")
+        check_bucket("s3_bucket", self.bucket)
+        check_key("s3_key", self.key)
+        one_of(choices(IfExists))("if_exists", self.if_exists)
         check_extra_args(self.extra_args)
 
     @property
@@ -180,7 +179,7 @@ class S3Destination:
         if expires_in is None:
             return Link(self.uri, filename=file.filename)
         if not timedelta(seconds=1) <= expires_in <= _MAX_LINK_AGE:
-            raise ValueError(f"A presigned link may work from one second to seven days, got {expires_in}.")
+            raise ValueError(f"link_expires_in is {expires_in}; allowed is from one second to seven days")
         with s3_errors(self.uri, self.aws_conn_id):
             return connect(self.aws_conn_id, self.uri).presign(self.bucket, self.key, file.filename, expires_in)
 
@@ -213,45 +212,59 @@ def check_extra_args(extra_args: Mapping[str, Any]) -> None:
         ValueError: an unknown name, an ``SSECustomerKey`` of another type, or ``Metadata`` that is not text or
             takes one of `METADATA`'s names.
     """
-    unknown = sorted(set(extra_args) - EXTRA_ARGS)
-    if unknown:
-        raise ValueError(f"s3_extra_args has {', '.join(unknown)}; allowed are {', '.join(sorted(EXTRA_ARGS))}.")
-    if not isinstance(extra_args.get("SSECustomerKey", ""), str | bytes):
-        raise ValueError("SSECustomerKey in s3_extra_args must be text or bytes.")
+    for name in extra_args:
+        if name not in EXTRA_ARGS:
+            raise ValueError(unknown("s3_extra_args", name, sorted(EXTRA_ARGS)))
+    key = extra_args.get("SSECustomerKey", "")
+    if not isinstance(key, str | bytes):
+        raise ValueError(f"SSECustomerKey in s3_extra_args is of type {type(key).__name__}; allowed are text and bytes")
     metadata = extra_args.get("Metadata", {})
     if not isinstance(metadata, Mapping) or not all(
         isinstance(text, str) and text.isascii() for pair in metadata.items() for text in pair
     ):
-        raise ValueError('Metadata in s3_extra_args must map ASCII text to ASCII text, such as {"team": "sales"}.')
+        raise ValueError(
+            f"Metadata in s3_extra_args is {shown(metadata)}; allowed is an object of ASCII text to ASCII text, such "
+            'as {"team": "sales"}'
+        )
     taken = sorted(name for name in metadata if name.lower() in METADATA)
     if taken:
-        raise ValueError(f"Metadata in s3_extra_args has {', '.join(taken)}; these are set by the export itself.")
+        raise ValueError(f"Metadata in s3_extra_args has {', '.join(taken)}; the export sets these itself")
 
 
-def _check_bucket(bucket: str) -> None:
-    if not isinstance(bucket, str) or not bucket.strip():
-        raise ValueError(f"s3_bucket must be the name of a bucket, got {bucket!r}.")
-    # Only an access point's ARN has slashes; the rules of names are S3's to judge, endpoints differ in them.
-    if "://" in bucket or ("/" in bucket and not bucket.startswith("arn:")) or re.search(r"\s", bucket):
+def check_bucket(name: str, bucket: Any) -> None:
+    """Refuse what cannot be the name of a bucket. Only an access point's ARN has slashes.
+
+    The rules of names are S3's to judge: endpoints differ in them.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    wrong = not isinstance(bucket, str) or not bucket.strip() or "://" in bucket or re.search(r"\s", bucket)
+    if wrong or ("/" in bucket and not bucket.startswith("arn:")):
         raise ValueError(
-            f's3_bucket must be a bucket\'s name alone, without "s3://", slashes or spaces, got {bucket!r}.'
+            f'{name} is {shown(bucket)}; allowed is a bucket\'s name alone, without "s3://", slashes or spaces'
         )
 
 
-def _check_key(key: str) -> None:
+def check_key(name: str, key: Any) -> None:
+    """Refuse what cannot be the key of an object.
+
+    Raises:
+        ValueError: it cannot.
+    """
     if not isinstance(key, str) or not key.strip():
-        raise ValueError(f"s3_key must be the key of an object, got {key!r}.")
-    if "://" in key:
-        raise ValueError(f"s3_key must be a key inside s3_bucket, not an address, got {key!r}.")
-    if key.startswith("/") or "//" in key:
+        allowed = "the key of an object"
+    elif "://" in key:
+        allowed = "a key inside the bucket, not an address"
+    elif key.startswith("/") or "//" in key:
         # S3 takes it, and makes folders without a name that consoles and other programs do not show.
-        raise ValueError(
-            f's3_key must not begin with "/" or have "//" in it, got {key!r}. Perhaps a template in it gave an empty '
-            "text."
-        )
-    if key.endswith("/"):
-        raise ValueError(f's3_key must name an object, not a folder ending in "/", got {key!r}.')
-    if not all(character.isprintable() for character in key):
-        raise ValueError(f"s3_key must not have control characters, got {key!r}.")
-    if len(key.encode("utf-8")) > 1024:
-        raise ValueError(f"s3_key may have 1024 bytes, got {len(key.encode('utf-8'))}.")
+        allowed = 'a key that does not begin with "/" and has no "//"; perhaps a template in it gave an empty text'
+    elif key.endswith("/"):
+        allowed = 'the key of an object, not of a folder ending in "/"'
+    elif not key.isprintable():
+        allowed = "a key without control characters"
+    elif len(key.encode("utf-8")) > MAX_KEY_BYTES:
+        allowed = f"a key of {MAX_KEY_BYTES} bytes; this one has {len(key.encode('utf-8'))}"
+    else:
+        return
+    raise ValueError(f"{name} is {shown(key)}; allowed is {allowed}")

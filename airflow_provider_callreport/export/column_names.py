@@ -15,9 +15,10 @@ from dataclasses import replace
 
 from airflow_provider_callreport.api.errors import SettingsError
 from airflow_provider_callreport.report import Column
+from airflow_provider_callreport.rules import ColumnNames, choices, one_of
 
 #: Values of ``column_names``; the first is the default.
-COLUMN_NAMES = ("as_is", "snake_case")
+COLUMN_NAMES = choices(ColumnNames)
 
 #: A name of a label without a letter or digit.
 _NAMELESS = "column"
@@ -40,8 +41,7 @@ def named_columns(columns: Sequence[Column], column_names: str) -> tuple[Column,
     Raises:
         SettingsError: another value of ``column_names``.
     """
-    if column_names not in COLUMN_NAMES:
-        raise SettingsError(f"column_names is {column_names!r}; allowed are {', '.join(COLUMN_NAMES)}")
+    one_of(COLUMN_NAMES)("column_names", column_names, SettingsError)
     if column_names == "as_is":
         return tuple(columns)
     names = snake_case_names([column.label for column in columns])

@@ -29,9 +29,10 @@ from airflow_provider_callreport.api.table import base_label, in_words
 from airflow_provider_callreport.export.number_search import cells_without, wanted
 from airflow_provider_callreport.privacy.phone_numbers import HIDDEN, international
 from airflow_provider_callreport.report import Column, ColumnKind, Row, Value
+from airflow_provider_callreport.rules import RedactMode, choices, one_of, shown
 
 #: What users may type in ``redact={label: mode}``.
-MODES = ("last4", "drop", "hmac")
+MODES = choices(RedactMode)
 
 #: What people type for a phone number, in which some digits may be hidden already.
 _PHONE = re.compile(r"[+(]?[\d*xX][\d*xX ().\-/]*")
@@ -52,14 +53,13 @@ def check_redact(redact: Any) -> dict[str, str]:
         return {}
     if not isinstance(redact, Mapping):
         raise SettingsError(
-            'redact must be an object of label to mode, such as {"Caller Number": "last4"}, '
-            f"not {type(redact).__name__}"
+            f"redact is of type {type(redact).__name__}; allowed is an object of label to mode, such as "
+            '{"Caller Number": "last4"}'
         )
     for label, mode in redact.items():
         if not isinstance(label, str) or not label.strip():
-            raise SettingsError(f"redact has the label {label!r}; a label must be text that is not empty")
-        if mode not in MODES:
-            raise SettingsError(f"redact has {mode!r} for {label!r}; allowed are {', '.join(MODES)}")
+            raise SettingsError(f"redact has the label {shown(label)}; allowed is text that is not empty")
+        one_of(MODES)(f"redact of {label!r}", mode, SettingsError)
     return dict(redact)
 
 

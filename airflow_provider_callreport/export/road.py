@@ -46,10 +46,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Values of ``empty`` and ``on_incomplete``.
-EMPTY_POLICIES = ("write", "skip", "fail")
-INCOMPLETE_POLICIES = ("fail", "warn")
-
 #: A report that moved while it was read is read again from its start, at most so often in all.
 _MAX_READINGS = 3
 

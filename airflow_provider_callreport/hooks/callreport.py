@@ -414,9 +414,9 @@ def _check_extra(connection: Connection) -> None:
 def _report(name: str) -> str:
     from airflow_provider_callreport.api.errors import SettingsError
     from airflow_provider_callreport.api.filters import REPORTS
+    from airflow_provider_callreport.rules import one_of
 
-    if name not in REPORTS:
-        raise SettingsError(f"report is {name!r}; allowed are {', '.join(REPORTS)}")
+    one_of(REPORTS)("report", name, SettingsError)
     return name
 
 

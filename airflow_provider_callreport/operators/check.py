@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_callreport.delivery.s3 import check_key
 from airflow_provider_callreport.rules import CountBy, Report
 from airflow_provider_callreport.task.arguments.argument import template_fields
 from airflow_provider_callreport.task.arguments.tables import CHECK
-from airflow_provider_callreport.task.arguments.together import check_s3_key
 from airflow_provider_callreport.task.base import CallReportBaseOperator
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class CallReportCheckOperator(CallReportBaseOperator):
             if not keys:
                 raise ValueError("s3_key is an empty list; allowed is one key at least")
             for key in keys:
-                check_s3_key("s3_key", key)
+                check_key("s3_key", key)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look up what was delivered, count, compare."""

@@ -14,7 +14,6 @@ from airflow_provider_callreport.rules import ManifestFormat, OnIncomplete, Reco
 from airflow_provider_callreport.task.announcing import AnnouncesDelivery
 from airflow_provider_callreport.task.arguments.argument import template_fields
 from airflow_provider_callreport.task.arguments.tables import RECORDINGS
-from airflow_provider_callreport.task.arguments.together import check_s3_arguments
 from airflow_provider_callreport.task.base import CallReportBaseOperator, run_identity
 
 if TYPE_CHECKING:
@@ -102,10 +101,6 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
         self.s3_extra_args = s3_extra_args
         self.callreport_conn_id = callreport_conn_id
         self.check_now()
-
-    def check(self, settled: Mapping[str, Any]) -> None:
-        """Refuse arguments of S3 that it does not have."""
-        check_s3_arguments(settled)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """List the calls, copy their recordings, write the manifest."""

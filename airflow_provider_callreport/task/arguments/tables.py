@@ -10,6 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_callreport.api.table import check_choice
+from airflow_provider_callreport.delivery.s3 import check_bucket, check_extra_args
+from airflow_provider_callreport.delivery.s3 import check_key as check_s3_key
 from airflow_provider_callreport.export.redaction import check_redact
 from airflow_provider_callreport.recordings.keys import check_key
 from airflow_provider_callreport.rules import (
@@ -39,7 +41,7 @@ from airflow_provider_callreport.rules import (
     whole_number,
 )
 from airflow_provider_callreport.task.arguments.argument import REQUIRED, Argument
-from airflow_provider_callreport.task.arguments.together import check_bucket, check_filter_values, check_s3_key
+from airflow_provider_callreport.task.arguments.together import check_filter_values
 from airflow_provider_callreport.windows import check_text
 
 #: More requests at once than this are an attack on the vendor.
@@ -76,6 +78,11 @@ def _if_given(check: Callable[[str, Any], Any]) -> Callable[[str, Any], None]:
 def _count(name: str, value: Any) -> None:
     """A whole number that a template may have made, so that it is text."""
     whole_number(1)(name, int(value) if isinstance(value, str) and value.isdecimal() else value)
+
+
+def _s3_extra_args(name: str, value: Any) -> None:
+    optional(mapping("S3 arguments"))(name, value)
+    check_extra_args(value or {})
 
 
 def _recording_key(name: str, value: Any) -> None:
@@ -120,7 +127,7 @@ S3_EXTRA_ARGS = Argument(
     _OBJECT,
     None,
     'further arguments of boto3\'s `put_object`, such as `{"ServerSideEncryption": "aws:kms"}`',
-    optional(mapping("S3 arguments")),
+    _s3_extra_args,
     default_doc="none",
 )
 S3_BUCKET = Argument("s3_bucket", "str", REQUIRED, "bucket", check_bucket)

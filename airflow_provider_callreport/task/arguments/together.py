@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from airflow_provider_callreport.api.filters import NUMBER_FILTERS, check_filters, parse_time
 from airflow_provider_callreport.delivery.email import EmailDestination
 from airflow_provider_callreport.delivery.object_storage import destination_at, parse_address
-from airflow_provider_callreport.delivery.s3 import S3Destination
 from airflow_provider_callreport.export.groups import check_placeholder
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.rules import shown
@@ -58,31 +57,6 @@ def check_filter_values(filters: Any) -> None:
             raise ValueError(f"filters has {key} of type {type(value).__name__}; allowed is text, or a list of texts")
 
 
-def check_bucket(name: str, bucket: Any) -> None:
-    """Refuse what cannot be the name of a bucket.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    _check_s3("s3_bucket", name, bucket, "key")
-
-
-def check_s3_key(name: str, key: Any) -> None:
-    """Refuse what cannot be the key of an object.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    _check_s3("s3_key", name, "bucket", key)
-
-
-def _check_s3(usual: str, name: str, bucket: Any, key: Any) -> None:
-    try:
-        S3Destination(bucket, key)
-    except ValueError as error:
-        raise ValueError(str(error).replace(usual, name)) from None
-
-
 def check_export(values: Mapping[str, Any], settled: Mapping[str, Any]) -> None:
     """Check the arguments of an export together.
 
@@ -123,8 +97,6 @@ def _check_destinations(values: Mapping[str, Any], settled: Mapping[str, Any]) -
             'set s3_bucket and s3_key, or on_oversize="fail"'
         )
     # The destinations know best what they take. A stand-in fills the place of what is not settled.
-    if has_s3:
-        check_s3_arguments(settled)
     if has_address and "destination" in settled:
         _check_address(settled, has_email=has_email)
     if has_email:
@@ -133,15 +105,6 @@ def _check_destinations(values: Mapping[str, Any], settled: Mapping[str, Any]) -
             raise ValueError(
                 "email_to is an object of groups, and group_by is not set; set group_by, or give a list of addresses"
             )
-
-
-def check_s3_arguments(settled: Mapping[str, Any]) -> None:
-    """Check ``s3_extra_args``.
-
-    Raises:
-        ValueError: S3 has no such argument, or the export itself sets it.
-    """
-    S3Destination("bucket", "key", extra_args=settled.get("s3_extra_args") or {})
 
 
 def _check_address(settled: Mapping[str, Any], *, has_email: bool) -> None:

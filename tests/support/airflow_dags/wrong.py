@@ -49,15 +49,15 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "bucket": (
         {"s3_bucket": "{{ 's3://reports' }}"},
-        "s3_bucket must be a bucket's name alone",
+        "s3_bucket is 's3://reports'; allowed is a bucket's name alone",
     ),
     "bucket_empty": (
         {"s3_bucket": "{{ '' }}"},
-        "s3_bucket must be the name of a bucket, got ''",
+        "s3_bucket is ''; allowed is a bucket's name alone",
     ),
     "key_folder": (
         {"s3_key": "{{ 'calls/' }}"},
-        's3_key must name an object, not a folder ending in "/"',
+        "s3_key is 'calls/'; allowed is the key of an object, not of a folder ending in \"/\"",
     ),
     "destination": (
         {"s3_bucket": None, "s3_key": None, "destination": "{{ '/data/calls.csv' }}"},
@@ -97,7 +97,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "redact": (
         {"redact": {"Caller Number": "{{ 'mask' }}"}},
-        "redact has 'mask' for 'Caller Number'; allowed are last4, drop, hmac",
+        "redact of 'Caller Number' is 'mask'; allowed are last4, drop, hmac",
     ),
     "redact_unknown": (
         {"redact": {"Caller": "{{ 'last4' }}"}},
