@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
     """Copies the recordings of the calls of a window to S3, and writes a manifest that names every call.
 
-    The task is green when every recording is in place: those that the report promises and the API does not have (yet)
-    make it red, and a later try goes on where it was. A recording that is at its key already is not fetched again.
+    The task is green when every recording is in place. It is red when the report promises recordings that the API does
+    not have (yet); a later try continues then, and does not fetch what is already at its key.
 
     Args:
         s3_bucket: bucket of the recordings and the manifest.
@@ -140,7 +140,7 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
         extra = {**told, **value}
         manifest = DeliveredObject(store, self.manifest_key, new=summary.manifest_new, ours=True, extra=extra)
         delivery = Delivery([manifest], extra)
-        # One dataset for all recordings: a day has thousands of them.
+        # All recordings are one dataset, because a day has thousands of them.
         folder = DeliveredObject(store, key_folder(self.s3_key), new=summary.copied > 0, ours=True, extra={})
         self.announce(
             context,

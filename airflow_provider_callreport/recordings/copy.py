@@ -1,14 +1,14 @@
 """The road of recordings: matching calls -> their recordings -> S3 -> a manifest that names every call.
 
-Read `copy_recordings` from top to bottom. The calls are listed first, into a private file, until the ledger has proved
-that the list is whole; then each call is asked for its recordings, each recording is fetched into the private
-directory, judged, hashed and written to its key; and only when no recording is missing is the manifest delivered.
+Read `copy_recordings` from top to bottom. It lists the calls in a private file until the ledger has proved that the list
+is whole. Then it asks the API for the recordings of each call, and fetches, checks, hashes and writes each recording.
+It delivers the manifest when no recording is missing.
 
-A run that was stopped goes on where it was: a recording that is at its key already is not fetched again. So the
-manifest says what is there and not who put it there, and a second run of the same window writes the same bytes.
+A later run continues where a stopped run ended: it does not fetch a recording that is already at its key (`store`). The
+manifest says what is there and not who put it there, so that a second run of the same window writes the same bytes.
 
-No address of a recording leaves this module: it holds a token. No file name of a recording does either: some accounts
-put the customer's number into it. Keys are made from the ids of the call and of its part.
+No address and no file name of a recording leaves this module: an address holds a token, and some accounts put the
+customer's number into the name. Keys are made from the ids of the call and of its part.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The manifest's columns. Text, not sizes in words: they are for programs.
+#: The manifest's columns; programs read them, so sizes are plain numbers of bytes.
 MANIFEST_COLUMNS = (
     Column("call"),
     Column("part"),
@@ -74,7 +74,7 @@ MANIFEST_COLUMNS = (
     Column("sha256"),
 )
 
-#: A list of calls that moved while it was read is read again from its start, at most so often in all.
+#: A list of calls that changed while it was read is read again from its start, so many times in all at most.
 _MAX_READINGS = 3
 
 #: Why a recording is not stored when every one must be whole.
@@ -83,7 +83,7 @@ _NO_LENGTH = (
     'stores it, and the manifest says "unproved"'
 )
 
-#: A service that fails this often is not asked for the rest.
+#: After so many failures the run does not ask for the rest.
 _MAX_FAILURES = 20
 
 
@@ -110,7 +110,7 @@ class RecordingsRequest:
         report: ``"calls"`` or ``"masked_calls"``.
         window: which calls.
         s3_bucket: the bucket.
-        s3_key: the recordings' key, with the placeholders of `recording_keys`.
+        s3_key: the recordings' key, with the placeholders of `recordings.keys`.
         manifest_key: the manifest's key.
         filters: API filter keys.
         manifest_format: ``"jsonl"`` or ``"csv"``.
@@ -162,7 +162,7 @@ class RecordingsSummary:
         recordings: recordings that are in place.
         bytes: their size in all.
         copied: how many of them this run fetched; the others were there.
-        calls: calls by status: those of a call with several recordings count once, by the worst.
+        calls: number of calls by status; a call with several recordings counts once, with the worst status.
         manifest: the manifest.
         manifest_uri: where it is.
         manifest_new: False when another run had written the same manifest, and it was left as it is.
@@ -201,7 +201,7 @@ class RecordingsSummary:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One line of the manifest, and what is not in it."""
+    """One line of the manifest, with what the log and the totals need besides."""
 
     call: str
     status: Status
@@ -352,9 +352,9 @@ def _short_name(call: str) -> bytes:
 
 
 class _Copier:
-    """Works on some calls at a time and gives their entries in the calls' order.
+    """Copies the recordings of several calls at a time, and returns their entries in the order of the calls.
 
-    The connection to AWS is made here, once: Airflow's connections are read in the task's own thread only.
+    It connects to AWS once, in the task's own thread, because only there Airflow's connections can be read.
     """
 
     def __init__(
@@ -391,13 +391,13 @@ class _Copier:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        # After an error, or a task's SIGTERM, what is under way ends at its next piece.
+        # After an error, or a SIGTERM, each download ends at its next piece.
         self._stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._downloader.__exit__(None, None, None)
 
     def copied(self, calls: Iterator[tuple[str, int]]) -> Iterator[list[_Entry]]:
-        """The entries of each call, in order; a bounded number of calls is under way."""
+        """The entries of each call, in order. The number of calls that are worked on at a time is bounded."""
         under_way: deque[Future[list[_Entry]]] = deque()
         for number, (call, promised) in enumerate(calls):
             under_way.append(self._pool.submit(self._call, number, call, promised))
@@ -467,7 +467,7 @@ class _ManifestFile:
 
 
 class _Tally:
-    """What the entries come to. Of the troubles the first `_MAX_FAILURES` are kept, for messages; all are counted."""
+    """Totals of the entries. It counts every problem, and keeps the first `_MAX_FAILURES` for messages."""
 
     def __init__(self) -> None:
         self.calls: dict[Status, int] = {}

@@ -19,7 +19,7 @@ _PLACE = re.compile(r"part\d+")
 
 
 def check_key(name: str, key: str) -> None:
-    """Refuse a key without a place for the ids: recordings would overwrite each other.
+    """Refuse a key that lacks a placeholder: recordings would overwrite each other.
 
     Raises:
         ValueError: a placeholder is missing.
@@ -49,8 +49,8 @@ def part_names(nodes: Sequence[str]) -> list[str]:
         nodes: the API's ids of the parts, in order; ``""`` for none.
     """
     return [
-        # What looks like a phone number may be one, and may not come into a key. What looks like a place may be that of
-        # another part, and one recording would be taken for the other.
+        # An id that looks like a phone number may be one, so it must not be in a key. An id that looks like a place may
+        # be the place of another part: one recording would be taken for the other.
         node
         if node and nodes.count(node) == 1 and without_numbers(node) == node and not _PLACE.fullmatch(node)
         else f"part{place}"

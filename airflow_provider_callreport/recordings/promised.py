@@ -1,7 +1,7 @@
 """How many recordings a report promises of a call: what its column ``Rec.`` says.
 
-The vendor documents no value of that column. It may be a yes or no, a number, a path or token, an address, or a list of
-those; each is read, and text that is none of them promises one recording.
+The vendor documents no value of that column. It may be yes or no, a number, a path, a token, an address, or a list of
+these. Any other text promises one recording.
 """
 
 from __future__ import annotations
