@@ -1,8 +1,8 @@
 """The road of recordings: matching calls -> their recordings -> S3 -> a manifest that names every call.
 
-Read `copy_recordings` from top to bottom. It lists the calls in a private file until the ledger has proved that the list
-is whole. Then it asks the API for the recordings of each call, and fetches, checks, hashes and writes each recording.
-It delivers the manifest when no recording is missing.
+Read `copy_recordings` from top to bottom. It lists the calls in a private file until the ledger has proved that the
+list is whole. Then it asks the API for the recordings of each call, and fetches, checks, hashes and writes each
+recording. It delivers the manifest when no recording is missing.
 
 A later run continues where a stopped run ended: it does not fetch a recording that is already at its key (`store`). The
 manifest says what is there and not who put it there, so that a second run of the same window writes the same bytes.
