@@ -201,7 +201,7 @@ def _value_shown(key: str, value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(_value_shown(key, item) for item in value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_value_shown(key, item)}" for name, item in sorted(value.items()))
+        return ", ".join(f"{scrub(str(name))} {_value_shown(key, item)}" for name, item in sorted(value.items()))
     text = str(value)
     digits = [character for character in text if character.isdigit()]
     if key in NUMBER_FILTERS or len(digits) >= 7:
