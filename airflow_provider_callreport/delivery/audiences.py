@@ -67,13 +67,13 @@ def parse_groups(value: Mapping[Any, Any], argument: str) -> dict[str, tuple[Add
     for group, addresses in value.items():
         where = f"{argument}[{group!r}]"
         if not isinstance(group, str) or not group:
-            raise ValueError(f'{argument} has the key {group!r}; allowed are values of the group_by column, and "*".')
+            raise ValueError(f'{argument} has the key {group!r}; allowed are values of the group_by column, and "*"')
         groups[group] = parse_recipients(addresses, where)
         check_no_duplicates({where: groups[group]})
         if addresses is not None and not groups[group]:
-            raise ValueError(f"{where} has no address; give one, or None to send this group to nobody.")
+            raise ValueError(f"{where} has no address; allowed are one or more, or None to send this group to nobody")
     if not any(groups.values()):
-        raise ValueError(f"{argument} needs at least one address, got none.")
+        raise ValueError(f"{argument} has no address; allowed are one or more")
     return groups
 
 

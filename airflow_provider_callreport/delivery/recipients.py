@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from email.headerregistry import Address
 
+from airflow_provider_callreport.rules import shown
+
 #: Separators outside of quotes and angle brackets: ``"Rao, Asha" <a@example.com>; b@example.com`` is two.
 _ENTRY = re.compile(r"""((?:"[^"]*"|<[^>]*>|[^,;"<>])+)|[,;]|["<>]""")
 _NAMED = re.compile(r"""(?:"(?P<quoted>[^"\\]*)"|(?P<plain>[^"<>,;:@()\\\[\]]*))\s*<(?P<address>[^<>\s]+)>""")
@@ -56,7 +58,7 @@ def check_recipients(to: Sequence[Address], cc: Sequence[Address], bcc: Sequence
         ValueError: ``to`` is empty, or an address comes twice in the three lists together.
     """
     if not to:
-        raise ValueError("email_to needs at least one address, got none.")
+        raise ValueError("email_to has no address; allowed are one or more")
     check_no_duplicates({"email_to": to, "email_cc": cc, "email_bcc": bcc})
 
 
@@ -75,7 +77,7 @@ def check_no_duplicates(addresses: Mapping[str, Sequence[Address]]) -> None:
             key = address.addr_spec.casefold()
             if key in seen:
                 raise ValueError(
-                    f"{address.addr_spec} comes twice, in {seen[key]} and {argument}; each address may come once."
+                    f"{address.addr_spec} comes twice, in {seen[key]} and {argument}; each address may come once"
                 )
             seen[key] = argument
 
@@ -110,30 +112,32 @@ def _split_at(value: str, separator: str) -> list[str]:
 
 
 def _parse(entry: object, argument: str, *, several: bool) -> Address:
-    wrong = f"{argument} must hold addresses such as asha@example.com or Asha Rao <asha@example.com>, got {entry!r}"
+    wrong = (
+        f"{argument} has {shown(entry)}; allowed are addresses such as asha@example.com or Asha Rao <asha@example.com>"
+    )
     if not isinstance(entry, str):
-        raise ValueError(f"{wrong}.")
+        raise ValueError(wrong)
     # Also CR and LF, which would begin a header of their own.
     if not entry.isprintable():
-        raise ValueError(f"{wrong}: it has a line break or another control character.")
+        raise ValueError(f"{wrong}; it has a line break or another control character")
     if "=?" in entry:
-        raise ValueError(f"{wrong}: it has an encoded word (RFC 2047); write the name as it is.")
+        raise ValueError(f"{wrong}; it has an encoded word (RFC 2047); write the name as it is")
     named = _NAMED.fullmatch(entry) or _OUTLOOK.fullmatch(entry) or _TWICE.fullmatch(entry)
     name = ((named["quoted"] or named["plain"] or "") if named else "").strip()
     local, at, domain = (named["address"] if named else entry).rpartition("@")
     if not at and several:
         raise ValueError(
-            f'{wrong}: a comma begins another address; write a name with a comma in quotes, "Rao, Asha" '
-            f"<asha@example.com>, or put semicolons between the addresses."
+            f'{wrong}; a comma begins another address; write a name with a comma in quotes, "Rao, Asha" '
+            f"<asha@example.com>, or put semicolons between the addresses"
         )
     if not at or not _LOCAL.fullmatch(local):
-        raise ValueError(f"{wrong}.")
+        raise ValueError(wrong)
     ascii_domain = _ascii_domain(domain)
     if not _DOMAIN.fullmatch(ascii_domain):
-        raise ValueError(f"{wrong}: {domain!r} is not a domain.")
+        raise ValueError(f"{wrong}; {domain!r} is not a domain")
     # RFC 5321, 4.5.3.1; the length of the whole is RFC 3696's erratum 1690.
     if len(local.encode()) > 64 or len(local.encode()) + 1 + len(ascii_domain) > 254:
-        raise ValueError(f"{wrong}: it is too long (64 bytes before the @, 254 together).")
+        raise ValueError(f"{wrong}; it is too long (64 bytes before the @, 254 together)")
     return Address(display_name=name, username=local, domain=ascii_domain)
 
 

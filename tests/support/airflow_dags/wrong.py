@@ -69,7 +69,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "email_empty": (
         {"email_to": "{{ '' }}"},
-        "email_to must hold addresses",
+        "email_to has ''; allowed are addresses",
     ),
     "email_header": (
         {"email_to": "{{ 'a@example.com\\nBcc: b@example.com' }}"},
@@ -141,7 +141,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "email_bcc": (
         {"email_to": "a@example.com", "email_bcc": ["{{ 'b' }}"]},
-        "email_bcc must hold addresses",
+        "email_bcc has 'b'; allowed are addresses",
     ),
     "email_html": (
         {"email_to": "a@example.com", "email_html": "{{ ds }} [% if %]"},
