@@ -141,11 +141,11 @@ def write(servers: dict[str, Any], file_format: str) -> Callable[[], int]:
     def job() -> int:
         with tempfile.TemporaryDirectory() as directory:
             table = Table(ZONE)
-            columns = table.start(pages[0].records, pages[0].column_arr)
+            columns = table.start(pages[0].form, pages[0].bodies)
             writer = writer_class(Path(directory, "file"), columns, wanted.info(), wanted.format_options)
             rows = 0
             for page in pages:
-                typed = table.rows(page.records, page.column_arr)
+                typed = table.rows(page.bodies, page.form)
                 writer.write(typed)
                 rows += len(typed)
             writer.close(ReportOutcome(rows, rows, True, ""))

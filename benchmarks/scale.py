@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_callreport.api.paging import TOTAL_CAP
+from airflow_provider_callreport.api.totals import TOTAL_CAP
 from airflow_provider_callreport.delivery.s3 import S3Destination
 from benchmarks.charts import Line, lines_chart
 from benchmarks.harness import ROOT, delivered_bytes, run_green, servers

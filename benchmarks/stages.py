@@ -61,15 +61,15 @@ def measured(where: Mapping[str, Any], calls: int) -> dict[str, float]:
     pages = list(read())
     answers = [json.dumps({"columnArr": page.column_arr, "data": page.records}).encode() for page in pages]
     table = Table(ZONE)
-    columns = table.start(pages[0].records, pages[0].column_arr)
-    typed = [table.rows(page.records, page.column_arr) for page in pages]
+    columns = table.start(pages[0].form, pages[0].bodies)
+    typed = [table.rows(page.bodies, page.form) for page in pages]
     gc.freeze()
     gc.enable()
     decoding = _cpu(lambda: _drain(map(decode, answers)))
-    ledger = Ledger()
+    ledger = Ledger("callId")
     entering = _cpu(lambda: _drain(ledger.enter(page.records, page.number) for page in pages))
     ledger.close()
-    typing = _cpu(lambda: _drain(table.rows(page.records, page.column_arr) for page in pages))
+    typing = _cpu(lambda: _drain(table.rows(page.bodies, page.form) for page in pages))
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "calls.csv")
         writer = FORMATS["csv"].load()(path, columns, wanted.info(), wanted.format_options)

@@ -13,7 +13,13 @@ from support.api import DAY, KOLKATA, behave, client_of, listed, sandbox
 from support.files import NOON, recorded_calls
 
 from airflow_provider_callreport.api.client import CallReportClient
-from airflow_provider_callreport.api.errors import AnswerError, DriftError, IncompleteReportError, SettingsError
+from airflow_provider_callreport.api.errors import (
+    AnswerError,
+    CallReportError,
+    DriftError,
+    IncompleteReportError,
+    SettingsError,
+)
 from airflow_provider_callreport.api.filters import Window
 from airflow_provider_callreport.audit.delivered import (
     Delivered,
@@ -161,8 +167,10 @@ def test_counting_asks_or_reads(server: SandboxServer, report: str) -> None:
 def test_a_count_that_cannot_be_had_is_an_error(server: SandboxServer) -> None:
     """whole-or-red: neither an HTML page nor a report with a hole is a number."""
     behave(server, calls=listed(*recorded_calls(9)), report_count="missing")
-    with client_of(server) as client, pytest.raises(Exception, match="404"):
-        count_calls(client, "calls", {}, DAY)
+    with client_of(server) as client, pytest.raises(CallReportError, match="which is no exact number"):
+        count_calls(client, "calls", {}, DAY, by="count")
+    with client_of(server) as client:
+        assert count_calls(client, "calls", {}, DAY) == 9, "the report is read where it cannot be counted"
     behave(server, [Fault("html_page", page=None)], calls=listed(*recorded_calls(9)))
     with client_of(server) as client, pytest.raises(AnswerError):
         count_calls(client, "calls", {}, DAY)

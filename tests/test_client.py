@@ -141,7 +141,7 @@ def test_what_is_no_count(payload: Any) -> None:
 )
 def test_a_number_beside_an_error_is_no_count(payload: Any) -> None:
     """proved-total: a witness, or a sensor, is not told "0" by a gateway that has failed."""
-    with pytest.raises(AnswerError, match="so its answer is no count"):
+    with pytest.raises(AnswerError, match="does not say that all is well"):
         read_count(payload)
 
 

@@ -13,7 +13,7 @@ from support.format import SIXTEEN, csv_lines
 
 from airflow_provider_callreport.api.errors import SettingsError
 from airflow_provider_callreport.export.column_names import named_columns, snake_case_names
-from airflow_provider_callreport.export.road import ExportRequest, make_files
+from airflow_provider_callreport.export.road import Export, ExportRequest
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.report import Column, ColumnKind
 
@@ -79,7 +79,7 @@ def test_the_file_the_summary_and_renamed_columns_have_the_same_names(tmp_path: 
                 group_by=group_by,
                 format_options=FORMATS["csv"].check_options({}),
             )
-            made = make_files(client, request, request.info(), tmp_path, wants_figures=True)
+            made = Export(client, request, tmp_path, wants_figures=True).make_files()
             assert [column.label for column in made.columns] == names
             assert {tuple(csv_lines(file.path)[0]) for file in made.files} == {tuple(names)}
             assert made.outcome.figures is not None

@@ -32,7 +32,7 @@ from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import CallReportError, IncompleteReportError, TableError
 from airflow_provider_callreport.api.ledger import Ledger
 from airflow_provider_callreport.api.paging import Proof, ReportReader
-from airflow_provider_callreport.export.road import ExportRequest, make_files
+from airflow_provider_callreport.export.road import Export, ExportRequest
 from airflow_provider_callreport.sandbox.call import LABELS
 
 pytestmark = pytest.mark.slow
@@ -184,7 +184,7 @@ def export(client: CallReportClient, **changes: Any) -> tuple[Proof, int] | None
     request = ExportRequest("calls", DAY, **{"file_format": "jsonl", "rounds_wait": (0,), "page_size": 2, **changes})
     with tempfile.TemporaryDirectory() as folder:
         try:
-            made = make_files(client, request, request.info(), Path(folder), wants_figures=True)
+            made = Export(client, request, Path(folder), wants_figures=True).make_files()
         except CallReportError as error:
             check_words(error)
             return None

@@ -15,7 +15,7 @@ from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import IncompleteReportError, TableError
 from airflow_provider_callreport.api.settings import settings_from_connection
 from airflow_provider_callreport.export.groups import MAX_GROUPS, GroupSpool, check_placeholder, place, safe_names
-from airflow_provider_callreport.export.road import ExportRequest, default_filename, export_report, make_files
+from airflow_provider_callreport.export.road import Export, ExportRequest, default_filename, export_report
 from airflow_provider_callreport.export.sinks import FilePlan, GroupedFiles
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.report import Column, ReportOutcome, RunIdentity
@@ -46,9 +46,9 @@ def read(path: Path) -> list[dict[str, str]]:
 def test_every_call_is_in_the_file_of_its_campaign_and_in_no_other(tmp_path: Path) -> None:
     """The groups' files partition the report, in the report's order, whatever the number of pages."""
     with SandboxServer(SandboxSettings(calls=SyntheticCalls(700))) as server, client_of(server) as client:
-        whole = make_files(client, grouped(group_by=None), grouped().info(), tmp_path, wants_figures=False)
+        whole = Export(client, grouped(group_by=None), tmp_path).make_files()
         rows = read(whole.files[0].path)
-        made = make_files(client, grouped(), grouped().info(), tmp_path, wants_figures=False)
+        made = Export(client, grouped(), tmp_path).make_files()
     campaigns = sorted({row["Campaign"] or "(none)" for row in rows})
     assert len(campaigns) > 2
     assert len(made.files) == len(campaigns)
@@ -63,9 +63,11 @@ def test_every_call_is_in_the_file_of_its_campaign_and_in_no_other(tmp_path: Pat
 def test_a_report_that_is_read_again_has_each_call_once(tmp_path: Path) -> None:
     """proved-total, alike-calls: what the first reading had put into the groups is not in the files of the second."""
     calls = SyntheticCalls(450)
-    with SandboxServer(SandboxSettings(calls=calls, faults=[Fault("shrinking_total", rows=3)])) as server:
+    with SandboxServer(
+        SandboxSettings(calls=calls, faults=[Fault("shrinking_total", rows=3)], report_count="missing")
+    ) as server:
         with client_of(server) as client:
-            made = make_files(client, grouped(), grouped().info(), tmp_path, wants_figures=False)
+            made = Export(client, grouped(), tmp_path).make_files()
         assert [request.page for request in server.requests].count(0) == 2, "it was read twice"
     held = [read(file.path) for file in made.files]
     assert list(map(len, held)) == [file.rows for file in made.files]
@@ -92,9 +94,9 @@ def test_each_spreadsheet_and_pdf_is_a_whole_file_of_its_own(tmp_path: Path, fil
     """Formats that cannot be reopened are written one after another, in the same bytes each time."""
     with SandboxServer(SandboxSettings(calls=SyntheticCalls(60))) as server, client_of(server) as client:
         request = grouped(file_format=file_format, format_options={})
-        first = make_files(client, request, request.info(), tmp_path, wants_figures=True)
+        first = Export(client, request, tmp_path, wants_figures=True).make_files()
         hashes = [file.sha256 for file in first.files]
-        second = make_files(client, request, request.info(), tmp_path, wants_figures=True)
+        second = Export(client, request, tmp_path, wants_figures=True).make_files()
     assert len(set(hashes)) == len(hashes) > 1
     assert hashes == [file.sha256 for file in second.files]
     assert not list(tmp_path.glob("group-*"))
@@ -137,7 +139,7 @@ def read_bytes(content: bytes) -> list[dict[str, str]]:
 def test_an_empty_report_gives_one_file_that_says_so(tmp_path: Path) -> None:
     """empty-report: `empty="write"` delivers something even when there is no group."""
     with SandboxServer(SandboxSettings(calls=ListedCalls([]))) as server, client_of(server) as client:
-        made = make_files(client, grouped(), grouped().info(), tmp_path, wants_figures=False)
+        made = Export(client, grouped(), tmp_path).make_files()
     assert [(file.group, file.rows) for file in made.files] == [("no calls", 0)]
     assert read(made.files[0].path) == []
 
@@ -149,7 +151,7 @@ def test_a_group_column_that_the_file_does_not_have_is_named(tmp_path: Path) -> 
         with pytest.raises(
             TableError, match="group_by names 'Agents', which is no column of the file; it has Caller Num"
         ):
-            make_files(client, request, request.info(), tmp_path, wants_figures=False)
+            Export(client, request, tmp_path).make_files()
 
 
 def test_a_label_of_the_vendors_cannot_break_the_message(tmp_path: Path) -> None:
@@ -164,7 +166,7 @@ def test_groups_by_a_redacted_column_show_only_what_is_left(tmp_path: Path) -> N
     calls = [Call(DAY.replace(tzinfo=None), cells={"Caller Number": "919876543210", "Campaign": "Sales"})]
     with SandboxServer(SandboxSettings(calls=ListedCalls(calls))) as server, client_of(server) as client:
         request = grouped(group_by="Caller Number", redact={"Caller Number": "last4"})
-        made = make_files(client, request, request.info(), tmp_path, wants_figures=False)
+        made = Export(client, request, tmp_path).make_files()
     assert [file.group for file in made.files] == ["________3210"]
 
 
@@ -210,7 +212,7 @@ def test_a_pdf_over_its_limit_is_split_into_parts(tmp_path: Path, calls: int, ro
     options = FORMATS["pdf"].check_options({"max_rows": 50, "over_max_rows": "split"})
     request = grouped(group_by=None, file_format="pdf", format_options=options, page_size=40)
     with SandboxServer(SandboxSettings(calls=SyntheticCalls(calls))) as server, client_of(server) as client:
-        made = make_files(client, request, request.info(), tmp_path, wants_figures=True)
+        made = Export(client, request, tmp_path, wants_figures=True).make_files()
     assert [file.rows for file in made.files] == rows
     names = [f"calls_{DAY.date()}-part-{number + 1}.pdf" for number in range(len(rows))]
     assert [file.filename for file in made.files] == (names if len(rows) > 1 else [f"calls_{DAY.date()}.pdf"])
@@ -226,7 +228,7 @@ def test_split_and_groups_exclude_each_other(tmp_path: Path) -> None:
         client_of(server) as client,
         pytest.raises(ValueError, match='over_max_rows is "split" and group_by is set; choose one of the two'),
     ):
-        make_files(client, request, request.info(), tmp_path, wants_figures=True)
+        Export(client, request, tmp_path, wants_figures=True).make_files()
 
 
 def test_parts_have_keys_of_their_own() -> None:

@@ -187,7 +187,7 @@ def test_rows_take_columns_filters_and_report(connect: Callable[..., CallReportH
     rows = list(hook.iter_rows("calls", {"cNum": "919876500007"}, columns={"Caller Number": "Phone"}, **WINDOW))
     assert rows == [{"Phone": "919876500007"}]
     assert len(list(hook.iter_rows("masked_calls", **WINDOW))) == 7
-    assert {request.endpoint for request in server.requests} == {"list", "masklist"}
+    assert {request.endpoint for request in server.requests} == {"list", "reportCount", "masklist"}
 
 
 def test_rows_that_are_not_all_end_in_an_error(connect: Callable[..., CallReportHook], server: SandboxServer) -> None:

@@ -18,7 +18,7 @@ PAGES = st.lists(st.lists(st.integers(0, 25), max_size=6, unique=True), max_size
 @given(pages=PAGES)
 def test_a_call_is_let_through_once(pages: list[list[int]]) -> None:
     """moving-report: by id, against a plain set."""
-    ledger, seen = Ledger(), set[int]()
+    ledger, seen = Ledger("callId"), set[int]()
     for number, page in enumerate(pages):
         records: list[Any] = [{"callId": f"call-{identity}"} for identity in page]
         assert ledger.has_any(records) is not seen.isdisjoint(page)

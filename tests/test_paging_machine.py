@@ -97,6 +97,7 @@ class LiveVendor:
         raw_fields: Mapping[str, str],
         page: int,
         on_retry: Callable[[CallReportError], None] | None = None,
+        check_size: Callable[[bytes], None] | None = None,
     ) -> T:
         """Answer a page, as JSON that is decoded again."""
         ordered = sorted(self.calls.values(), key=_key)
@@ -146,7 +147,10 @@ class MovingReport(RuleBasedStateMachine):
     @rule()
     def start(self) -> None:
         """Begin to read."""
-        self.reader = ReportReader(self.vendor, "calls", {}, DAY, page_size=self.size, rounds_wait=(0, 0, 0))  # type: ignore[arg-type]
+        vendor: Any = self.vendor
+        self.reader = ReportReader(
+            vendor, "calls", {}, DAY, page_size=self.size, rounds_wait=(0, 0, 0), reads_ahead=False
+        )
         self.pages = self.reader.pages()
         self.got: list[int] = []
         self.always = set(self.vendor.calls)

@@ -19,7 +19,7 @@ from support.api import DAY, NOON, behave, client_of, listed, read_report, sandb
 
 from airflow_provider_callreport.api.errors import SettingsError, TableError
 from airflow_provider_callreport.export.redaction import Redactor, check_redact, last4, pseudonym
-from airflow_provider_callreport.export.road import ExportRequest, make_files
+from airflow_provider_callreport.export.road import Export, ExportRequest
 from airflow_provider_callreport.privacy.phone_numbers import HIDDEN, international, without_numbers
 from airflow_provider_callreport.report import Column, ColumnKind
 from airflow_provider_callreport.sandbox.calls import Call, SyntheticCalls
@@ -578,7 +578,7 @@ def test_no_spelling_of_a_number_leaves_an_export(server: SandboxServer, caplog:
         file_format="jsonl",
     )
     with client_of(server) as client, tempfile.TemporaryDirectory() as directory:
-        made = make_files(client, request, request.info(), Path(directory), wants_figures=True)
+        made = Export(client, request, Path(directory), wants_figures=True).make_files()
         said = [file.path.read_text(encoding="utf-8") for file in made.files]
         said += [repr(made), caplog.text]
     assert made.outcome.rows == len(calls)

@@ -32,7 +32,7 @@ from pathlib import Path
 sys.path[:0] = {path!r}
 from support.api import DAY, client_settings
 from airflow_provider_callreport.api.client import CallReportClient
-from airflow_provider_callreport.export.road import ExportRequest, make_files
+from airflow_provider_callreport.export.road import Export, ExportRequest
 from airflow_provider_callreport.formats import FORMATS
 client = CallReportClient(client_settings({url!r}))
 found = {{}}
@@ -40,7 +40,7 @@ for name, file_format in FORMATS.items():
     options, redact = file_format.check_options({{}}), {{"Caller Number": "last4"}}
     request = ExportRequest("calls", DAY, file_format=name, format_options=options, redact=redact)
     with tempfile.TemporaryDirectory() as directory:
-        made = make_files(client, request, request.info(), Path(directory), wants_figures=True)
+        made = Export(client, request, Path(directory), wants_figures=True).make_files()
         found[name] = made.files[0].sha256
 print(json.dumps(found))
 """

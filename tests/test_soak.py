@@ -30,7 +30,7 @@ from airflow_provider_callreport.api.errors import CallReportError
 from airflow_provider_callreport.delivery.email import EmailDestination
 from airflow_provider_callreport.delivery.errors import DeliveryError, MailMaybeSentError
 from airflow_provider_callreport.delivery.s3 import S3Destination
-from airflow_provider_callreport.export.road import ExportRequest, export_report, make_files
+from airflow_provider_callreport.export.road import Export, ExportRequest, export_report
 from airflow_provider_callreport.report import RunIdentity
 from airflow_provider_callreport.sandbox.calls import SyntheticCalls
 from airflow_provider_callreport.sandbox.faults import FAULTS, Fault, Stage
@@ -348,7 +348,7 @@ def undisturbed(file_format: str, options: tuple[tuple[str, Any], ...], vendor: 
         client_of(api) as client,
         TemporaryDirectory() as folder,
     ):
-        made = make_files(client, request, request.info(), Path(folder), wants_figures=True)
+        made = Export(client, request, Path(folder), wants_figures=True).make_files()
         content = made.files[0].path.read_bytes()
     if file_format == "csv" and not options:
         _, *rows = csv.reader(content.decode().splitlines())

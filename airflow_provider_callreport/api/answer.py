@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
-from airflow_provider_callreport.api.answer_check import sign_of_error
+from airflow_provider_callreport.api.answer_check import said_beside
 from airflow_provider_callreport.api.errors import AnswerError, TableError
 from airflow_provider_callreport.api.values import whole_number
 
@@ -30,12 +31,23 @@ class Answer:
         count: ``cnt`` as a number, or None when it is missing or no number. What it counts is for `paging` to find out.
         column_arr: ``columnArr`` as it came, or None.
         cursor: the search-after cursor as JSON text, to be sent back unchanged, or None.
+        cursor_place: where it stood: ``"top"``, ``"row sAftr"`` or ``"row sort"``; None without a cursor.
+        beside: keys beside the documented ones, with their values.
+        form: ``data`` as it came: ``"list"``, ``"object"`` or ``"null"``.
     """
 
     records: list[Record]
     count: int | None
     column_arr: Any
     cursor: str | None
+    cursor_place: str | None = None
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    form: str = "list"
+
+    @property
+    def is_documented_empty(self) -> bool:
+        """Whether it is an empty answer as the vendor prints it: no row, a count of 0, and no key beside the known."""
+        return not self.records and self.count == 0 and not self.beside
 
 
 def parse_answer(payload: Any, raw: bytes) -> Answer:
@@ -52,24 +64,56 @@ def parse_answer(payload: Any, raw: bytes) -> Answer:
         raise AnswerError(f"the answer is {_type_name(payload)} where an object with data was expected")
     if "data" not in payload:
         raise AnswerError("the answer has no data")
+    beside = said_beside(payload)
+    data = payload["data"]
     count = whole_number(payload.get("cnt"))
-    records = _records(payload["data"], count)
-    if (sign := sign_of_error(payload, len(records))) is not None:
-        raise AnswerError(f"the answer has {len(records)} rows and says {sign}, so it is no result")
-    return Answer(records, count, payload.get("columnArr"), _cursor(payload, records, raw))
+    records = _records(data, count)
+    cursor, place = _cursor(payload, records, raw)
+    form = "null" if data is None else "object" if isinstance(data, dict) else "list"
+    return Answer(records, count, payload.get("columnArr"), cursor, place, beside, form)
 
 
-def record_id(record: Record) -> str | int | None:
-    """The call's own id, or None."""
-    if isinstance(record, dict):
-        for key in ID_KEYS:
-            value = record.get(key)
-            if value is not None and value != "" and isinstance(value, (str, int)):
-                return value
-        source = record.get("_source")
-        if isinstance(source, dict):
-            return record_id(source)
+def id_key(records: list[Record]) -> str | None:
+    """The key under which every one of the rows has an id of its own, or None.
+
+    A row of a search hit is looked at in the hit and then in its ``_source``.
+    """
+    for key in ID_KEYS:
+        found = ids_under(key, records)
+        if found is not None and len(set(found)) == len(found):
+            return key
     return None
+
+
+def ids_under(key: str, records: list[Record]) -> list[str] | None:
+    """The rows' ids under a key, as text; None where a row has none."""
+    try:
+        # The usual case, at the speed of C: all rows are objects with the key.
+        ids: list[Any] = list(map(itemgetter(key), records))
+    except (KeyError, TypeError):
+        ids = [_id_in(record, key) for record in records]
+    if not set(map(type, ids)) <= {str, int} or "" in ids:
+        return None
+    return list(map(str, ids))
+
+
+def record_id(record: Record | Any) -> str | int | None:
+    """The call's own id, or None."""
+    if not isinstance(record, dict):
+        return None
+    own = (found for key in ID_KEYS if (found := _as_id(record.get(key))) is not None)
+    return next(own, None) or record_id(record.get("_source"))
+
+
+def _id_in(record: Any, key: str) -> str | int | None:
+    if not isinstance(record, dict):
+        return None
+    found = _as_id(record.get(key))
+    return _id_in(record.get("_source"), key) if found is None else found
+
+
+def _as_id(value: Any) -> str | int | None:
+    return value if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "" else None
 
 
 def record_sort(record: Record) -> Any:
@@ -103,26 +147,26 @@ def _records(data: Any, count: int | None) -> list[Record]:
     return rows
 
 
-def _cursor(payload: Mapping[str, Any], records: list[Record], raw: bytes) -> str | None:
-    """Top-level ``sAftr``, else the last row's ``sAftr``, else its ``sort``."""
-    found = _find_cursor(payload, records)
-    if found is None:
-        return None
+def _cursor(payload: Mapping[str, Any], records: list[Record], raw: bytes) -> tuple[str | None, str | None]:
+    """Top-level ``sAftr``, else the last row's ``sAftr``, else its ``sort``; and which of them it is."""
+    found, place = _find_cursor(payload, records)
+    if place is None:
+        return None, None
     if _has_float(found):
         # A float may have lost digits when it was decoded: read this answer again with exact numbers.
         exact = json.loads(raw, parse_float=Decimal)
-        found = _find_cursor(exact, _records(exact["data"], None if exact["data"] is not None else 0))
-    return _exact_json(found)
+        found, _ = _find_cursor(exact, _records(exact["data"], None if exact["data"] is not None else 0))
+    return _exact_json(found), place
 
 
-def _find_cursor(payload: Mapping[str, Any], records: list[Record]) -> Any:
-    candidates = [payload.get("sAftr")]
+def _find_cursor(payload: Mapping[str, Any], records: list[Record]) -> tuple[Any, str | None]:
+    candidates = [("top", payload.get("sAftr"))]
     if records and isinstance(records[-1], dict):
-        candidates += [records[-1].get("sAftr"), records[-1].get("sort")]
-    for candidate in candidates:
+        candidates += [("row sAftr", records[-1].get("sAftr")), ("row sort", records[-1].get("sort"))]
+    for place, candidate in candidates:
         if candidate is not None and candidate != [] and candidate != {} and candidate != "":
-            return candidate
-    return None
+            return candidate, place
+    return None, None
 
 
 def _has_float(value: Any) -> bool:

@@ -26,14 +26,33 @@ from airflow_provider_callreport.api.values import whole_number
 
 _decode = msgspec.json.Decoder().decode
 
-#: How other servers than the vendor's (a proxy, a gateway, a search engine) say that an answer is no result.
-_SIGNS = {"success": "false", "ok": "false", "timed_out": "true", "timedOut": "true"}
-#: Where there is no row, they say it in these ways, too; beside rows, such a key may belong to the result.
-_ERROR_KEYS = ("err", "errorCode", "error_code", "errorMessage", "error_message")
-_STATUS_KEYS = ("statusCode", "status_code")
-_UNFINISHED = frozenset({"queued", "pending", "processing", "running", "timeout", "timed_out", "exception", "denied"})
-#: Values of an error's key beside which there is none; 1012 is the vendor's "no data found".
-_NO_ERROR = frozenset({"", "0", "200", "1012", "none", "null", "false", "[]", "{}"})
+#: Keys of an answer that the vendor's page shows, and the cursor of its samples.
+DOCUMENTED = frozenset({"columnArr", "hideSectionArr", "data", "cnt", "sAftr"})
+
+#: A key with one of these values says nothing.
+_SILENT = frozenset({"", "none"})
+_NOTHING_WRONG = frozenset({"", "none", "false", "0", "[]", "{}"})
+_YES = frozenset({"true", "1", "yes", "ok", "success"})
+_CODES = frozenset({"", "none", "0", "200"})
+
+#: What servers say beside a result when all is well: the key, without case and separators, and what it may say. Any
+#: other value of such a key is an error.
+_ALL_IS_WELL: dict[str, frozenset[str]] = {
+    **dict.fromkeys(("success", "ok", "succeeded", "issuccess"), _YES),
+    "status": _YES | {"200"},
+    **dict.fromkeys(("code", "statuscode", "responsecode", "errorcode", "errcode", "httpcode", "httpstatus"), _CODES),
+    **dict.fromkeys(("error", "errors", "err", "iserror", "haserror", "fault", "exception", "failed"), _NOTHING_WRONG),
+    **dict.fromkeys(
+        ("errormessage", "errormsg", "timedout", "partial", "truncated", "terminatedearly"), _NOTHING_WRONG
+    ),
+}
+
+#: Keys of a sentence, and the sentences that say nothing; another sentence is for the caller to judge.
+_WORDS = frozenset({"message", "msg"})
+_QUIET = frozenset({"", "none", "ok", "success"})
+
+#: Keys of ``reportCount``'s number, the first of them first.
+_COUNT_KEYS = ("cnt", "count", "total", "data")
 
 _ERROR_WORDS = frozenset({"error", "fail", "failed", "failure", "false"})
 
@@ -114,14 +133,12 @@ def read_count(payload: Any) -> int:
     a bare number, and a numeral for each number.
 
     Raises:
-        AnswerError: there is no whole number of at least 0, or something beside it says that it is none.
+        AnswerError: there is no whole number of at least 0, two numbers that differ, or something beside it.
     """
-    if isinstance(payload, Mapping) and (sign := sign_of_error(payload)) is not None:
-        raise AnswerError(f"reportCount says {sign}, so its answer is no count")
     value = payload
     for _ in range(3):
         if isinstance(value, Mapping):
-            value = next((value[key] for key in ("cnt", "count", "total", "data") if value.get(key) is not None), None)
+            value = _the_number_in(value)
         elif isinstance(value, list) and len(value) == 1:
             value = value[0]
     number = whole_number(value)
@@ -130,26 +147,53 @@ def read_count(payload: Any) -> int:
     return number
 
 
-def sign_of_error(payload: Mapping[str, Any], rows: int = 0) -> str | None:
-    """What says that an answer is no result although nothing in it is an error of the vendor's, or None.
+def _the_number_in(answer: Mapping[str, Any]) -> Any:
+    """What stands under the key of the count; the answer must hold nothing else that is not known."""
+    said = said_beside({key: value for key, value in answer.items() if key not in _COUNT_KEYS})
+    strange = next((key for key, value in said.items() if not says_all_is_well(key, value)), None)
+    if strange is not None:
+        raise AnswerError(f"reportCount says {scrub(strange)[:60]} beside its number, so its answer is no count")
+    given = [answer[key] for key in _COUNT_KEYS if answer.get(key) is not None]
+    numbers = {number for value in given if (number := whole_number(value)) is not None}
+    if len(numbers) > 1:
+        raise AnswerError("reportCount answered two numbers that differ")
+    return next(iter(numbers), given[0] if given else None)
 
-    An empty report is a result; an error with ``data: []`` is none.
+
+def said_beside(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What an answer says beside the documented keys.
+
+    The vendor's own empty answer has the documented keys and no other. What else an answer says may be a sentence
+    about a failure. So a key that says "all is well" must say so in a known way, and every other key is for the caller
+    to hold against what this account's answers carry.
 
     Args:
-        payload: its decoded JSON.
-        rows: rows that it has.
+        payload: the decoded JSON.
+
+    Raises:
+        AnswerError: a key that tells whether all is well says something else.
     """
-    for key, wrong in _SIGNS.items():
-        if str(payload.get(key)).lower() == wrong:
-            return f"{key} {wrong}"
-    if rows:
-        return None
-    if (status := str(payload.get("status")).lower()) in _UNFINISHED:
-        return f"status {status}"
-    failed = [key for key in _STATUS_KEYS if (whole_number(payload.get(key)) or 0) >= 400]
-    failed += [key for key in _ERROR_KEYS if str(payload.get(key)).strip().lower() not in _NO_ERROR]
-    # The value is not shown: it may be a sentence with anything in it.
-    return next(iter(failed), None)
+    beside = {key: value for key, value in payload.items() if key not in DOCUMENTED}
+    for key, value in beside.items():
+        right = _ALL_IS_WELL.get(_folded(key))
+        if right is not None and _plain(value) not in right | _SILENT:
+            # The value is not shown: it may be a sentence with anything in it.
+            raise AnswerError(f"the answer is no result: its key {scrub(key)[:60]} does not say that all is well")
+    return beside
+
+
+def says_all_is_well(key: str, value: Any) -> bool:
+    """Whether a key beside the documented ones is known, and says that all is well."""
+    folded = _folded(key)
+    return _plain(value) in _ALL_IS_WELL.get(folded, _QUIET if folded in _WORDS else frozenset()) | _SILENT
+
+
+def _folded(key: str) -> str:
+    return "".join(filter(str.isalnum, key)).casefold()
+
+
+def _plain(value: Any) -> str:
+    return str(value).strip().casefold()
 
 
 def vendor_error(

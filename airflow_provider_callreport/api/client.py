@@ -95,6 +95,7 @@ class CallReportClient:
         page: int | None = None,
         max_retry_time: float | None = None,
         on_retry: Callable[[CallReportError], None] | None = None,
+        check_size: Callable[[bytes], None] | None = None,
     ) -> T:
         """Make one reading request and return what ``parse`` makes of its answer.
 
@@ -108,6 +109,7 @@ class CallReportClient:
             page: number of the request within a report, for error messages.
             max_retry_time: seconds; None for the connection's setting.
             on_retry: told of each error after which the request is tried again.
+            check_size: raises when the body holds more than it may, before it is decoded.
 
         Raises:
             CallReportError: one of the tree in `errors`.
@@ -116,7 +118,7 @@ class CallReportClient:
 
         def attempt() -> T:
             try:
-                payload, raw = self._attempt(endpoint, body, page)
+                payload, raw = self._attempt(endpoint, body, page, check_size)
                 return parse(payload, raw)
             except RecursionError:
                 raise AnswerError(f"{endpoint} answered JSON that is nested too deeply") from None
@@ -198,8 +200,12 @@ class CallReportClient:
             raise AnswerError(f"{endpoint} answered HTTP {response.status_code} with {fault}")
         return SavedAnswer(saved, is_json, payload)
 
-    def _attempt(self, endpoint: str, body: bytes, page: int | None) -> tuple[Any, bytes]:
+    def _attempt(
+        self, endpoint: str, body: bytes, page: int | None, check_size: Callable[[bytes], None] | None
+    ) -> tuple[Any, bytes]:
         response, raw = self._exchange(endpoint, body, lambda response: self._read(response, endpoint))
+        if check_size is not None:
+            check_size(raw)
         return check_answer(endpoint, response, raw, page=page, secrets=self._secrets()), raw
 
     def _exchange(

@@ -19,14 +19,16 @@ from airflow_provider_callreport.api.answer import parse_answer
 from airflow_provider_callreport.api.answer_check import read_count
 from airflow_provider_callreport.api.errors import AnswerError, RequestRejectedError, SettingsError
 from airflow_provider_callreport.api.filters import REPORTS, Window, build_filter
+from airflow_provider_callreport.api.paging import split
 from airflow_provider_callreport.api.settings import DEFAULT_PAGE_SIZE
+from airflow_provider_callreport.api.totals import is_capped
 from airflow_provider_callreport.report import span_json
 
 if TYPE_CHECKING:
     from airflow_provider_callreport.api.client import CallReportClient
 
-#: Search engines stop counting here unless they are told otherwise: a total of exactly this many may be more.
-_CAP = 10_000
+#: Requests that one count may take: a number at which the server stops counting is counted again in parts.
+_MAX_REQUESTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +73,13 @@ def count_calls(
     api_filter = build_filter(filters, window)
     if api_filter is None:
         return CallCount(0, True, "rows")
-    if report == "calls" and (number := _report_count(client, api_filter)) is not None:
-        return CallCount(number, True, "reportCount")
+    if report == "calls" and (number := _report_count(client, filters, window, [_MAX_REQUESTS])) is not None:
+        return CallCount(number, not is_capped(number), "reportCount")
     size = min(up_to, client.settings.page_size or DEFAULT_PAGE_SIZE)
     answer = client.call(REPORTS[report], {"filter": api_filter, "sz": size, "page": 0}, parse_answer)
     rows, total = len(answer.records), answer.count
     if total is not None and total > rows:
-        return CallCount(total, total != _CAP, "cnt")
+        return CallCount(total, not is_capped(total), "cnt")
     if size <= rows < up_to:
         raise SettingsError(
             f"the API gives no total of {report}, and only the {size} calls of one page can be counted; "
@@ -87,14 +89,34 @@ def count_calls(
     return CallCount(rows, rows == 0, "rows")
 
 
-def _report_count(client: CallReportClient, api_filter: Mapping[str, Any]) -> int | None:
-    """What ``reportCount`` says; None where it says no number, or does not exist."""
+def _report_count(client: CallReportClient, filters: Mapping[str, Any], window: Window, left: list[int]) -> int | None:
+    """What ``reportCount`` says; None where it says no number, or does not exist. A capped number is counted in parts.
+
+    Args:
+        client: the account.
+        filters: API filter keys.
+        window: which calls.
+        left: how many requests may still be made.
+    """
+    api_filter = build_filter(filters, window)
+    if api_filter is None:
+        return 0
+    left[0] -= 1
     try:
-        return client.call("reportCount", {"filter": api_filter}, _number_or_none)
+        number = client.call("reportCount", {"filter": api_filter}, _number_or_none)
     except RequestRejectedError as error:
         if error.http_status not in (404, 405) or error.code is not None:
             raise
         return None
+    parts = split(window, 2) if number is not None and is_capped(number) and left[0] >= 2 else []
+    whole = 0
+    for part in parts:
+        counted = _report_count(client, filters, part, left)
+        if counted is None or is_capped(counted):
+            # No more requests, or too many calls in one second: the capped number is all that is known.
+            return number
+        whole += counted
+    return whole if parts else number
 
 
 def _number_or_none(payload: Any, raw: bytes) -> int | None:

@@ -1,28 +1,26 @@
 """Which calls have come: exact, for any number of them, in a few megabytes.
 
-A call is known by its own id, else by everything in its row, a ``sort`` key included. The ledger keeps a 64-bit hash of
-each in a private SQLite file that the operating system removes with the process. A collision, one in some thirty
-million reports of a million calls, would make a report one row short of its total, which is an error and not a
-silent loss. The hashes are Python's own, which differ from one process to the next.
+A row is known by its call's own id, else by everything in it, a ``sort`` key included. For each row the ledger keeps a
+64-bit hash of what it is known by, the page that brought it, and a 32-bit hash of its content, in a private SQLite file
+that the operating system removes with the process. A collision, one in some thirty million reports of a million calls,
+would make a report one row short of its total, which is an error and not a silent loss. The hashes are Python's own,
+which differ from one process to the next.
 
-Ids and ``sort`` keys are only believed while all rows of an answer have different ones. No server sends a call twice in
-one answer; so when two rows share an id it is not the row's own (it may be that of a call with several legs), and when
-they share a ``sort`` it is a time that other calls have too.
+Rows are known by an id only while every row has one of its own. Where rows share an id, which the legs of a call do, or
+one lacks it, the whole report must be known by its rows: half a report by id and half by row would not show a row that
+comes in both halves. The ledger says so (`IdsError`), and the report is read again.
 """
 
 from __future__ import annotations
 
-import json
 import marshal
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
-from airflow_provider_callreport.api.answer import ID_KEYS, Record, record_id, record_sort
+from airflow_provider_callreport.api.answer import Record, ids_under, record_sort
 from airflow_provider_callreport.api.errors import TableError
 
 #: Pages of SQLite's cache, in KiB: what bounds the ledger's memory.
@@ -30,9 +28,13 @@ _CACHE_KIB = 2000
 
 #: Version 2 of marshal has no back references, so equal rows give equal bytes.
 _MARSHAL = 2
-_first_key: Callable[[Any], Any] = itemgetter(ID_KEYS[0])
 _NOTHING: tuple[Any, ...] = (None, [], {}, "")
 _NO_SORT = frozenset(marshal.dumps(nothing, _MARSHAL) for nothing in _NOTHING)
+_CONTENT = (1 << 32) - 1
+
+
+class IdsError(Exception):
+    """A row lacks the id that the others have, or rows of one answer share theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,9 @@ class Entry:
     Attributes:
         fresh: indexes of the rows to keep, in order.
         known: number of rows that had come before, by id, or with the same ``sort`` and content.
-        alike: number of rows without either that equal a row of an earlier page in everything.
+        changed: how many of these had come with another content: the call changed meanwhile, or it is another leg.
+        elsewhere: how many of the known rows had come before the page ``since``: in another part of the window.
+        alike: number of rows without id and ``sort`` that equal a row of an earlier page in everything.
         overlaps: number of an earlier page with which this one shares two or more different such rows, or None.
         digest: a hash of all the rows in order.
         distinct: number of different rows.
@@ -50,6 +54,8 @@ class Entry:
 
     fresh: list[int]
     known: int = 0
+    changed: int = 0
+    elsewhere: int = 0
     alike: int = 0
     overlaps: int | None = None
     digest: int = 0
@@ -57,9 +63,11 @@ class Entry:
 
 
 class Ledger:
-    """The calls of one report.
+    """The rows of one report.
 
     Args:
+        id_key: the key of a call's own id, or None where rows have none.
+        by_row: know rows by their content although they have ids, because the legs of a call share one.
         drop_alike: drop rows that have neither id nor ``sort`` and equal a row of an earlier page. Only right when the
             API's total says that so many rows are surplus: two real calls may look alike in every column.
 
@@ -68,43 +76,52 @@ class Ledger:
         dropped: rows dropped because they had come before.
     """
 
-    def __init__(self, *, drop_alike: bool = False) -> None:
+    def __init__(self, id_key: str | None = None, *, by_row: bool = False, drop_alike: bool = False) -> None:
+        self.id_key = id_key
+        self.by_row = by_row
         self.drop_alike = drop_alike
         self.unique = 0
         self.dropped = 0
-        self._believes_ids = True
         # "" is SQLite's private temporary database: kept in its cache, spilled to an unlinked file. It holds hashes
         # only. Pages are fetched in another thread than the one that closes, hence check_same_thread.
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}", "temp_store=FILE"):
             self._database.execute(f"PRAGMA {pragma}")
-        self._database.execute("CREATE TABLE seen (identity INTEGER PRIMARY KEY, page INTEGER NOT NULL)")
+        self._database.execute("CREATE TABLE seen (identity INTEGER PRIMARY KEY, first INTEGER NOT NULL)")
         self._database.execute("BEGIN")
 
     def close(self) -> None:
         """Drop everything; safe to call twice."""
         self._database.close()
 
-    def enter(self, records: list[Record], page: int) -> Entry:
+    def enter(self, records: list[Record], page: int, since: int = 0) -> Entry:
         """Enter one answer's rows.
 
         Args:
             records: the rows.
             page: number of the request that brought them, not used before.
+            since: the page at which the present part of the window began.
+
+        Raises:
+            IdsError: rows are known by id, and not every row has an id of its own.
+            TableError: a row is nested too deeply.
         """
-        identities, identified = self._identities(records)
+        contents = _contents(records)
+        identities, is_call = self._identities(records, contents)
         digest, distinct = hash(tuple(identities)), len(set(identities))
-        inserted = self._insert(identities, page)
-        known = alike = 0
-        overlaps = None
-        if not records or inserted == len(records):
-            fresh = list(range(len(records)))
-        elif identified:
-            fresh = self._fresh(identities, page)
-            known = len(records) - len(fresh)
+        inserted = self._insert(identities, contents, page)
+        if inserted == len(records):
+            entry = Entry(list(range(len(records))), digest=digest, distinct=distinct)
         else:
-            fresh, alike, overlaps = self._alike(identities, page)
-        entry = Entry(fresh, known, alike, overlaps, digest, distinct)
+            firsts = self._firsts(identities)
+            earlier = {at: first for at, first in enumerate(firsts) if first >> 32 != page}
+            if is_call:
+                fresh = [at for at in range(len(records)) if at not in earlier]
+                changed = sum(first & _CONTENT != contents[at] & _CONTENT for at, first in earlier.items())
+                elsewhere = sum(first >> 32 < since for first in earlier.values())
+                entry = Entry(fresh, len(earlier), changed, elsewhere, digest=digest, distinct=distinct)
+            else:
+                entry = self._alike(identities, earlier, since, digest, distinct)
         self.unique += len(entry.fresh)
         self.dropped += len(records) - len(entry.fresh)
         return entry
@@ -112,55 +129,62 @@ class Ledger:
     def has_any(self, records: list[Record]) -> bool:
         """Whether any of the rows has been entered."""
         find = "SELECT 1 FROM seen WHERE identity = ?"
-        return any(self._database.execute(find, (identity,)).fetchone() for identity in self._identities(records)[0])
-
-    def _insert(self, identities: list[int], page: int) -> int:
-        """Insert what is new, and return how many that were."""
-        # One statement for all of them takes two thirds of the time of one for each.
-        insert = "INSERT OR IGNORE INTO seen SELECT value, ? FROM json_each(?)"
-        return self._database.execute(insert, (page, json.dumps(identities))).rowcount
-
-    def _identities(self, records: list[Record]) -> tuple[list[int], bool]:
-        """A hash per row, and whether equal hashes are one and the same call."""
-        if self._believes_ids:
-            ids = _ids(records)
-            if None not in ids:
-                hashes = list(map(hash, map(str, ids)))
-                self._believes_ids = len(set(hashes)) == len(hashes)
-                if self._believes_ids:
-                    return hashes, True
+        contents = _contents(records)
         try:
-            sorts = [marshal.dumps(record_sort(record), _MARSHAL) for record in records]
-            hashes = [hash(marshal.dumps(record, _MARSHAL)) for record in records]
-        except ValueError:
-            # marshal stops at 2000 levels, and from Python 3.12 on json does not.
-            raise TableError("a row of the answer is nested too deeply") from None
-        return hashes, _NO_SORT.isdisjoint(sorts) and len(set(sorts)) == len(sorts)
+            identities, _ = self._identities(records, contents)
+        except IdsError:
+            return True
+        return any(self._database.execute(find, (identity,)).fetchone() for identity in identities)
 
-    def _first_pages(self, identities: list[int]) -> list[int]:
-        find = "SELECT page FROM seen WHERE identity = ?"
+    def _insert(self, identities: Sequence[int], contents: Sequence[int], page: int) -> int:
+        """Insert what is new, and return how many that were."""
+        base = page << 32
+        rows = [(identity, base | (content & _CONTENT)) for identity, content in zip(identities, contents, strict=True)]
+        before = self._database.total_changes
+        self._database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", rows)
+        return self._database.total_changes - before
+
+    def _identities(self, records: list[Record], contents: list[int]) -> tuple[list[int], bool]:
+        """A hash per row, and whether equal hashes are one and the same call."""
+        ids = None if self.id_key is None else ids_under(self.id_key, records)
+        if self.by_row and ids is not None:
+            # Two legs that are equal in everything, the id included, would stand in one answer.
+            return contents, True
+        if self.id_key is not None and not self.by_row:
+            if ids is None or len(set(ids)) < len(ids):
+                raise IdsError
+            return list(map(hash, ids)), True
+        sorts = [marshal.dumps(record_sort(record), _MARSHAL) for record in records]
+        return contents, _NO_SORT.isdisjoint(sorts) and len(set(sorts)) == len(sorts)
+
+    def _firsts(self, identities: Sequence[int]) -> list[int]:
+        find = "SELECT first FROM seen WHERE identity = ?"
         return [self._database.execute(find, (identity,)).fetchone()[0] for identity in identities]
 
-    def _fresh(self, identities: list[int], page: int) -> list[int]:
-        return [index for index, first in enumerate(self._first_pages(identities)) if first == page]
-
-    def _alike(self, identities: list[int], page: int) -> tuple[list[int], int, int | None]:
-        earlier = {
-            index: (identity, first)
-            for index, (identity, first) in enumerate(zip(identities, self._first_pages(identities), strict=True))
-            if first != page
-        }
-        shared = Counter(first for _, first in set(earlier.values()))
+    def _alike(
+        self, identities: Sequence[int], earlier: dict[int, int], since: int, digest: int, distinct: int
+    ) -> Entry:
+        # A row that stands in another part of the window is the same call: its time belongs to one part only.
+        elsewhere = {at for at, first in earlier.items() if first >> 32 < since}
+        alike = {at: first >> 32 for at, first in earlier.items() if at not in elsewhere}
+        shared = Counter(first for _, first in {(identities[at], first) for at, first in alike.items()})
         overlaps = min((first for first, number in shared.items() if number >= 2), default=None)
-        fresh = [index for index in range(len(identities)) if not (self.drop_alike and index in earlier)]
-        return fresh, len(earlier), overlaps
+        gone = elsewhere | (alike.keys() if self.drop_alike else set())
+        return Entry(
+            fresh=[at for at in range(len(identities)) if at not in gone],
+            known=len(elsewhere),
+            elsewhere=len(elsewhere),
+            alike=len(alike),
+            overlaps=overlaps,
+            digest=digest,
+            distinct=distinct,
+        )
 
 
-def _ids(records: Sequence[Record]) -> Sequence[str | int | None]:
-    """Each row's own id, or None."""
-    # The usual case, at the speed of C: all rows are objects with an id under the first of the keys.
-    with suppress(KeyError, TypeError):
-        ids: list[Any] = list(map(_first_key, records))
-        if set(map(type, ids)) <= {str, int} and "" not in ids:
-            return ids
-    return [record_id(record) for record in records]
+def _contents(records: list[Record]) -> list[int]:
+    """A hash of everything in each row."""
+    try:
+        return [hash(marshal.dumps(record, _MARSHAL)) for record in records]
+    except ValueError:
+        # marshal stops at 2000 levels, and from Python 3.12 on json does not.
+        raise TableError("a row of the answer is nested too deeply") from None

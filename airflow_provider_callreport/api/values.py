@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
@@ -23,7 +24,13 @@ _NONE = type(None)
 _TEXTS = {str, _NONE}
 _NUMBERS = {int, float, _NONE}
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d([.,]\d{1,6})?)?( ?(Z|[+-]\d\d:?\d\d))?")
-_DAY_FIRST = re.compile(r"(\d\d)[-/](\d\d)[-/](\d{4}) (\d\d):(\d\d):(\d\d)")
+#: A date in numbers, the year first or last, and a time of the day. AM and PM as ``AM``, ``am``, ``a.m.``.
+_NUMERIC = re.compile(
+    r"(?:(?P<year>\d{4})(?P<s>[-/.])(?P<month>\d{1,2})(?P=s)(?P<day>\d{1,2})"
+    r"|(?P<a>\d{1,2})(?P<separator>[-/.])(?P<b>\d{1,2})(?P=separator)(?P<last>\d{4}))"
+    r"[ T,]{1,2}(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,6}))?)?"
+    r"(?:[ \u00a0\u202f]?(?P<half>[AaPp])\.?[Mm]\.?)?"
+)
 _EPOCH = re.compile(r"\d{10}|\d{13}")
 _CLOCK = re.compile(r"(?:(\d{1,6}):)?(\d{1,6}):(\d{2})")
 _NUMERAL = re.compile(r"[+-]?\d{1,15}(\.\d+)?")
@@ -35,15 +42,75 @@ _MAX_WHOLE = 1_000_000_000_000_000
 _MAX_COUNT_DIGITS = 30
 
 
-def converter(kind: ColumnKind, zone: ZoneInfo) -> Callable[[Sequence[Any]], Sequence[Value]]:
+@dataclass(frozen=True, slots=True)
+class TimeForm:
+    """How an account writes its times, as far as that is not plain from each of them.
+
+    Attributes:
+        day_first: whether ``8/9/2025`` is 8 September (True) or 9 August (False); None where nobody can tell, and
+            such a time stays text.
+        twelve_hours: whether times carry AM or PM. Then one without it is read only where its hour is above 12.
+        fractions: whether times have parts of a second.
+    """
+
+    day_first: bool | None = None
+    twelve_hours: bool = False
+    fractions: bool = False
+
+
+def learn_times(cells: Iterable[Any], within: Callable[[datetime], bool], zone: ZoneInfo) -> TimeForm:
+    """How an account writes its times, from all of the first page's.
+
+    A day above 12 tells the order of day and month. Where no time has one, the order is the one that puts all of them
+    into the window that was asked for, if the other order does not. The vendor's sister pages write ``DD-MM-YYYY``,
+    so where both orders are possible, dashes mean that the day comes first; strokes and dots mean nothing.
+
+    Args:
+        cells: the time columns' cells.
+        within: tells whether a time is one that was asked for.
+        zone: the account's zone.
+    """
+    texts = [cell.strip() for cell in cells if isinstance(cell, str)]
+    found = [match for text in texts if (match := _NUMERIC.fullmatch(text))]
+    fractions = any(match["fraction"] and int(match["fraction"]) for match in found) or any(
+        isinstance(time := _time(text, zone, TimeForm()), datetime) and time.microsecond for text in texts
+    )
+    form = TimeForm(None, any(match["half"] for match in found), fractions)
+    open_ones = [match for match in found if match["year"] is None]
+    first = {int(match["a"]) for match in open_ones}
+    second = {int(match["b"]) for match in open_ones}
+    if not open_ones or (max(first) > 12 and max(second) > 12):
+        # With both above 12 no one order fits all of them.
+        return form
+    if max(first) > 12 or max(second) > 12:
+        return replace(form, day_first=max(first) > 12)
+    fits = {
+        order: all(_within(match, replace(form, day_first=order), within) for match in open_ones)
+        for order in (True, False)
+    }
+    if fits[True] != fits[False]:
+        return replace(form, day_first=fits[True])
+    return replace(form, day_first=True) if all(match["separator"] == "-" for match in open_ones) else form
+
+
+def _within(match: re.Match[str], form: TimeForm, within: Callable[[datetime], bool]) -> bool:
+    time = _from_numbers(match, form)
+    return time is not None and within(time)
+
+
+def converter(
+    kind: ColumnKind, zone: ZoneInfo, form: TimeForm | None = None
+) -> Callable[[Sequence[Any]], Sequence[Value]]:
     """The function that types a whole column of cells.
 
     Args:
         kind: the column's kind.
         zone: the account's zone, for times that come with an offset or as epoch.
+        form: how the account writes its times; see `learn_times`.
     """
     if kind is ColumnKind.DATETIME:
-        return lambda cells: times(cells, zone)
+        known = form or TimeForm()
+        return lambda cells: times(cells, zone, known)
     return {ColumnKind.TEXT: texts, ColumnKind.NUMBER: numbers, ColumnKind.DURATION: durations}[kind]
 
 
@@ -64,14 +131,16 @@ def durations(cells: Sequence[Any]) -> Sequence[Value]:
     return cells if _are_numbers(cells) else [_duration(cell) for cell in cells]
 
 
-def times(cells: Sequence[Any], zone: ZoneInfo) -> Sequence[Value]:
-    """Naive times in the account's zone, from every spelling that is known (``docs/openapi.yaml``); zero dates are
-    None.
+def times(cells: Sequence[Any], zone: ZoneInfo, form: TimeForm) -> Sequence[Value]:
+    """Naive times in the account's zone; zero dates are None, and what cannot be read stays text.
+
+    Read are ISO 8601, epoch seconds and milliseconds, and dates in numbers with a four-digit year, the year first or
+    last, with or without seconds, in 24 hours or with AM and PM.
     """
-    if _are_plain_times(cells):
+    if not form.twelve_hours and _are_plain_times(cells):
         with suppress(ValueError):
             return list(map(datetime.fromisoformat, cells))
-    return [_time(cell, zone) for cell in cells]
+    return [_time(cell, zone, form) for cell in cells]
 
 
 def whole_number(value: Any) -> int | None:
@@ -162,7 +231,7 @@ def _duration(cell: Any) -> Value:
     return _number(cell)
 
 
-def _time(cell: Any, zone: ZoneInfo) -> Value:
+def _time(cell: Any, zone: ZoneInfo, form: TimeForm) -> Value:
     if isinstance(cell, bool):
         return _text(cell)
     if isinstance(cell, (int, float)):
@@ -175,13 +244,14 @@ def _time(cell: Any, zone: ZoneInfo) -> Value:
     if _EPOCH.fullmatch(text):
         return _from_epoch(int(text), zone)
     try:
-        if _ISO.fullmatch(text):
+        if (match := _NUMERIC.fullmatch(text)) is not None:
+            moment = _from_numbers(match, form)
+            if moment is None:
+                return cell
+        elif _ISO.fullmatch(text):
             moment = datetime.fromisoformat(
                 text.replace(",", ".").replace(" +", "+").replace(" -", "-").replace(" Z", "Z")
             )
-        elif match := _DAY_FIRST.fullmatch(text):
-            day, month, year, hour, minute, second = map(int, match.groups())
-            moment = datetime(year, month, day, hour, minute, second)
         else:
             return cell
         if moment.tzinfo is not None:
@@ -189,6 +259,33 @@ def _time(cell: Any, zone: ZoneInfo) -> Value:
     except (ValueError, OverflowError):
         return cell
     return moment if moment.year >= 1900 else cell
+
+
+def _from_numbers(match: re.Match[str], form: TimeForm) -> datetime | None:
+    """The time that some numbers are, or None where that cannot be told."""
+    if match["year"] is not None:
+        year, month, day = match["year"], match["month"], match["day"]
+    else:
+        first, second = int(match["a"]), int(match["b"])
+        day_first = form.day_first
+        if day_first is None and first != second:
+            # One above 12 can only be the day.
+            if (first > 12) == (second > 12):
+                return None
+            day_first = first > 12
+        year, month, day = match["last"], *((second, first) if day_first else (first, second))
+    hour = int(match["hour"])
+    if match["half"] is not None:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + (12 if match["half"] in "pP" else 0)
+    elif form.twelve_hours and hour <= 12:
+        return None
+    micro = int((match["fraction"] or "0").ljust(6, "0"))
+    try:
+        return datetime(int(year), int(month), int(day), hour, int(match["minute"]), int(match["second"] or 0), micro)
+    except ValueError:
+        return None
 
 
 def _from_epoch(number: int | float, zone: ZoneInfo) -> Value:

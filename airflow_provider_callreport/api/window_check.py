@@ -1,7 +1,8 @@
 """Are the calls those that were asked for?
 
-A server that does not obey the window's filter, or a cache that answers in its place, sends calls of other days with a
-total that fits them: numbers alone do not show it. So the calls' own times are held against the window.
+A server that heeds the date only, or none of the window's filter, or a cache that answers in its place, sends calls of
+other times with a total that fits them: numbers alone do not show it. So the calls' own times are held against the
+window.
 """
 
 from __future__ import annotations
@@ -11,65 +12,75 @@ from datetime import datetime, timedelta
 
 from airflow_provider_callreport.api.errors import AnswerError
 from airflow_provider_callreport.api.filters import Window
-from airflow_provider_callreport.api.table import base_label
-from airflow_provider_callreport.report import Column, Row
+from airflow_provider_callreport.api.profile import moved
+from airflow_provider_callreport.report import Value
 
-#: Columns that say when a call began.
-_BEGINNINGS = frozenset({"time", "ivrstime"})
-
-#: A call may be filed under its end, or its time be printed in another zone. This is more than both.
-_SLACK = timedelta(days=2)
+#: What to do where an account is really like that.
+_ADVICE = (
+    "if the account's calls are really filed so, set the connection's extra field window_slack (seconds, or off), "
+    "and check its timezone"
+)
 
 
 class WindowCheck:
-    """Refuses calls that are days away from the window.
+    """Holds calls against one window.
 
     Args:
-        window: the window that was asked for.
-        columns: columns of the rows. Where none of them says when a call began, nothing is refused.
+        window: what was asked for.
+        slack: how far off the window a call may be, in seconds; None for any distance. A call may be filed under its
+            end, or a clock be wrong.
+
+    Attributes:
+        checked: calls whose time could be read.
+        unread: calls that have a time, and it could not be read.
+        fractions: whether a time had a part of a second.
     """
 
-    def __init__(self, window: Window, columns: Sequence[Column]) -> None:
-        self._window = window
-        self._at = next(
-            (at for at, column in enumerate(columns) if base_label(column.source).strip().casefold() in _BEGINNINGS),
-            None,
-        )
-        self._first = _moved(window.local_start, -_SLACK)
-        self._last = _moved(window.local_end, _SLACK)
+    def __init__(self, window: Window, slack: float | None) -> None:
+        span = window.wall_times()
+        start, end = (moment.replace(tzinfo=None) for moment in (window.local_start, window.local_end))
+        self._first, self._end = span or (start, end)
+        self._slack = None if slack is None else timedelta(seconds=slack)
+        self._off = 0
+        self.checked = 0
+        self.unread = 0
+        self.fractions = False
 
-    def check(self, rows: Sequence[Row]) -> None:
-        """Look at some rows.
+    def add(self, times: Sequence[Value]) -> None:
+        """Look at the times of some calls.
 
         Args:
-            rows: as `api.table.Table` has typed them.
+            times: when each call began, typed; None where it says nothing.
 
         Raises:
-            AnswerError: a call is of another time.
+            AnswerError: a call is further off than the slack.
         """
-        at = self._at
-        if at is None or not rows:
+        known = [time for time in times if isinstance(time, datetime)]
+        self.unread += sum(isinstance(time, str) for time in times)
+        self.checked += len(known)
+        if not known:
             return
-        times = [row[at] for row in rows]
-        try:
-            # The usual case: all of them are times.
-            low, high = min(times), max(times)  # type: ignore[type-var]  # else TypeError
-            within = self._first <= low and high <= self._last  # type: ignore[operator]
-        except TypeError:
-            known = [time for time in times if isinstance(time, datetime) and time.tzinfo is None]
-            low, high = min(known, default=self._first), max(known, default=self._first)
-            within = self._first <= low and high <= self._last
-        if not within:
-            window = self._window
+        low, high = min(known), max(known)
+        self.fractions = self.fractions or any(time.microsecond for time in known)
+        if low >= self._first and high < self._end:
+            return
+        self._off += sum(not self._first <= time < self._end for time in known)
+        if self._slack is None:
+            return
+        if low < moved(self._first, -self._slack) or high >= moved(self._end, self._slack):
             raise AnswerError(
-                f"the API answered calls from {low} to {high}, and was asked for those from "
-                f"{window.local_start.isoformat()} to {window.local_end.isoformat()}: it did not obey the window, or "
-                "something else has answered"
+                f"the API answered calls from {low} to {high}, and was asked for those from {self._first} to "
+                f"{self._end}: it did not obey the window, or something else has answered; {_ADVICE}"
             )
 
+    def finish(self) -> None:
+        """Look at all calls together.
 
-def _moved(moment: datetime, by: timedelta) -> datetime:
-    try:
-        return moment.replace(tzinfo=None) + by
-    except OverflowError:
-        return datetime.min if by < timedelta(0) else datetime.max
+        Raises:
+            AnswerError: most of them are off the window, each by less than the slack.
+        """
+        if self._slack is not None and 2 * self._off > self.checked:
+            raise AnswerError(
+                f"{self._off} of {self.checked} calls are off the window from {self._first} to {self._end}: the API "
+                f"did not obey the window, or something else has answered; {_ADVICE}"
+            )

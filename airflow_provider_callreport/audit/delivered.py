@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_callreport.api import counting
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.counting import window_json
-from airflow_provider_callreport.api.errors import DriftError, SettingsError
-from airflow_provider_callreport.api.filters import Window, build_filter
+from airflow_provider_callreport.api.errors import CallReportError, DriftError, SettingsError
+from airflow_provider_callreport.api.filters import Window
 from airflow_provider_callreport.api.paging import ReportReader
 from airflow_provider_callreport.delivery.s3_client import connect
 from airflow_provider_callreport.delivery.s3_errors import is_not_found, s3_errors
@@ -68,9 +69,19 @@ def count_calls(
         CallReportError: the API gives no number, or the report cannot be read whole.
     """
     if by == "read" or (by == "auto" and report != "calls"):
-        return sum(len(page.records) for page in ReportReader(client, report, filters, window).pages())
-    api_filter = build_filter(filters, window)
-    return 0 if api_filter is None else client.count({"filter": api_filter})
+        return _read(client, report, filters, window)
+    count = counting.count_calls(client, report, filters, window)
+    if count.exact and count.source == "reportCount":
+        return count.calls
+    if by == "auto":
+        return _read(client, report, filters, window)
+    raise CallReportError(
+        f"the API's count is {count}, which is no exact number; let the check read the report: count_by is 'read'"
+    )
+
+
+def _read(client: CallReportClient, report: str, filters: Mapping[str, Any], window: Window) -> int:
+    return sum(len(page.records) for page in ReportReader(client, report, filters, window).pages())
 
 
 def delivered_in_s3(

@@ -22,7 +22,7 @@ from airflow_provider_callreport.api import counting
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import DriftError, SettingsError, scrub
 from airflow_provider_callreport.api.filters import TITLES, Window
-from airflow_provider_callreport.api.paging import TOTAL_CAP
+from airflow_provider_callreport.api.totals import TOTAL_CAP
 from airflow_provider_callreport.audit.delivered import Delivered, compare, count_calls, delivered_in_s3
 from airflow_provider_callreport.delivery.receipts import DeliveredFile
 from airflow_provider_callreport.delivery.s3 import S3Destination, run_stamp

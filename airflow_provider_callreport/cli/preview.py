@@ -54,6 +54,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         window_end=span.end,
         columns=options.columns,
         page_size=min(options.limit, hook.settings.page_size or DEFAULT_PAGE_SIZE),
+        reads_ahead=False,
     )
     # One more, to know whether there is more.
     found = list(islice(rows, options.limit + 1))

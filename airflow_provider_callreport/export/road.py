@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +20,12 @@ from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import (
     CallReportError,
     IncompleteReportError,
-    ReportChangedError,
     SettingsError,
 )
 from airflow_provider_callreport.api.filters import TITLES, Window, filter_lines, undocumented_filters
-from airflow_provider_callreport.api.paging import ROUNDS_WAIT, AlikeRowsError, Proof, ReportReader
+from airflow_provider_callreport.api.paging import ROUNDS_WAIT, Lessons, Proof, ReportReader, read_until_whole
+from airflow_provider_callreport.api.profile import NewColumns
 from airflow_provider_callreport.api.table import ColumnChoice, Table
-from airflow_provider_callreport.api.window_check import WindowCheck
 from airflow_provider_callreport.export.column_names import named_columns
 from airflow_provider_callreport.export.figures import FiguresCollector
 from airflow_provider_callreport.export.groups import PLACEHOLDER, place
@@ -46,8 +45,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: A report that moved while it was read is read again from its start, at most so often in all.
-_MAX_READINGS = 3
 
 _UNSAFE_IN_NAME = re.compile(r"[^\w.\- ()\[\]=+,@]", re.ASCII)
 
@@ -81,6 +78,7 @@ class ExportRequest:
         page_size: calls per request, or None for the connection's.
         concurrency: pages under way at once, where the API is read by page number.
         rounds_wait: seconds before each further look when the API's answers end short of its total.
+        on_new_columns: what to do with columns that the connection's profile does not know.
     """
 
     report: str
@@ -100,6 +98,7 @@ class ExportRequest:
     page_size: int | None = None
     concurrency: int = 1
     rounds_wait: tuple[float, ...] = ROUNDS_WAIT
+    on_new_columns: NewColumns = "add"
 
     def info(self) -> ReportInfo:
         """The report's description."""
@@ -162,7 +161,7 @@ def export_report(
     info = request.info()
     with spool_directory() as directory:
         wants_figures = email is not None or FORMATS[request.file_format].needs_figures
-        made = make_files(client, request, info, directory, wants_figures=wants_figures, on_rows=on_rows)
+        made = Export(client, request, directory, wants_figures, on_rows).make_files()
         summary = ExportSummary(
             info=info,
             outcome=made.outcome,
@@ -176,7 +175,7 @@ def export_report(
         # No rows where the API promises some is not empty but incomplete.
         if not made.outcome.rows and made.outcome.complete is not False and request.empty != "write":
             return _empty(summary, request)
-        if made.outcome.complete is not True:
+        if made.outcome.complete is not True or made.proof.window_open or not made.proof.window_checked:
             log.warning("%s", made.outcome.note)
         return _deliver(summary, made, run, destination, link_expires_in, email, send_record)
 
@@ -201,113 +200,102 @@ def safe_filename(name: str) -> str:
     return _UNSAFE_IN_NAME.sub("_", last).strip(". ")[:200]
 
 
-def make_files(
-    client: CallReportClient,
-    request: ExportRequest,
-    info: ReportInfo,
-    directory: Path,
-    *,
-    wants_figures: bool,
-    on_rows: Callable[[int], None] | None = None,
-) -> MadeFiles:
-    """Read the report until it is proved whole, and write its files; a report that moved meanwhile is read again.
+@dataclass(frozen=True, slots=True)
+class Export:
+    """The road from pages to finished files, for one report.
 
-    Args:
+    Attributes:
         client: the account.
         request: what to export.
-        info: the report's description.
         directory: private directory for the files; see `spool.spool_directory`.
         wants_figures: whether the outcome has the summary figures.
         on_rows: see `export_report`.
+    """
+
+    client: CallReportClient
+    request: ExportRequest
+    directory: Path
+    wants_figures: bool = False
+    on_rows: Callable[[int], None] | None = None
+
+    def make_files(self) -> MadeFiles:
+        """Read the report until it is proved whole, and write its files; a report that changed is read again.
+
+        Raises:
+            CallReportError: the report could not be read whole.
+        """
+        return read_until_whole(self._reader, self._read)
+
+    def _reader(self, lessons: Lessons) -> ReportReader:
+        request = self.request
+        return ReportReader(
+            self.client,
+            request.report,
+            request.filters,
+            request.window,
+            page_size=request.page_size,
+            allow_incomplete=request.on_incomplete == "warn",
+            rounds_wait=request.rounds_wait,
+            concurrency=request.concurrency,
+            on_new_columns=request.on_new_columns,
+            lessons=lessons,
+        )
+
+    def _read(self, reader: ReportReader) -> MadeFiles:
+        """Pages -> rows -> redaction -> files."""
+        request = self.request
+        table = Table(request.window.zone, request.columns, also=request.redact)
+        with closing(reader.pages()) as pages:
+            first = next(pages)
+            table.start(first.form, first.bodies, is_named=reader.has_named_columns)
+            chosen = None if request.columns is None else len(request.columns)
+            secret = self.client.settings.hmac_secret
+            redactor = Redactor(request.redact, table.labels, table.columns, secret, keep=chosen)
+            columns = named_columns(redactor.columns, request.column_names)
+            collector = FiguresCollector(columns) if self.wants_figures else None
+            sink = _sink(request, request.info(), self.directory, columns)
+            written = 0
+            try:
+                for page in chain((first,), pages):
+                    rows = redactor.rows(table.rows(page.bodies, page.form))
+                    sink.write(rows)
+                    written += len(rows)
+                    if self.on_rows is not None:
+                        self.on_rows(written)
+                    if collector is not None:
+                        collector.add(rows)
+                proof = _proof_of(reader, written)
+                outcome = ReportOutcome(
+                    rows=proof.rows,
+                    reported_total=proof.reported_total,
+                    complete=proof.complete,
+                    note=proof.note,
+                    figures=collector.figures() if collector is not None else None,
+                    window_open=proof.window_open,
+                    read_at=datetime.now(UTC) if proof.window_open else None,
+                )
+                files = sink.close(outcome)
+            except BaseException:
+                sink.abort()
+                raise
+        return MadeFiles(files, outcome, proof, columns)
+
+
+def _proof_of(reader: ReportReader, written: int) -> Proof:
+    """The reading's proof, held against the rows that were written.
 
     Raises:
-        CallReportError: the report could not be read whole.
+        IncompleteReportError: they are not the rows that came.
     """
-    drop_alike = False
-    for reading in range(1, _MAX_READINGS + 1):
-        try:
-            return _read_once(
-                client,
-                request,
-                info,
-                directory,
-                wants_figures=wants_figures,
-                drop_alike=drop_alike,
-                on_rows=on_rows,
-            )
-        except ReportChangedError as error:
-            if reading == _MAX_READINGS:
-                raise
-            # Rows without an id came twice, says the total: only a new reading can leave them out where they stand.
-            drop_alike = drop_alike or isinstance(error, AlikeRowsError)
-            log.warning("Reading the report again from its start: %s", error)
-    raise AssertionError("unreachable")
-
-
-def _read_once(
-    client: CallReportClient,
-    request: ExportRequest,
-    info: ReportInfo,
-    directory: Path,
-    *,
-    wants_figures: bool,
-    drop_alike: bool,
-    on_rows: Callable[[int], None] | None,
-) -> MadeFiles:
-    """Pages -> rows -> redaction -> files."""
-    reader = ReportReader(
-        client,
-        request.report,
-        request.filters,
-        request.window,
-        page_size=request.page_size,
-        allow_incomplete=request.on_incomplete == "warn",
-        drop_alike=drop_alike,
-        rounds_wait=request.rounds_wait,
-        concurrency=request.concurrency,
-    )
-    table = Table(request.window.zone, request.columns, also=request.redact)
-    rows_written = 0
-    with closing(reader.pages()) as pages:
-        first = next(pages)
-        table.start(first.records, first.column_arr)
-        chosen = None if request.columns is None else len(request.columns)
-        redactor = Redactor(request.redact, table.labels, table.columns, client.settings.hmac_secret, keep=chosen)
-        columns = named_columns(redactor.columns, request.column_names)
-        collector = FiguresCollector(columns) if wants_figures else None
-        window_check = WindowCheck(request.window, table.columns)
-        sink = _sink(request, info, directory, columns)
-        try:
-            for page in chain((first,), pages):
-                typed = table.rows(page.records, page.column_arr)
-                window_check.check(typed)
-                rows = redactor.rows(typed)
-                sink.write(rows)
-                rows_written += len(rows)
-                if on_rows is not None:
-                    on_rows(rows_written)
-                if collector is not None:
-                    collector.add(rows)
-            proof = reader.proof
-            if proof is None or proof.rows != rows_written:
-                raise IncompleteReportError(
-                    "the rows that were written are not the rows that came",
-                    page=reader.page,
-                    rows=rows_written,
-                    promised=proof.rows if proof else None,
-                )
-            outcome = ReportOutcome(
-                rows=proof.rows,
-                reported_total=proof.reported_total,
-                complete=proof.complete,
-                note=proof.note,
-                figures=collector.figures() if collector is not None else None,
-            )
-            files = sink.close(outcome)
-        except BaseException:
-            sink.abort()
-            raise
-    return MadeFiles(files, outcome, proof, columns)
+    proof = reader.proof
+    if proof is None or proof.rows != written:
+        raise IncompleteReportError(
+            "the rows that were written are not the rows that came",
+            page=reader.page,
+            rows=written,
+            promised=proof.rows if proof else None,
+        )
+    return proof
 
 
 def _sink(request: ExportRequest, info: ReportInfo, directory: Path, columns: Sequence[Column]) -> FileSink:

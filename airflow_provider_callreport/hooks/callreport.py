@@ -171,6 +171,7 @@ class CallReportHook(BaseHook):
         window_start: datetime | str,
         window_end: datetime | str,
         page_size: int | None = None,
+        reads_ahead: bool = True,
     ) -> Iterator[Page]:
         """The report's pages as the API sends them, each call once.
 
@@ -182,6 +183,7 @@ class CallReportHook(BaseHook):
             window_start: first instant; text without an offset is in the account's zone.
             window_end: first instant after the window.
             page_size: calls per request, or None for the connection's.
+            reads_ahead: ask for the next page while the present one is worked on; False for a caller that stops early.
 
         Raises:
             SettingsError: an argument or the connection is wrong.
@@ -192,7 +194,9 @@ class CallReportHook(BaseHook):
 
         window = self._window(window_start, window_end)
         with self.get_conn() as client:
-            yield from ReportReader(client, _report(report), filters or {}, window, page_size=page_size).pages()
+            yield from ReportReader(
+                client, _report(report), filters or {}, window, page_size=page_size, reads_ahead=reads_ahead
+            ).pages()
 
     def iter_rows(
         self,
@@ -203,6 +207,7 @@ class CallReportHook(BaseHook):
         window_end: datetime | str,
         columns: ColumnChoice = None,
         page_size: int | None = None,
+        reads_ahead: bool = True,
     ) -> Iterator[dict[str, Value]]:
         """The report's calls as typed dicts, label -> value. Arguments and errors as in `iter_pages`.
 
@@ -213,16 +218,24 @@ class CallReportHook(BaseHook):
             window_end: see `iter_pages`.
             columns: labels to keep, or a mapping of label to new name, or None for all.
             page_size: see `iter_pages`.
+            reads_ahead: see `iter_pages`.
         """
         from airflow_provider_callreport.api.table import Table
 
         table = Table(self.settings.timezone, columns)
-        pages = self.iter_pages(report, filters, window_start=window_start, window_end=window_end, page_size=page_size)
+        pages = self.iter_pages(
+            report,
+            filters,
+            window_start=window_start,
+            window_end=window_end,
+            page_size=page_size,
+            reads_ahead=reads_ahead,
+        )
         for number, page in enumerate(pages):
             if number == 0:
-                table.start(page.records, page.column_arr)
+                table.start(page.form, page.bodies)
             labels = [column.label for column in table.columns]
-            for row in table.rows(page.records, page.column_arr):
+            for row in table.rows(page.bodies, page.form):
                 yield dict(zip(labels, row, strict=True))
 
     def count(

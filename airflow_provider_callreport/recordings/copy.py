@@ -32,14 +32,12 @@ from airflow_provider_callreport.api.download import FileDownloader
 from airflow_provider_callreport.api.errors import (
     CallReportError,
     RecordingsMissingError,
-    ReportChangedError,
     TableError,
     one_line,
 )
 from airflow_provider_callreport.api.filters import TITLES, Window, filter_lines
-from airflow_provider_callreport.api.paging import ROUNDS_WAIT, Page, Proof, ReportReader
+from airflow_provider_callreport.api.paging import ROUNDS_WAIT, Lessons, Page, Proof, ReportReader, read_until_whole
 from airflow_provider_callreport.api.table import Table
-from airflow_provider_callreport.api.window_check import WindowCheck
 from airflow_provider_callreport.delivery.errors import DeliveryError, ObjectExistsError
 from airflow_provider_callreport.delivery.s3 import S3Destination
 from airflow_provider_callreport.delivery.s3_client import connect
@@ -73,9 +71,6 @@ MANIFEST_COLUMNS = (
     Column("bytes", ColumnKind.NUMBER),
     Column("sha256"),
 )
-
-#: A list of calls that changed while it was read is read again from its start, so many times in all at most.
-_MAX_READINGS = 3
 
 #: Why a recording is not stored when every one must be whole.
 _NO_LENGTH = (
@@ -289,8 +284,9 @@ def copy_recordings(client: CallReportClient, request: RecordingsRequest, *, run
 
 def _list_calls(client: CallReportClient, request: RecordingsRequest, path: Path) -> Proof:
     """Write the id of every call, and how many recordings the report promises, to a private file."""
-    for reading in range(1, _MAX_READINGS + 1):
-        reader = ReportReader(
+
+    def reader(lessons: Lessons) -> ReportReader:
+        return ReportReader(
             client,
             request.report,
             request.filters,
@@ -298,28 +294,25 @@ def _list_calls(client: CallReportClient, request: RecordingsRequest, path: Path
             page_size=request.page_size,
             allow_incomplete=request.on_incomplete == "warn",
             rounds_wait=request.rounds_wait,
+            lessons=lessons,
         )
-        try:
-            with private_file(path).open("w", encoding="utf-8") as file:
-                table = Table(request.window.zone)
-                for page in reader.pages():
-                    _note_calls(table, request.window, page, file)
-        except ReportChangedError as error:
-            if reading == _MAX_READINGS:
-                raise
-            log.warning("Reading the list of calls again from its start: %s", error)
-        else:
-            assert reader.proof is not None, "an iteration that ends has a proof"
-            return reader.proof
-    raise AssertionError("unreachable")
+
+    def read(reader: ReportReader) -> Proof:
+        with private_file(path).open("w", encoding="utf-8") as file:
+            table = Table(request.window.zone)
+            for page in reader.pages():
+                _note_calls(table, page, file)
+        assert reader.proof is not None, "an iteration that ends has a proof"
+        return reader.proof
+
+    return read_until_whole(reader, read)
 
 
-def _note_calls(table: Table, window: Window, page: Page, file: TextIO) -> None:
-    if page.number == 0:
-        table.start(page.records, page.column_arr)
+def _note_calls(table: Table, page: Page, file: TextIO) -> None:
+    if not table.columns:
+        table.start(page.form, page.bodies)
     column = next((at for at, one in enumerate(table.columns) if is_recording_label(one.source)), None)
-    rows = table.rows(page.records, page.column_arr)
-    WindowCheck(window, table.columns).check(rows)
+    rows = table.rows(page.bodies, page.form)
     for record, row in zip(page.records, rows, strict=True):
         call = record_id(record)
         if call is None:

@@ -12,7 +12,7 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,7 +25,7 @@ from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.filters import Window
 from airflow_provider_callreport.api.paging import Proof
 from airflow_provider_callreport.api.settings import ClientSettings, Credentials
-from airflow_provider_callreport.export.road import ExportRequest, make_files
+from airflow_provider_callreport.export.road import Export, ExportRequest
 from airflow_provider_callreport.report import ReportOutcome
 from airflow_provider_callreport.sandbox.calls import Call, CallSource, ListedCalls
 from airflow_provider_callreport.sandbox.filters import parse_filter
@@ -66,7 +66,7 @@ class Reading:
         return [row[:WIDTH] for row in self.rows]
 
 
-def api_url(server: SandboxServer) -> str:
+def api_url(server: SandboxServer | AnsweringServer) -> str:
     """Base URL of the API of a sandbox."""
     return f"{server.url}/api/v2/CallReport"
 
@@ -78,20 +78,21 @@ def client_settings(base_url: str, **changes: Any) -> ClientSettings:
         credentials=Credentials("sandbox-user", "sandbox-token"),
         timeout=5,
         deadline=10,
+        page_size=100,
         max_retry_time=0,
     )
     return replace(settings, **changes)
 
 
 @contextmanager
-def client_of(server: SandboxServer, **changes: Any) -> Iterator[CallReportClient]:
+def client_of(server: SandboxServer | AnsweringServer, **changes: Any) -> Iterator[CallReportClient]:
     """A client for a sandbox."""
     with CallReportClient(client_settings(api_url(server), **changes)) as client:
         yield client
 
 
 def read_report(
-    server: SandboxServer,
+    server: SandboxServer | AnsweringServer,
     *,
     window: Window = DAY,
     report: str = "calls",
@@ -112,7 +113,7 @@ def read_report(
     """
     asked = ExportRequest(report, window, **{"rounds_wait": (0, 0, 0), **request})
     with client_of(server, **(client or {})) as caller, tempfile.TemporaryDirectory() as directory:
-        made = make_files(caller, asked, asked.info(), Path(directory), wants_figures=False)
+        made = Export(caller, asked, Path(directory)).make_files()
         with made.files[0].path.open(encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
         assert len(list(Path(directory).iterdir())) == 1, "nothing but the file is left in the spool"
@@ -201,6 +202,61 @@ class ScriptedServer:
     def __exit__(self, *exception: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class AnsweringServer:
+    """An HTTP server on loopback whose answers a function makes of the requests.
+
+    Args:
+        answer: gets the endpoint's name and the request's body, and returns what is sent as JSON, as bytes as they are,
+            or as (status, either). None is HTTP 404.
+
+    Attributes:
+        asked: endpoint and body of each request, in order.
+    """
+
+    def __init__(self, answer: Callable[[str, dict[str, Any]], Any]) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        asked = self.asked
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                endpoint = self.path.rpartition("/")[2]
+                asked.append((endpoint, body))
+                made = answer(endpoint, body)
+                status, made = made if isinstance(made, tuple) else (404 if made is None else 200, made)
+                content = made if isinstance(made, bytes) else json.dumps(made).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *arguments: Any) -> None:
+                """Keep quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Its base URL."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def pages_asked(self) -> list[int]:
+        """The pages that were asked for, in order."""
+        return [body["page"] for endpoint, body in self.asked if endpoint != "reportCount"]
 
 
 def json_answer(payload: Any, status: int = 200, **headers: str) -> Script:
