@@ -101,20 +101,20 @@ NOT_A_RESULT: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("said", NOT_A_RESULT.values(), ids=list(NOT_A_RESULT))
 @pytest.mark.parametrize("witness", [None, {"cnt": 4000}, {"status": "error", "code": 1000, "message": "x"}])
 def test_an_empty_answer_with_something_beside_it_is_red(said: dict[str, Any], witness: Any) -> None:
-    """empty-is-proved: No rows are believed in the documented form alone; whatever else is said, and however, is not believed."""
+    """empty-is-proved: no rows are believed in the documented form alone, whatever else is said."""
     error = refuse(pages([], witness=witness, **said))
     assert error.retryable is True
 
 
 @pytest.mark.parametrize("said", NOT_A_RESULT.values(), ids=list(NOT_A_RESULT))
 def test_a_later_page_with_something_beside_it_ends_no_report_without_a_total(said: dict[str, Any]) -> None:
-    """empty-is-proved: The same on a page after the first: without a total, an error would be the end of the report."""
+    """empty-is-proved: the same on a page after the first: without a total, an error would be the end of the report."""
     refuse(pages([call(1), call(2)], cnt=None, last={"data": [], **said}))
 
 
 @pytest.mark.parametrize("said", [{"_shards": {"failed": 1}}, {"partial": True}, {"note": "first 2 only"}])
 def test_rows_with_something_beside_them_need_the_second_witness(said: dict[str, Any]) -> None:
-    """empty-is-proved: Rows beside a key that nobody knows are believed when reportCount counts as many."""
+    """empty-is-proved: rows beside a key that nobody knows are believed when reportCount counts as many."""
     rows = [call(1), call(2), call(3)]
     refuse(pages(rows, **said))
     if "partial" not in said:
@@ -122,14 +122,14 @@ def test_rows_with_something_beside_them_need_the_second_witness(said: dict[str,
 
 
 def test_no_rows_are_believed_in_the_documented_form() -> None:
-    """empty-is-proved: The vendor's own printed answer is an ordinary, green, empty report; also where reportCount answers an error."""
+    """empty-is-proved: the vendor's own printed answer is an ordinary, empty report; also where reportCount fails."""
     for witness in (None, {"status": "error", "message": "not found", "code": 1000}, {"cnt": 0}):
         reading = export(pages([], hideSectionArr=[], witness=witness))
         assert (reading.rows, reading.outcome.complete) == ([], True)
 
 
 def test_no_rows_beside_a_sentence_are_believed_where_reportcount_says_0_or_the_connection_knows_them() -> None:
-    """empty-is-proved: Either a second witness, or one extra field that says what this account's empty answers carry."""
+    """empty-is-proved: a second witness, or one extra field that says what empty answers carry."""
     said: dict[str, Any] = {"message": "No records found"}
     assert export(pages([], witness={"cnt": 0}, **said)).rows == []
     assert export(pages([], **said), client={"empty_answer": said}).rows == []
@@ -144,7 +144,7 @@ def test_no_rows_without_a_count_of_0_need_the_second_witness() -> None:
 
 
 def test_reportcount_convicts_an_empty_report() -> None:
-    """empty-is-proved: Two numbers of the same API that differ: neither is believed."""
+    """empty-is-proved: two numbers of the same API that differ: neither is believed."""
     error = refuse(pages([], witness={"cnt": 7}))
     assert "the list shows 0 calls and reportCount counts 7" in str(error)
     assert export(pages([], witness={"cnt": 7}), client={"use_report_count": False}).rows == []
@@ -343,7 +343,7 @@ OFF: dict[str, tuple[Window, list[str]]] = {
 @pytest.mark.parametrize(("window", "times"), OFF.values(), ids=list(OFF))
 @pytest.mark.parametrize("columns", [None, ["Caller Number", "Status"]], ids=["all columns", "without Time"])
 def test_calls_off_the_window_are_red(window: Window, times: list[str], columns: Any) -> None:
-    """right-window: Also where Time is no column of the file; the sentence names the extra field that allows it."""
+    """right-window: also where Time is no column of the file; the sentence names the extra field that allows it."""
     error = refuse(pages(at(*times)), window=window, columns=columns)
     assert "did not obey the window" in str(error)
     assert "window_slack" in str(error)
@@ -351,7 +351,7 @@ def test_calls_off_the_window_are_red(window: Window, times: list[str], columns:
 
 
 def test_calls_about_the_window_are_believed() -> None:
-    """right-window: A few calls may be filed under their end."""
+    """right-window: a few calls may be filed under their end."""
     times = ["2026-03-12 23:30:00", "2026-03-13 09:00:00", "2026-03-13 23:59:59", "2026-03-14 00:59:59"]
     reading = export(pages(at(*times)))
     assert len(reading.rows) == 4
@@ -359,14 +359,14 @@ def test_calls_about_the_window_are_believed() -> None:
 
 
 def test_times_that_cannot_be_read_prove_no_window() -> None:
-    """right-window: The calls are delivered, and the proof says what it could not check."""
+    """right-window: the calls are delivered, and the proof says what it could not check."""
     reading = export(pages(at("yesterday", "2026-03-13 09:01:00")))
     assert reading.proof.window_checked is False
     assert "could not be checked" in reading.outcome.note
 
 
 def test_a_window_that_has_not_ended_says_so() -> None:
-    """right-window: Today so far is allowed, and the proof's sentence says that it is no more than that."""
+    """right-window: today so far is allowed, and the proof's sentence says that it is no more than that."""
     zone = ZoneInfo("Asia/Kolkata")
     now = datetime.now(UTC).astimezone(zone)
     window = Window(now - timedelta(hours=2), now + timedelta(hours=2), zone)
