@@ -311,7 +311,7 @@ EXPORT = ("export", *DAY, "--output")
         (Fault("vendor_error", code=1047), ExitCode.REFUSED, "code 1047"),
         (Fault("vendor_error", code=1009), ExitCode.LATER, "code 1009"),
         (Fault("html_page", page=0), ExitCode.LATER, "HTML"),
-        (Fault("error_on_page", page=1, code=1009), ExitCode.INCOMPLETE, "got 100 of 2000 rows"),
+        (Fault("error_on_page", page=1, code=1009), ExitCode.INCOMPLETE, "got 1000 of 2000 rows"),
     ],
     ids=lambda value: value.name if isinstance(value, Fault) else "",
 )
@@ -389,7 +389,7 @@ def test_nothing_secret_is_logged_at_debug(
     """no-leak: with --debug, neither the token nor a phone number of a redacted column."""
     ended = Ended(capsys, *EXPORT, str(tmp_path / "a.csv"), "--debug", "--redact", "Caller Number=drop")
     assert ended.code == ExitCode.OK
-    assert "calls page 3: 100 rows" in caplog.text
+    assert "calls page 1: 1000 rows" in caplog.text
     said = caplog.text + ended.out + ended.err
     assert json.loads(api.connection_json())["password"] not in said
     assert not re.search(r"\b91\d{10}\b", said)

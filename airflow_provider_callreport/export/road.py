@@ -78,7 +78,6 @@ class ExportRequest:
         page_size: calls per request, or None for the connection's.
         concurrency: pages under way at once, where the API is read by page number.
         rounds_wait: seconds before each further look when the API's answers end short of its total.
-        on_new_columns: what to do with columns that the connection's profile does not know.
     """
 
     report: str
@@ -86,7 +85,7 @@ class ExportRequest:
     filters: Mapping[str, Any] = field(default_factory=dict)
     columns: ColumnChoice = None
     column_names: str = "as_is"
-    on_new_columns: str = "add"
+    on_new_columns: NewColumns = "add"
     redact: Mapping[str, str] = field(default_factory=dict)
     file_format: str = "csv"
     format_options: Mapping[str, Any] = field(default_factory=dict)
@@ -98,7 +97,6 @@ class ExportRequest:
     page_size: int | None = None
     concurrency: int = 1
     rounds_wait: tuple[float, ...] = ROUNDS_WAIT
-    on_new_columns: NewColumns = "add"
 
     def info(self) -> ReportInfo:
         """The report's description."""
