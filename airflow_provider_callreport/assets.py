@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from airflow_provider_callreport.api.filters import TITLES
 from airflow_provider_callreport.connection import DEFAULT_HOST
-from airflow_provider_callreport.delivery.receipts import quoted_key
+from airflow_provider_callreport.delivery.receipts import DeliveryStatus, quoted_key
 from airflow_provider_callreport.provider_info import ASSET_SCHEME
 
 if TYPE_CHECKING:
@@ -68,10 +68,12 @@ class Delivery:
     Attributes:
         objects: the objects; none when the report went by mail only.
         extra: what is in them together, or in the mail; empty when nothing was delivered at all.
+        index_is_new: whether this run changed which files a set has; that is news even where no file is new.
     """
 
     objects: Sequence[DeliveredObject]
     extra: Mapping[str, Any]
+    index_is_new: bool = False
 
     @property
     def new(self) -> Sequence[DeliveredObject]:
@@ -112,10 +114,13 @@ def delivery_of(summary: ExportSummary, *, bucket: str | None = None, try_number
         parts: list[Mapping[str, Any]] = [one.extra for one in objects if one.new]
     else:
         parts = [{**report, "filename": one.file.filename, **_size(one.file)} for one in summary.files]
+    index = summary.index
+    index_is_new = index is not None and index.status in (DeliveryStatus.WRITTEN, DeliveryStatus.ALREADY_THERE)
+    named = {} if index is None else {"index": index.uri}
     if len(parts) == 1:
-        return Delivery(objects, parts[0])
+        return Delivery(objects, {**parts[0], **named}, index_is_new)
     together = {name: sum(part[name] for part in parts) for name in ("rows", "bytes")}
-    return Delivery(objects, {**report, **together, "files": len(parts)})
+    return Delivery(objects, {**report, **together, "files": len(parts), **named}, index_is_new)
 
 
 def emit_events(operator: BaseOperator, context: Context, delivery: Delivery) -> None:
@@ -166,6 +171,44 @@ def report_asset(report: str = "calls", host: str = DEFAULT_HOST, extra: Mapping
     # Airflow 2.11 only warns of what `sanitize_uri` refuses.
     sanitize_uri(urlsplit(uri))
     return Asset(uri=uri, extra=dict(extra or {}))
+
+
+def read_index(
+    export: str | Mapping[str, Any], *, aws_conn_id: str | None = "aws_default", conn_id: str | None = None
+) -> dict[str, Any]:
+    """The index of a report that is several files (``group_by``, PDF in parts): what files it has, and of which groups.
+
+    For a task that maps over the files::
+
+        @task
+        def files(export):
+            return read_index(export)["files"]
+
+        load.expand(file=files(export.output))
+
+    Each file has ``group`` (or ``part``), ``key``, ``uri``, ``rows``, ``bytes`` and ``sha256``. A whole index is in
+    `airflow_provider_callreport.export.file_set`.
+
+    Args:
+        export: what the export returned, the ``extra`` of its asset event, or the address of the index.
+        aws_conn_id: AWS connection, for an index in S3.
+        conn_id: Airflow's connection for another store.
+
+    Raises:
+        ValueError: there is no index at the address, or ``export`` names none.
+        delivery.errors.DeliveryError: the store does not answer.
+    """
+    from airflow_provider_callreport.delivery.object_storage import destination_at
+    from airflow_provider_callreport.export.file_set import MAX_INDEX_BYTES, parse_index
+
+    address = export.get("index") if isinstance(export, Mapping) else export
+    if not isinstance(address, str):
+        raise ValueError(
+            "the export names no index: only a report with group_by, or a PDF in parts, has one, and none that "
+            'if_exists="skip" left as it was'
+        )
+    content = destination_at(address, conn_id=conn_id, aws_conn_id=aws_conn_id).read(MAX_INDEX_BYTES)
+    return parse_index(content, address)
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
@@ -232,7 +275,7 @@ def _add(event: Any, asset_class: Any, one: DeliveredObject) -> None:
 
 def _extra_for(uri: str | None, delivery: Delivery) -> Mapping[str, Any] | None:
     """What the event of an asset at this address says; None when nothing of it is new."""
-    if not delivery.extra or (delivery.objects and not delivery.new):
+    if not delivery.extra or (delivery.objects and not delivery.new and not delivery.index_is_new):
         return None
     for one in delivery.objects:
         if uri == one.asset_uri:

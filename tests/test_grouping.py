@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
+import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.api import DAY as WINDOW
 
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import IncompleteReportError, TableError
 from airflow_provider_callreport.api.settings import settings_from_connection
-from airflow_provider_callreport.export.groups import MAX_GROUPS, GroupSpool, check_placeholder, place, safe_names
+from airflow_provider_callreport.export.groups import (
+    MAX_GROUPS,
+    GroupSpool,
+    check_placeholder,
+    index_key,
+    place,
+    safe_names,
+)
 from airflow_provider_callreport.export.road import Export, ExportRequest, default_filename, export_report
 from airflow_provider_callreport.export.sinks import FilePlan, GroupedFiles
 from airflow_provider_callreport.formats import FORMATS
@@ -123,7 +135,7 @@ def test_groups_go_to_their_keys_and_into_one_mail(monkeypatch: pytest.MonkeyPat
             destination=S3Destination("reports", "calls/campaign=[[ group ]]/calls.csv"),
             email=EmailDestination(to="head@example.com"),
         )
-        keys = s3.keys("reports")
+        keys = [key for key in s3.keys("reports") if "_index" not in key]
         attachments = [part.get_filename() for part in smtp.messages[0].message.iter_attachments()]
         assert len(smtp.messages) == 1
         assert sum(len(read_bytes(s3.read(key, "reports"))) for key in keys) == 90
@@ -167,7 +179,7 @@ def test_groups_by_a_redacted_column_show_only_what_is_left(tmp_path: Path) -> N
     with SandboxServer(SandboxSettings(calls=ListedCalls(calls))) as server, client_of(server) as client:
         request = grouped(group_by="Caller Number", redact={"Caller Number": "last4"})
         made = Export(client, request, tmp_path).make_files()
-    assert [file.group for file in made.files] == ["________3210"]
+    assert [file.group for file in made.files] == ["3210-ad27496909"]
 
 
 def test_too_many_groups_are_refused(tmp_path: Path) -> None:
@@ -183,9 +195,114 @@ def test_names_are_safe_and_differ() -> None:
     names = ["Sales", "sales", "a/b", "a:b", "../../etc", "अनिल", "x\ny", ""]
     safe = safe_names(names)
     assert safe["अनिल"] == "अनिल"
-    assert safe["../../etc"] == "_.._etc"
+    assert re.fullmatch(r"etc-[0-9a-f]{10}", safe["../../etc"])
     assert len({name.casefold() for name in safe.values()}) == len(names)
     assert not any(set("/\\\n:") & set(name) for name in safe.values())
+
+
+#: Values that have been, or could be, taken for one another.
+ALIKE = [
+    "a/b",
+    "a?b",
+    "a_b",
+    "A_B",
+    "a_b-c14cddc033",
+    "A_B-C14CDDC033",
+    "a_b ",
+    "a_b.",
+    "a_b..",
+    ".a_b",
+    "_a_b",
+    "caf\N{LATIN SMALL LETTER E WITH ACUTE}",
+    "cafe\N{COMBINING ACUTE ACCENT}",
+    "CAF\N{LATIN CAPITAL LETTER E WITH ACUTE}",
+    "x" * 80,
+    "x" * 81,
+    "x" * 82,
+    "\N{DEVANAGARI LETTER A}" * 60,
+    "\N{DEVANAGARI LETTER A}" * 61,
+    "CON",
+    "con.2026",
+    "\udc80",
+    "\udc81",
+    "/",
+    "//",
+    "",
+    "(none)",
+    "(None)",
+    "no calls",
+    "group",
+    "_index.csv.json",
+    "stra\N{LATIN SMALL LETTER SHARP S}e",
+    "STRASSE",
+]
+
+
+def test_groups_never_share_a_name_now_or_later() -> None:
+    """same-rows: whatever the other groups are, no group gets a name that another had, on any file system."""
+    together = safe_names(ALIKE)
+    used: dict[str, str] = {}
+    for value in ALIKE:
+        for name in (together[value], safe_names([value])[value]):
+            folded = unicodedata.normalize("NFC", name)
+            assert used.setdefault(folded, value) == value, f"{value!r} and {used[folded]!r} share {name!r}"
+    assert len({unicodedata.normalize("NFC", name).casefold() for name in together.values()}) == len(ALIKE)
+    for name in together.values():
+        assert name == name.strip(". ")
+        assert not name.startswith("_"), "Spark and Athena pass over it"
+        assert len(name.encode()) <= 200
+    assert safe_names(["Asha Rao", "अनिल", "R&D", "O'Neil", "50%"]) == {
+        "Asha Rao": "Asha Rao",
+        "अनिल": "अनिल",
+        "R&D": "R&D",
+        "O'Neil": "O'Neil",
+        "50%": "50_-" + hashlib.sha256(b"50%").hexdigest()[:10],
+    }
+
+
+@given(names=st.lists(st.text(max_size=90), unique=True, max_size=12))
+def test_any_values_have_names_of_their_own(names: list[str]) -> None:
+    """same-rows: hypothesis finds no two values with one name, on file systems that ignore case and normal form."""
+    safe = safe_names(names)
+    assert len({unicodedata.normalize("NFC", name).casefold() for name in safe.values()}) == len(names)
+
+
+def test_empty_cells_and_a_text_that_is_called_so_are_two_groups(tmp_path: Path) -> None:
+    """same-rows: "(none)" and "no calls" are also what a campaign can be called."""
+    plan_of = FilePlan(
+        tmp_path,
+        [Column("Campaign")],
+        grouped().info(),
+        FORMATS["csv"],
+        FORMATS["csv"].check_options({}),
+        "[[ group ]]",
+    )
+    sink = GroupedFiles(plan_of, "Campaign")
+    sink.write([(None,), ("(none)",), ("no calls",), (None,)])
+    files = sink.close(ReportOutcome(4, 4, True, "Complete."))
+    assert [(file.group, file.rows, file.group_value) for file in files] == [
+        ("(none)", 2, "(none)"),
+        ("(none)-" + hashlib.sha256(b"(none)").hexdigest()[:10], 1, "(none)"),
+        ("no calls-" + hashlib.sha256(b"no calls").hexdigest()[:10], 1, "no calls"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "index"),
+    [
+        ("calls/[[ group ]].csv", "calls/_index.csv.json"),
+        ("[[group]].jsonl", "_index.jsonl.json"),
+        ("calls/agent=[[ group ]]/day.csv", "calls/_index_agent=_day.csv.json"),
+        ("calls/[[ group ]]/day.csv", "calls/_index_day.csv.json"),
+        ("calls/[[ group ]]/[[ group ]].csv", "calls/_index.csv.json"),
+        ("calls/day-[[ group ]].xlsx", "calls/_index_day-.xlsx.json"),
+        ("calls/day.pdf", "calls/_index_day.pdf.json"),
+        ("day.pdf", "_index_day.pdf.json"),
+    ],
+)
+def test_the_index_is_in_the_folder_where_names_begin_to_differ(key: str, index: str) -> None:
+    """true-docs: as the module's table says; another format or another key has another index."""
+    assert index_key(key) == index
 
 
 @pytest.mark.parametrize(

@@ -88,8 +88,13 @@ def write_file(path: Path, file: ExportedFile, *, exclusive: bool) -> None:
     _sync(path.parent)
 
 
-def holds(path: Path, file: ExportedFile) -> bool | None:
-    """Whether the file is at the path already: True, False when it is something else, None when nothing is.
+def holds(path: Path, size: int, sha256: str) -> bool | None:
+    """Whether these bytes are at the path already: True, False when something else is, None when nothing is.
+
+    Args:
+        path: absolute.
+        size: how many they are.
+        sha256: their SHA-256, lower-case hex.
 
     Raises:
         OSError: see `local_errors`.
@@ -98,11 +103,11 @@ def holds(path: Path, file: ExportedFile) -> bool | None:
         found = path.lstat()
     except FileNotFoundError:
         return None
-    if not stat.S_ISREG(found.st_mode) or found.st_size != file.bytes:
+    if not stat.S_ISREG(found.st_mode) or found.st_size != size:
         return False
     try:
         with path.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest() == file.sha256
+            return hashlib.file_digest(content, "sha256").hexdigest() == sha256
     except FileNotFoundError:
         return None
     except PermissionError:
@@ -123,11 +128,12 @@ def remove_leftovers(directory: Path) -> None:
 
 
 @contextmanager
-def local_errors(uri: str) -> Iterator[None]:
+def local_errors(uri: str, *, doing: str = "write") -> Iterator[None]:
     """Turn an ``OSError`` into a `DeliveryError` that names the file and what to do.
 
     Args:
         uri: ``file:///path``, for the message.
+        doing: what is done with it: ``"write"``, ``"read"`` or ``"remove"``.
 
     Raises:
         DeliveryError: in place of it; `FileExistsError` and all else passes.
@@ -137,16 +143,16 @@ def local_errors(uri: str) -> Iterator[None]:
     except FileExistsError:
         raise
     except OSError as error:
-        raise _in_words(error, uri) from error
+        raise _delivery_error(error, f"Could not {doing} {uri}") from error
 
 
-def _in_words(error: OSError, uri: str) -> DeliveryError:
+def _delivery_error(error: OSError, failed: str) -> DeliveryError:
     number = error.errno or 0
     said = f"The system says {errno.errorcode.get(number, type(error).__name__)}."
     if number in _REFUSED:
-        return DestinationRefusedError(f"Could not write {uri}: {_REFUSED[number]}. {said}")
+        return DestinationRefusedError(f"{failed}: {_REFUSED[number]}. {said}")
     why = _UNAVAILABLE.get(number, "the file system has a fault or is not reachable")
-    return DestinationUnavailableError(f"Could not write {uri}: {why}. {said}")
+    return DestinationUnavailableError(f"{failed}: {why}. {said}")
 
 
 def _make_directory(directory: Path) -> None:

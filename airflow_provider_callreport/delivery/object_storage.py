@@ -45,7 +45,7 @@ import contextlib
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -61,7 +61,7 @@ from airflow_provider_callreport.delivery.errors import (
     ObjectExistsError,
 )
 from airflow_provider_callreport.delivery.local_file import holds, local_errors, remove_leftovers, write_file
-from airflow_provider_callreport.delivery.receipts import DeliveredFile, DeliveryStatus, Link
+from airflow_provider_callreport.delivery.receipts import DeliveredFile, DeliveryStatus, Link, ListedFile
 from airflow_provider_callreport.delivery.s3 import S3Destination, check_bucket, check_key, run_stamp
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome, RunIdentity
 from airflow_provider_callreport.rules import IfExists, choices, one_of, shown
@@ -243,6 +243,11 @@ class ObjectStorageDestination:
         """The address, without the connection."""
         return f"{self.scheme}://{self.container}/{self.key}"
 
+    @property
+    def tells_case_apart(self) -> bool:
+        """Whether two keys that differ in case are certainly two files. A disk may be one that ignores case."""
+        return self.scheme in (*_GOOGLE, *_AZURE)
+
     def deliver(
         self, file: ExportedFile, *, info: ReportInfo, outcome: ReportOutcome, run: RunIdentity
     ) -> DeliveredFile:
@@ -264,15 +269,8 @@ class ObjectStorageDestination:
             DestinationRefusedError: credentials, permission, bucket, path, or a provider that is not installed.
             DestinationUnavailableError: a full disk, no answer, a fault of the store, or never-ending races.
         """
-        if self.scheme == _LOCAL:
-            path = Path(f"/{self.key}")
-            with local_errors(self.uri):
-                # Also when there will be nothing to write.
-                remove_leftovers(path.parent)
-                delivered = self._deliver(_LocalFile(path), file)
-        else:
-            with _storage_errors(self.uri, self.conn_id):
-                delivered = self._deliver(_StoredObject(self, run), file)
+        with self._place(run=run) as place:
+            delivered = self._deliver(place, file)
         log.info(
             "%s: %s (%d rows, %d bytes, sha256 %s)", delivered.status, self.uri, file.rows, file.bytes, file.sha256
         )
@@ -288,6 +286,64 @@ class ObjectStorageDestination:
         if expires_in is not None:
             raise ValueError(f"link_expires_in is set and destination begins with {self.scheme}://; it is for S3 only")
         return None if self.scheme == _LOCAL else Link(self.uri, filename=file.filename)
+
+    def connected(self) -> ObjectStorageDestination:
+        """The same: Airflow keeps the store's connection."""
+        return self
+
+    def read(self, most: int) -> bytes | None:
+        """The bytes at the address; None when nothing is there, or more than ``most`` bytes.
+
+        Raises:
+            DeliveryError: the store does not answer.
+        """
+        with self._place(doing="read") as place:
+            return place.read(most)
+
+    def is_taken(self, file: ExportedFile, run: RunIdentity) -> bool:
+        """Whether another file is at the address.
+
+        Args:
+            file: the file that is to be there.
+            run: not used: nobody knows who wrote a file.
+
+        Raises:
+            DeliveryError: the store does not answer.
+        """
+        with self._place(doing="read") as place:
+            return place.holds(file.bytes, file.sha256) is False
+
+    def remove(self, listed: Collection[ListedFile], info: ReportInfo, run: RunIdentity) -> str:
+        """Remove the file, if it has bytes that were listed.
+
+        Args:
+            listed: what may be at the address.
+            info: not used: no file says of which report it is.
+            run: not used, likewise.
+
+        Returns:
+            Why it was not removed; empty when it is gone.
+        """
+        try:
+            with self._place(doing="remove") as place:
+                for one in listed:
+                    held = place.holds(one.bytes, one.sha256)
+                    if held:
+                        place.remove()
+                    if held is not False:
+                        return ""
+        except DeliveryError as error:
+            return str(error)
+        return "it is not the file that was listed: something else was written there since"
+
+    @contextmanager
+    def _place(self, *, doing: str = "write", run: RunIdentity | None = None) -> Iterator[_LocalFile | _StoredObject]:
+        if self.scheme == _LOCAL:
+            with local_errors(self.uri, doing=doing):
+                yield _LocalFile(Path(f"/{self.key}"))
+        else:
+            with _storage_errors(self.uri, self.conn_id, doing=doing):
+                yield _StoredObject(self, run)
 
     def path(self) -> Any:
         """The ``ObjectStoragePath``.
@@ -312,7 +368,7 @@ class ObjectStorageDestination:
     def _deliver(self, place: _LocalFile | _StoredObject, file: ExportedFile) -> DeliveredFile:
         exclusive = self.if_exists != "replace"
         for _ in range(_RACE_ATTEMPTS):
-            found = place.holds(file)
+            found = place.holds(file.bytes, file.sha256)
             if found is True:
                 return DeliveredFile(
                     self.uri, DeliveryStatus.ALREADY_THERE if exclusive else DeliveryStatus.UNCHANGED, file
@@ -347,8 +403,21 @@ class _LocalFile:
 
     path: Path
 
-    def holds(self, file: ExportedFile) -> bool | None:
-        return holds(self.path, file)
+    def holds(self, size: int, sha256: str) -> bool | None:
+        # Also when nothing will be written.
+        remove_leftovers(self.path.parent)
+        return holds(self.path, size, sha256)
+
+    def read(self, most: int) -> bytes | None:
+        try:
+            with self.path.open("rb") as file:
+                content = file.read(most + 1)
+        except FileNotFoundError:
+            return None
+        return content if len(content) <= most else None
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
 
     def write(self, file: ExportedFile, *, exclusive: bool) -> None:
         write_file(self.path, file, exclusive=exclusive)
@@ -357,7 +426,7 @@ class _LocalFile:
 class _StoredObject:
     """An object of a store that fsspec knows."""
 
-    def __init__(self, destination: ObjectStorageDestination, run: RunIdentity) -> None:
+    def __init__(self, destination: ObjectStorageDestination, run: RunIdentity | None) -> None:
         path = destination.path()
         self._fs: Any = path.fs
         self._path: str = path.path
@@ -365,18 +434,33 @@ class _StoredObject:
         self._uri = destination.uri
         folder, slash, _ = self._path.rpartition("/")
         # The same for each try of a run, so that the next one overwrites what a killed one has left.
-        self._temporary = f"{folder}{slash}.callreport-{run_stamp(run)[:16]}.tmp"
+        stamp = run_stamp(run)[:16] if run is not None else ""
+        self._temporary = f"{folder}{slash}.callreport-{stamp}.tmp"
 
-    def holds(self, file: ExportedFile) -> bool | None:
-        """Whether the file is there already: True, False when it is something else, None when nothing is."""
+    def holds(self, size: int, sha256: str) -> bool | None:
+        """Whether these bytes are there already: True, False when something else is, None when nothing is."""
         self._fs.invalidate_cache(self._path)
         try:
             found = self._fs.info(self._path)
             if found.get("type") != "file":
                 return None
-            return found.get("size") == file.bytes and self._sha256(self._path) == file.sha256
+            return found.get("size") == size and self._sha256(self._path) == sha256
         except FileNotFoundError:
             return None
+
+    def read(self, most: int) -> bytes | None:
+        """All bytes; None when nothing is there, or more than ``most``."""
+        self._fs.invalidate_cache(self._path)
+        try:
+            with self._fs.open(self._path, "rb") as content:
+                found: bytes = content.read(most + 1)
+        except FileNotFoundError:
+            return None
+        return found if len(found) <= most else None
+
+    def remove(self) -> None:
+        """Remove what is there."""
+        self._fs.rm_file(self._path)
 
     def write(self, file: ExportedFile, *, exclusive: bool) -> None:
         """Write, and read back.
@@ -443,7 +527,7 @@ def _azure(file: ExportedFile, uri: str, *, exclusive: bool) -> dict[str, Any]:
 
 
 @contextmanager
-def _storage_errors(uri: str, conn_id: str | None) -> Iterator[None]:
+def _storage_errors(uri: str, conn_id: str | None, *, doing: str) -> Iterator[None]:
     """Turn what the store's library raises into a `DeliveryError` that names the address and what to do.
 
     The library's own words stay out of the sentence, because what is in them is unknown; they are in the chained
@@ -455,28 +539,27 @@ def _storage_errors(uri: str, conn_id: str | None) -> Iterator[None]:
         raise
     except Exception as error:
         credentials = f'connection "{conn_id}"' if conn_id else "the store's default credentials"
-        raise _in_words(error, uri, credentials) from error
+        raise _delivery_error(error, f"Could not {doing} {uri}", credentials) from error
 
 
-def _in_words(error: Exception, uri: str, credentials: str) -> DeliveryError:
+def _delivery_error(error: Exception, failed: str, credentials: str) -> DeliveryError:
     kind = type(error).__name__
     status = next((n for name in ("status_code", "status", "code") if isinstance(n := getattr(error, name, 0), int)), 0)
     # gcsfs makes an OSError with these words of HTTP 403.
     if isinstance(error, PermissionError) or status == 403 or str(error).startswith("Forbidden"):
-        return DestinationRefusedError(f"Could not write {uri}: access is denied; grant it to {credentials} ({kind}).")
+        return DestinationRefusedError(f"{failed}: access is denied; grant it to {credentials} ({kind}).")
     if kind in _CREDENTIALS or status == 401:
-        return DestinationRefusedError(f"Could not write {uri}: nobody can sign in with {credentials} ({kind}).")
+        return DestinationRefusedError(f"{failed}: nobody can sign in with {credentials} ({kind}).")
     if kind == "AirflowNotFoundException":
-        return DestinationRefusedError(f"Could not write {uri}: there is no {credentials}; create it or correct it.")
+        return DestinationRefusedError(f"{failed}: there is no {credentials}; create it or correct it.")
     if isinstance(error, FileNotFoundError) or status == 404:
         return DestinationRefusedError(
-            f"Could not write {uri}: its bucket or container does not exist; create it or correct destination ({kind})."
+            f"{failed}: its bucket or container does not exist; create it or correct destination ({kind})."
         )
     if isinstance(error, ValueError | TypeError | NotImplementedError | ImportError) or (
         400 <= status < 500 and status not in (408, 429)
     ):
-        return DestinationRefusedError(f"Could not write {uri}: the store or its library does not take it ({kind}).")
+        return DestinationRefusedError(f"{failed}: the store or its library does not take it ({kind}).")
     return DestinationUnavailableError(
-        f"Could not write {uri}: the store could not be reached or has a fault ({kind}); check the network and "
-        f"{credentials}."
+        f"{failed}: the store could not be reached or has a fault ({kind}); check the network and {credentials}."
     )

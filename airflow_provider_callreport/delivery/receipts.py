@@ -54,6 +54,21 @@ class DeliveredFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedFile:
+    """A file that an index, or a run that did not end, says was delivered.
+
+    Attributes:
+        key: its key in the destination.
+        bytes: its size.
+        sha256: its SHA-256, lower-case hex.
+    """
+
+    key: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """Where a reader of the mail finds the file.
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from airflow_provider_callreport.delivery.body import body_of
-from airflow_provider_callreport.delivery.receipts import DeliveredFile, DeliveryStatus, Link
-from airflow_provider_callreport.delivery.s3_client import connect
+from airflow_provider_callreport.delivery.errors import DeliveryError
+from airflow_provider_callreport.delivery.receipts import DeliveredFile, DeliveryStatus, Link, ListedFile
+from airflow_provider_callreport.delivery.s3_client import S3Connection, connect
 from airflow_provider_callreport.delivery.s3_errors import s3_errors
 from airflow_provider_callreport.delivery.s3_object import S3Object
 from airflow_provider_callreport.delivery.s3_write import write
@@ -94,8 +95,10 @@ class S3Destination:
         if_exists: ``"replace"`` (default), ``"fail"`` or ``"skip"``; see `s3_write`.
         extra_args: further arguments of ``PutObject`` and ``CreateMultipartUpload``, such as ``ServerSideEncryption``,
             ``SSEKMSKeyId``, ``Tagging``, ``StorageClass``, ``ACL``. Kept out of ``repr``: an SSE-C key may be in it.
+        connection: an open connection of ``aws_conn_id``, or None to connect for each file; see `connected`.
         part_bytes: class attribute, in bytes: what is held in memory at a time, and the size from which a file goes
             in parts. S3 wants 5 MiB at least. Larger than asked where 10,000 parts would not do.
+        tells_case_apart: class attribute: two keys that differ in case are two objects.
 
     Raises:
         ValueError: an argument is not valid; the sentence names it and what is allowed.
@@ -106,8 +109,10 @@ class S3Destination:
     aws_conn_id: str | None = "aws_default"
     if_exists: str = "replace"
     extra_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    connection: S3Connection | None = field(default=None, repr=False, compare=False)
 
     part_bytes: ClassVar[int] = 8 * 1024 * 1024
+    tells_case_apart: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_bucket("s3_bucket", self.bucket)
@@ -141,7 +146,7 @@ class S3Destination:
             DestinationRefusedError: credentials, permission, bucket, key or arguments.
             DestinationUnavailableError: no answer, an overloaded server, or never-ending races.
         """
-        connection = connect(self.aws_conn_id, self.uri)
+        connection = self.connection or connect(self.aws_conn_id, self.uri)
         delivered = self.deliver_with(connection.client, file, info=info, outcome=outcome, run=run)
         # Only what this run wrote; never the temporary file as an input.
         if delivered.status in (DeliveryStatus.WRITTEN, DeliveryStatus.ALREADY_THERE):
@@ -181,17 +186,82 @@ class S3Destination:
         if not timedelta(seconds=1) <= expires_in <= _MAX_LINK_AGE:
             raise ValueError(f"link_expires_in is {expires_in}; allowed is from one second to seven days")
         with s3_errors(self.uri, self.aws_conn_id):
-            return connect(self.aws_conn_id, self.uri).presign(self.bucket, self.key, file.filename, expires_in)
+            connection = self.connection or connect(self.aws_conn_id, self.uri)
+            return connection.presign(self.bucket, self.key, file.filename, expires_in)
+
+    def connected(self) -> S3Destination:
+        """The same with an open connection, for several files. `dataclasses.replace` gives it another key.
+
+        Raises:
+            DeliveryError: the connection does not give a client.
+        """
+        return replace(self, connection=self.connection or connect(self.aws_conn_id, self.uri))
+
+    def read(self, most: int) -> bytes | None:
+        """The bytes at the key; None when nothing is there, it may not be read, or is larger than ``most`` bytes.
+
+        Raises:
+            DeliveryError: S3 does not answer.
+        """
+        with s3_errors(self.uri, self.aws_conn_id, doing="read"):
+            return self._open_object().read(most)
+
+    def is_taken(self, file: ExportedFile, run: RunIdentity) -> bool:
+        """Whether an object of another run is at the key; False where S3 does not tell.
+
+        Args:
+            file: not used; see `object_storage`.
+            run: who asks.
+
+        Raises:
+            DeliveryError: S3 does not answer.
+        """
+        with s3_errors(self.uri, self.aws_conn_id, doing="read"):
+            found = self._open_object().look()
+        return found is not None and found.readable and found.run != run_stamp(run)
+
+    def remove(self, listed: Collection[ListedFile], info: ReportInfo, run: RunIdentity) -> str:
+        """Remove the object, if it is one that was listed and an export of the same report and window wrote it.
+
+        Args:
+            listed: what may be at the key.
+            info: the report.
+            run: who removes. Under ``if_exists="fail"`` and ``"skip"`` only its own objects are removed.
+
+        Returns:
+            Why it was not removed; empty when it is gone.
+        """
+        wanted = _report_metadata(info)
+        if self.if_exists != "replace":
+            wanted["run"] = run_stamp(run)
+        target = self._open_object()
+        try:
+            with s3_errors(self.uri, self.aws_conn_id, doing="remove"):
+                found = target.look()
+                if found is None:
+                    return ""
+                if not found.readable:
+                    return "s3:GetObject is not granted"
+                known = {(one.bytes, one.sha256) for one in listed}
+                ours = wanted.items() <= found.metadata.items() and (found.bytes, found.sha256) in known
+                # Whoever edits an object can copy its metadata: the bytes decide.
+                if not ours or target.sha256_of(found) != found.sha256:
+                    return "it is not the object that was listed: something else was written there since"
+                target.remove_listed(found.etag)
+        except DeliveryError as error:
+            return str(error)
+        return ""
+
+    def _open_object(self) -> S3Object:
+        connection = self.connection or connect(self.aws_conn_id, self.uri)
+        return self.object(connection.client)
 
     def _object_args(
         self, file: ExportedFile, info: ReportInfo, outcome: ReportOutcome, run: RunIdentity
     ) -> dict[str, Any]:
         proof = {True: "yes", False: "no", None: "unproved"}[outcome.complete]
         metadata = {
-            "report": info.report,
-            "window-start": info.window_start.isoformat(),
-            "window-end": info.window_end.isoformat(),
-            "timezone": info.timezone,
+            **_report_metadata(info),
             "rows": str(file.rows),
             "complete": proof,
             "sha256": file.sha256,
@@ -203,6 +273,15 @@ class S3Destination:
             **self.extra_args,
             "Metadata": {**self.extra_args.get("Metadata", {}), **metadata},
         }
+
+
+def _report_metadata(info: ReportInfo) -> dict[str, str]:
+    return {
+        "report": info.report,
+        "window-start": info.window_start.isoformat(),
+        "window-end": info.window_end.isoformat(),
+        "timezone": info.timezone,
+    }
 
 
 def check_extra_args(extra_args: Mapping[str, Any]) -> None:

@@ -115,12 +115,13 @@ def _answer(error: Any) -> Mapping[str, Any]:
 
 
 @contextmanager
-def s3_errors(uri: str, aws_conn_id: str | None) -> Iterator[None]:
+def s3_errors(uri: str, aws_conn_id: str | None, *, doing: str = "write") -> Iterator[None]:
     """Turn what boto3 raises into a `DeliveryError` that names the object and what to do.
 
     Args:
         uri: ``s3://bucket/key``, for the message.
         aws_conn_id: the connection, for the message.
+        doing: what is done with the object: ``"write"``, ``"read"`` or ``"remove"``.
 
     Raises:
         DeliveryError: in place of ``ClientError`` and ``BotoCoreError``; all else passes.
@@ -128,45 +129,45 @@ def s3_errors(uri: str, aws_conn_id: str | None) -> Iterator[None]:
     from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
     credentials = f'connection "{aws_conn_id}"' if aws_conn_id else "the default AWS credentials"
+    failed = f"Could not {doing} {uri}"
     try:
         yield
     except ClientError as error:
-        raise _from_client_error(error, uri, credentials) from error
+        raise _from_client_error(error, failed, credentials) from error
     except ParamValidationError as error:
         # Its text quotes the values, and an SSE-C key may be among them: only the names go on.
         names = ", ".join(dict.fromkeys(_PARAMETER.findall(str(error)))) or "an argument"
         raise DestinationRefusedError(
-            f"Could not write {uri}: boto3 does not accept {names}; check s3_bucket, s3_key and extra_args, and that "
+            f"{failed}: boto3 does not accept {names}; check s3_bucket, s3_key and extra_args, and that "
             f"boto3 is 1.35.70 or newer."
         ) from None
     except BotoCoreError as error:
-        raise _from_botocore_error(error, uri, credentials) from error
+        raise _from_botocore_error(error, failed, credentials) from error
 
 
-def _from_client_error(error: Any, uri: str, credentials: str) -> DeliveryError:
+def _from_client_error(error: Any, failed: str, credentials: str) -> DeliveryError:
     code, status = error_code(error), error_status(error)
     said = answer_of(error)
     if code in _DAMAGED_CODES:
-        return DamagedUploadError(f"Could not write {uri}: the bytes were damaged on their way. {said}.")
+        return DamagedUploadError(f"{failed}: the bytes were damaged on their way. {said}.")
     if code in _EXPIRED_CODES:
-        return DestinationUnavailableError(f"Could not write {uri}: {_EXPIRED}. {said}.")
+        return DestinationUnavailableError(f"{failed}: {_EXPIRED}. {said}.")
     if code in _REFUSED:
         advice = _REFUSED[code].format(credentials=credentials)
-        return DestinationRefusedError(f"Could not write {uri}: {advice}. {said}.")
+        return DestinationRefusedError(f"{failed}: {advice}. {said}.")
     if code in _TRANSIENT or status >= 500 or status == 429:
-        return DestinationUnavailableError(f"Could not write {uri}: S3 is busy or has a fault. {said}.")
-    return DestinationRefusedError(f"Could not write {uri}. {said}. {_NO_CHECKSUMS.format(credentials=credentials)}.")
+        return DestinationUnavailableError(f"{failed}: S3 is busy or has a fault. {said}.")
+    return DestinationRefusedError(f"{failed}. {said}. {_NO_CHECKSUMS.format(credentials=credentials)}.")
 
 
-def _from_botocore_error(error: Exception, uri: str, credentials: str) -> DeliveryError:
+def _from_botocore_error(error: Exception, failed: str, credentials: str) -> DeliveryError:
     from botocore import exceptions
 
     if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
-        return DestinationRefusedError(f"Could not write {uri}: {credentials} has no complete AWS credentials.")
+        return DestinationRefusedError(f"{failed}: {credentials} has no complete AWS credentials.")
     kind = type(error).__name__
     if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
         return DestinationUnavailableError(
-            f"Could not write {uri}: AWS could not be reached ({kind}); check the network and endpoint_url in "
-            f"{credentials}."
+            f"{failed}: AWS could not be reached ({kind}); check the network and endpoint_url in {credentials}."
         )
-    return DestinationRefusedError(f"Could not write {uri}: {kind}; check {credentials}.")
+    return DestinationRefusedError(f"{failed}: {kind}; check {credentials}.")

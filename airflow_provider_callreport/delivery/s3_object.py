@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Mapping
 from contextlib import closing
@@ -117,6 +118,33 @@ class S3Object:
             )
         return StoredObject(readable=False)
 
+    def read(self, most: int) -> bytes | None:
+        """The object's bytes; None when nothing is there, it may not be read, or is larger.
+
+        Args:
+            most: the most bytes that are read.
+        """
+        from botocore.exceptions import ClientError
+
+        try:
+            answer = self.client.get_object(**self.address, **self.reading_args)
+        except ClientError as error:
+            if is_not_found(error) or error_status(error) in (400, 403):
+                return None
+            raise
+        with closing(answer["Body"]) as body:
+            content: bytes = body.read(most + 1)
+        return content if len(content) <= most else None
+
+    def sha256_of(self, found: StoredObject) -> str:
+        """The SHA-256 of the object's bytes, lower-case hex: S3's own, or read, where S3 has none of the whole.
+
+        Args:
+            found: what `look` has found.
+        """
+        checksum = found.head.get("ChecksumSHA256", "-")
+        return self.read_sha256(found.etag) if "-" in checksum else base64.b64decode(checksum).hex()
+
     def read_sha256(self, etag: str | None = None) -> str:
         """The SHA-256 of the object's bytes, read piece by piece.
 
@@ -131,7 +159,7 @@ class S3Object:
                 digest.update(piece)
         return digest.hexdigest()
 
-    def remove(self, *, etag: str = "", version_id: str | None = None) -> None:
+    def remove(self, *, etag: str, version_id: str | None = None) -> None:
         """Remove the object, or one version of it, and nothing that somebody else wrote since.
 
         Args:
@@ -140,6 +168,21 @@ class S3Object:
         """
         which = {"VersionId": version_id} if version_id else {"IfMatch": etag}
         self.client.delete_object(**self.address, **which, **self._some_args(_ROUTING_ARGS))
+
+    def remove_listed(self, etag: str) -> None:
+        """Remove an object that was just looked at, also where the server knows no condition for that.
+
+        Args:
+            etag: the ETag that it had.
+        """
+        from botocore.exceptions import ClientError
+
+        try:
+            self.remove(etag=etag)
+        except ClientError as error:
+            if error_status(error) != 501:
+                raise
+            self.client.delete_object(**self.address, **self._some_args(_ROUTING_ARGS))
 
     def abort(self, upload: Mapping[str, str]) -> None:
         """Drop the parts of an upload."""

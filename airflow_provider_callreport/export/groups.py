@@ -11,6 +11,7 @@ import hashlib
 import pickle
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,15 +26,22 @@ PLACEHOLDER = "[[ group ]]"
 #: More groups than this are a mistake in the choice of column: nobody wants ten thousand files in a mail.
 MAX_GROUPS = 1000
 
-#: The group of calls whose cell is empty.
+#: What the group of calls whose cell is empty is called.
 NO_VALUE = "(none)"
 
 #: The one group of a report without calls.
 NO_CALLS = "no calls"
 
 _PLACEHOLDER = re.compile(r"\[\[\s*group\s*\]\]")
-_ALSO_SAFE = frozenset("._-()+,@= ")
+_ALSO_SAFE = frozenset("._-()+,@=&' ")
 _MAX_NAME = 80
+_MAX_NAME_BYTES = 180
+_HASH_DIGITS = 10
+_HASHED = re.compile(rf"-[0-9a-f]{{{_HASH_DIGITS}}}$", re.IGNORECASE)
+#: Names of this package: a group that is called so gets another.
+_TAKEN = frozenset({"", NO_VALUE, NO_CALLS})
+#: Windows takes these for devices, whatever follows after a dot.
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(10))})
 
 
 class GroupSpool:
@@ -81,7 +89,7 @@ class GroupSpool:
             self._rows[name] = self._rows.get(name, 0) + len(members)
 
     def groups(self) -> list[tuple[str, int]]:
-        """Each group's name and number of rows, by name."""
+        """Each group's name and number of rows, by name; ``""`` are the calls whose cell is empty."""
         return sorted(self._rows.items())
 
     def take(self, name: str) -> Iterator[Sequence[Row]]:
@@ -134,26 +142,63 @@ def place(text: str, group: str) -> str:
     return f"{folder}{slash}{stem}-{group}{dot}{suffix}"
 
 
-def safe_names(names: Sequence[str]) -> dict[str, str]:
-    """Names fit for keys and files: no slash, no control character, at most 80 characters, no two alike.
+def index_key(text: str) -> str:
+    """Where the index of a set of files is: in the folder where the files' names begin to differ.
 
-    Letters of any script stay. Names that become alike, also on file systems that ignore case, get a short hash.
+    ==================================== =============================================
+    key of the files                     key of the index
+    ==================================== =============================================
+    ``calls/[[ group ]].csv``            ``calls/_index.csv.json``
+    ``calls/agent=[[ group ]]/day.csv``  ``calls/_index_agent=_day.csv.json``
+    ``calls/day.pdf``, in parts          ``calls/_index_day.pdf.json``
+    ==================================== =============================================
+
+    Spark, Hive and Athena pass over files whose names begin with ``_``. No group's name begins so.
+
+    Args:
+        text: the key of the files, with the placeholder or without.
     """
-    safe = {name: _safe(name) for name in names}
-    folded = [name.casefold() for name in safe.values()]
-    return {
-        name: f"{candidate}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
-        if folded.count(candidate.casefold()) > 1
-        else candidate
-        for name, candidate in safe.items()
-    }
+    match = _PLACEHOLDER.search(text)
+    start = text.rfind("/", 0, match.start() if match else len(text)) + 1
+    rest = _PLACEHOLDER.sub("", text[start:]).strip("/").replace("/", "_")
+    return f"{text[:start]}_index{'' if rest.startswith('.') else '_'}{rest}.json"
+
+
+def safe_names(names: Sequence[str]) -> dict[str, str]:
+    """Names fit for keys and files; whatever the groups are, now or at another time, no two of them share a name.
+
+    A name that is fit stays as it is: letters of any script, digits, ``._-()+,@=&'`` and blanks. Any other is made fit,
+    and a hash of the whole name is put behind it: ``a/b`` is ``a_b-c14cddc033``. So is one that could be taken for
+    another: that ends as if it had a hash, is a name of this package, or differs from another group's in case only.
+
+    Args:
+        names: the groups; that of calls whose cell is empty is ``""``.
+    """
+    alike = Counter(map(_folded, names))
+    safe = {name: name if _is_fit(name) and alike[_folded(name)] == 1 else _with_hash(name) for name in names}
+    return {**safe, **({"": NO_VALUE} if "" in safe else {})}
 
 
 def _group(value: Value) -> str:
-    return NO_VALUE if value is None else str(value)
+    return "" if value is None else str(value)
 
 
-def _safe(name: str) -> str:
+def _folded(name: str) -> str:
+    """The same for names that a file system may take for one."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _is_fit(name: str) -> bool:
+    taken = name.casefold() in _TAKEN or name.split(".")[0].casefold() in _DEVICES
+    return name == _made_fit(name) and not taken and not _HASHED.search(name)
+
+
+def _with_hash(name: str) -> str:
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{_made_fit(name) or 'group'}-{digest[:_HASH_DIGITS]}"
+
+
+def _made_fit(name: str) -> str:
     # Marks (category M) are the vowel signs of Indian scripts: part of a name, and no letter.
     text = "".join(
         character
@@ -161,4 +206,7 @@ def _safe(name: str) -> str:
         else "_"
         for character in unicodedata.normalize("NFC", name)
     )
-    return text.strip(". ")[:_MAX_NAME] or "_"
+    # File systems count bytes.
+    short = text[:_MAX_NAME].encode("utf-8")[:_MAX_NAME_BYTES].decode("utf-8", "ignore")
+    # Spark, Hive and Athena pass over files whose names begin with "_" or ".", and Windows drops a "." at the end.
+    return short.lstrip("._ ").rstrip(". ")

@@ -28,6 +28,7 @@ from airflow_provider_callreport.api.profile import NewColumns
 from airflow_provider_callreport.api.table import ColumnChoice, Table
 from airflow_provider_callreport.export.column_names import named_columns
 from airflow_provider_callreport.export.figures import FiguresCollector
+from airflow_provider_callreport.export.file_set import FileSet, deliver_set
 from airflow_provider_callreport.export.groups import PLACEHOLDER, place
 from airflow_provider_callreport.export.redaction import Redactor
 from airflow_provider_callreport.export.sinks import FilePlan, FileSink, GroupedFiles, SingleFile, SplitFile
@@ -97,6 +98,11 @@ class ExportRequest:
     page_size: int | None = None
     concurrency: int = 1
     rounds_wait: tuple[float, ...] = ROUNDS_WAIT
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the files are a set that changes with the calls: groups, or parts."""
+        return self.group_by is not None or self.format_options.get("over_max_rows") == "split"
 
     def info(self) -> ReportInfo:
         """The report's description."""
@@ -175,7 +181,11 @@ def export_report(
             return _empty(summary, request)
         if made.outcome.complete is not True or made.proof.window_open or not made.proof.window_checked:
             log.warning("%s", made.outcome.note)
-        return _deliver(summary, made, run, destination, link_expires_in, email, send_record)
+        if email is not None:
+            email.check_files(made.files, info, made.outcome)
+        summary = _deliver(summary, made, request, directory, run, destination)
+        links = _links(summary.files, destination, link_expires_in) if destination is not None and email else []
+        return _mail(summary, made, run, email, links, send_record)
 
 
 def default_filename(request: ExportRequest) -> str:
@@ -321,29 +331,48 @@ def _empty(summary: ExportSummary, request: ExportRequest) -> ExportSummary:
 def _deliver(
     summary: ExportSummary,
     made: MadeFiles,
+    request: ExportRequest,
+    directory: Path,
     run: RunIdentity,
     destination: S3Destination | ObjectStorageDestination | None,
-    link_expires_in: timedelta | None,
+) -> ExportSummary:
+    """Bring the files to their place: before the mail, so that it can link to what is there."""
+    if destination is None:
+        return replace(summary, files=[FileSummary(file) for file in made.files])
+    if request.is_set:
+        labels = [column.label for column in made.columns]
+        files = FileSet(made.files, request.group_by, request.file_format, labels, summary.info, made.outcome)
+        done = deliver_set(files, destination, directory, run=run)
+        summary = replace(summary, index=done.index, not_removed=done.not_removed)
+        delivered = done.files
+    else:
+        (file,) = made.files
+        delivered = [destination.deliver(file, info=summary.info, outcome=made.outcome, run=run)]
+    return replace(summary, files=[FileSummary(one.file, one.uri, one.status.value) for one in delivered])
+
+
+def _links(
+    files: Sequence[FileSummary],
+    destination: S3Destination | ObjectStorageDestination,
+    expires_in: timedelta | None,
+) -> list[Link]:
+    """Where a reader of the mail finds the files."""
+    if expires_in is not None:
+        destination = destination.connected()
+    # What another run left at the key under if_exists="skip" is not this report: no link leads there.
+    ours = [one.file for one in files if one.status != "skipped"]
+    links = [replace(destination, key=place(destination.key, file.group)).link(file, expires_in) for file in ours]
+    return [link for link in links if link is not None]
+
+
+def _mail(
+    summary: ExportSummary,
+    made: MadeFiles,
+    run: RunIdentity,
     email: EmailDestination | None,
+    links: Sequence[Link],
     send_record: SendRecord | None,
 ) -> ExportSummary:
-    """The file's own place first, so that the mail can link to what is there."""
-    if email is not None:
-        email.check_files(made.files, summary.info, made.outcome)
-    files: list[FileSummary] = []
-    links: list[Link] = []
-    for file in made.files:
-        if destination is None:
-            files.append(FileSummary(file))
-            continue
-        target = replace(destination, key=place(destination.key, file.group))
-        delivered = target.deliver(file, info=summary.info, outcome=made.outcome, run=run)
-        files.append(FileSummary(file, delivered.uri, delivered.status.value))
-        # What another run left at the key under if_exists="skip" is not this report: no link leads there.
-        if email is not None and delivered.status.value != "skipped":
-            link = target.link(file, link_expires_in)
-            links += [] if link is None else [link]
-    summary = replace(summary, files=files)
     if email is not None:
         receipt = email.deliver(
             made.files, info=summary.info, outcome=made.outcome, run=run, links=links, record=send_record

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from airflow_provider_callreport.api.errors import IncompleteReportError
 from airflow_provider_callreport.export.figures import FiguresCollector
-from airflow_provider_callreport.export.groups import NO_CALLS, GroupSpool, place, safe_names
+from airflow_provider_callreport.export.groups import NO_CALLS, NO_VALUE, GroupSpool, place, safe_names
 from airflow_provider_callreport.formats import Format, ReportWriter
 from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, Row
 from airflow_provider_callreport.report.wording import calls, count
@@ -210,7 +210,8 @@ class GroupedFiles:
             self._writer.abort()
 
     def _write_group(self, number: int, name: str, safe_name: str, rows: int, outcome: ReportOutcome) -> ExportedFile:
-        plan = replace(self._plan, info=replace(self._plan.info, title=f"{self._plan.info.title} - {name}"))
+        label = name or NO_VALUE
+        plan = replace(self._plan, info=replace(self._plan.info, title=f"{self._plan.info.title} - {label}"))
         path = plan.path(f"report-{number}")
         # Also for formats without figures: the mail to who gets this group shows them.
         collector = FiguresCollector(plan.columns)
@@ -227,10 +228,10 @@ class GroupedFiles:
                 rows=written,
                 promised=rows,
             )
-        writer.close(_outcome_of_part(outcome, f"{self._group_by} {name}", rows, collector))
+        writer.close(_outcome_of_part(outcome, f"{self._group_by} {label}", rows, collector))
         self._writer = None
         file = exported_file(path, place(plan.filename, safe_name), plan.content_type, rows, group=safe_name)
-        return file if name == NO_CALLS and not rows else replace(file, group_value=name, figures=collector.figures())
+        return file if safe_name == NO_CALLS else replace(file, group_value=label, figures=collector.figures())
 
 
 def _outcome_of_part(outcome: ReportOutcome, words: str, rows: int, collector: FiguresCollector) -> ReportOutcome:

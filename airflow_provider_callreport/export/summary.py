@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_callreport.delivery.receipts import EarlierMail
+from airflow_provider_callreport.delivery.receipts import DeliveredFile, EarlierMail
 from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome
 from airflow_provider_callreport.report.facts import report_facts
 
@@ -52,6 +52,8 @@ class ExportSummary:
         pages: answers read.
         duplicates_dropped: rows that the API sent a second time.
         files: each file and where it went; empty when an empty report was skipped.
+        index: the index of a set of files, or None for a single file, and where another run's set was left as it is.
+        not_removed: addresses of files of an earlier set that could not be removed.
         emailed_to: addresses that got the mail.
         mailed_earlier: mails that an earlier try of this run had sent, and whose data has changed since.
         skipped: True when the report was empty and ``empty="skip"``.
@@ -66,6 +68,8 @@ class ExportSummary:
     pages: int
     duplicates_dropped: int
     files: Sequence[FileSummary] = ()
+    index: DeliveredFile | None = None
+    not_removed: Sequence[str] = ()
     emailed_to: Sequence[str] = ()
     mailed_earlier: Sequence[EarlierMail] = ()
     skipped: bool = field(default=False)
@@ -77,9 +81,10 @@ class ExportSummary:
 
         The report is proved whole when, and only when, ``rows`` equals ``reported_total``. If the window had not ended
         when it was read, and only then, ``window_open`` is True. ``undocumented_filters`` is there when there are any,
-        ``mailed_earlier`` when an earlier try mailed other data than ``files`` are. When many columns, files or
-        recipients would make the dict larger, their lists are cut, the longest first, and ``columns_omitted``,
-        ``files_omitted`` or ``emailed_to_omitted`` says by how many entries.
+        ``mailed_earlier`` when an earlier try mailed other data than ``files`` are. For a set of files, ``index`` is
+        the address of the object that lists them all, and ``not_removed`` names files of an earlier set that could not
+        be removed. When many columns, files or recipients would make the dict larger, their lists are cut, the longest
+        first, and ``columns_omitted``, ``files_omitted`` or ``emailed_to_omitted`` says by how many entries.
         """
         info, outcome = self.info, self.outcome
         value: dict[str, Any] = {
@@ -95,6 +100,10 @@ class ExportSummary:
             "files": [file.to_xcom() for file in self.files],
             "emailed_to": list(self.emailed_to),
         }
+        if self.index is not None:
+            value["index"] = self.index.uri
+        if self.not_removed:
+            value["not_removed"] = list(self.not_removed)
         if outcome.window_open:
             value["window_open"] = True
         if self.undocumented_filters:

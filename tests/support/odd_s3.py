@@ -63,6 +63,7 @@ class OddS3:
         loses: whether writes are answered and not stored.
         damages: whether a stored byte is another.
         cuts: operations whose answers are cut off, each once.
+        may_remove: whether DELETE is allowed.
         hidden: how many looks after a write do not show it yet.
         before: called before a request is handled; for what others do meanwhile.
     """
@@ -72,6 +73,7 @@ class OddS3:
     conditions: str = "known"
     keeps_metadata: bool = True
     may_read: bool = True
+    may_remove: bool = True
     lost_parts: int = 0
     loses: bool = False
     damages: bool = False
@@ -200,6 +202,8 @@ class _Handler(BaseHTTPRequestHandler):
                 if store.uploads.pop(query["uploadId"][0], None) is None:
                     raise Refusal(404, "NoSuchUpload", "It is gone")
                 return 204, {}, b""
+            case "DeleteObject" if not store.may_remove:
+                raise Refusal(403, "AccessDenied", "Not for you")
             case "DeleteObject":
                 self.check_conditions(key, headers)
                 store.objects.pop(key, None)
@@ -247,6 +251,11 @@ class _Handler(BaseHTTPRequestHandler):
         return {"ETag": f'"{stored.etag}"', **checksum}
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a test has raised it, or the client has gone."""
+
+
 def _xml(name: str, **elements: str) -> bytes:
     inner = "".join(f"<{tag}>{text}</{tag}>" for tag, text in elements.items())
     return f"<?xml version='1.0'?><{name}>{inner}</{name}>".encode()
@@ -260,7 +269,7 @@ def odd_s3(**oddities: Any) -> Iterator[OddS3]:
         oddities: see `OddS3`.
     """
     store = OddS3(**oddities)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": store}))
+    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": store}))
     server.daemon_threads = True
     store.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
