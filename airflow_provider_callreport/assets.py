@@ -198,8 +198,7 @@ def read_index(
         ValueError: there is no index at the address, or ``export`` names none.
         delivery.errors.DeliveryError: the store does not answer.
     """
-    from airflow_provider_callreport.delivery.object_storage import destination_at
-    from airflow_provider_callreport.export.file_set import MAX_INDEX_BYTES, parse_index
+    from airflow_provider_callreport.export import file_set
 
     address = export.get("index") if isinstance(export, Mapping) else export
     if not isinstance(address, str):
@@ -207,8 +206,7 @@ def read_index(
             "the export names no index: only a report with group_by, or a PDF in parts, has one, and none that "
             'if_exists="skip" left as it was'
         )
-    content = destination_at(address, conn_id=conn_id, aws_conn_id=aws_conn_id).read(MAX_INDEX_BYTES)
-    return parse_index(content, address)
+    return file_set.read_index(address, aws_conn_id=aws_conn_id, conn_id=conn_id)
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:

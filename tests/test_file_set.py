@@ -198,6 +198,16 @@ def test_what_could_not_be_removed_is_tried_again_next_time(store: OddS3, tmp_pa
     assert NOTE not in store.objects
 
 
+def test_a_note_that_cannot_be_removed_says_that_nothing_is_pending(store: OddS3, tmp_path: Path) -> None:
+    """same-again: without s3:DeleteObject the note stays, empty, and another export of the same set leaves it alone."""
+    store.may_remove = False
+    assert deliver(tmp_path, BEFORE).not_removed == []
+    assert json.loads(store.objects[NOTE].body)["pending"] == []
+    store.requests.clear()
+    deliver(tmp_path, BEFORE, run=OTHER_RUN)
+    assert set(store.operations()) == {"HeadObject", "GetObject"}
+
+
 def test_the_files_of_another_window_stay(store: OddS3, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """if-exists: a key without the day holds what each day brings; only the day's own files are its to remove."""
     deliver(tmp_path, BEFORE)

@@ -54,7 +54,7 @@ def export(
     """Export a day as a mapped task does; its XCom value."""
     asked = ExportRequest("calls", day(number), **request)
     run = RunIdentity("dag", "export", run_id, number)
-    with client_of(server) as client:
+    with client_of(server, hmac_secret="a secret of 32 characters at least") as client:
         value = export_report(
             client, asked, run=run, destination=S3Destination("reports", prefix + key(number))
         ).to_xcom()
@@ -262,6 +262,44 @@ def test_what_is_no_export_is_named(
     assert sentence in str(caught.value)
     with pytest.raises(SettingsError, match="exports is of type int; allowed are the XCom values of exports"):
         read_slices(3, WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"redact": {"Caller Number": "last4"}}, {"redact": {"Caller Number": "hmac"}}),
+        ({"redact": {}}, {"redact": {"Caller Number": "drop"}}),
+        ({"columns": {"Time": "Time", "Agents": "Who"}}, {"columns": {"Time": "Time", "Campaign": "Who"}}),
+        ({"columns": {"Time": "Time"}}, {"columns": {"Time": "Zeit"}}),
+        ({"column_names": "as_is"}, {"column_names": "snake_case"}),
+    ],
+)
+def test_slices_with_other_columns_or_redaction_are_no_report(
+    server: SandboxServer, s3: SandboxS3, one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """redacted-cells: "last4" beside "hmac", or "Who" from another column, is no one table; both slices are named."""
+    values = [export(server, number, prefix="mixed/", **(other if number == 1 else one)) for number in range(3)]
+    with pytest.raises(DriftError, match="the slices are not alike") as caught:
+        join(server, values)
+    for number in range(2):
+        assert f"from {day(number).local_start.isoformat()} to {day(number).local_end.isoformat()}" in str(caught.value)
+    assert MANIFEST.key not in set(s3.keys())
+
+
+def test_a_slice_of_many_files_is_read_from_its_index(
+    server: SandboxServer, s3: SandboxS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """whole-or-red: with more groups than an XCom value names, the manifest has the files of the index."""
+    monkeypatch.setattr("airflow_provider_callreport.export.summary.MAX_XCOM_BYTES", 900)
+    values = [export(server, number, prefix="[[ group ]]/", group_by="Time", columns=["Time"]) for number in range(3)]
+    assert values[2]["files_omitted"] > 0
+    summary = join(server, values)
+    content = json.loads(s3.read(MANIFEST.key))
+    assert [file["rows"] for file in content["files"]] == [1] * 6
+    assert summary.rows == 6
+    values[2]["index"] = "s3://reports/gone.json"
+    with pytest.raises(ValueError, match=r"nothing is at s3://reports/gone\.json that can be read as an index"):
+        join(server, values)
 
 
 def test_a_call_that_came_late_is_red(server: SandboxServer, s3: SandboxS3, exported: Values) -> None:

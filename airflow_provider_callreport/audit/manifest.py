@@ -28,6 +28,7 @@ from airflow_provider_callreport.delivery.receipts import DeliveredFile
 from airflow_provider_callreport.delivery.s3 import S3Destination, run_stamp
 from airflow_provider_callreport.delivery.s3_client import connect
 from airflow_provider_callreport.delivery.s3_errors import error_status, s3_errors
+from airflow_provider_callreport.export.file_set import read_index
 from airflow_provider_callreport.export.sinks import exported_file
 from airflow_provider_callreport.report import ReportInfo, ReportOutcome, RunIdentity
 from airflow_provider_callreport.spool import private_file, spool_directory
@@ -48,6 +49,7 @@ _PARTS: Mapping[str, Any] = {
     "reported_total": (int, type(None)),
     "columns": list,
     "redacted_columns": list,
+    "schema_id": str,
     "files": list,
 }
 
@@ -139,12 +141,13 @@ class ManifestSummary:
         }
 
 
-def read_slices(value: Any, window: Window) -> list[Slice]:
+def read_slices(value: Any, window: Window, aws_conn_id: str | None = "aws_default") -> list[Slice]:
     """The exports in the order of their windows.
 
     Args:
         value: XCom values of exports: a list, or what Airflow gives for those of a mapped task.
         window: the whole window, for its zone.
+        aws_conn_id: AWS connection, to read the index of an export with more files than an XCom value names.
 
     Raises:
         SettingsError: it is something else, or a value that does not name all its files.
@@ -160,7 +163,11 @@ def read_slices(value: Any, window: Window) -> list[Slice]:
     # Airflow's sequence of a mapped task's values fetches a slice in one request, and each item in one of its own.
     values = value[:]
     # A task that was skipped returned nothing; the window then has a hole, and that is what is said.
-    slices = [_read_slice(one, f"exports[{number}]", window) for number, one in enumerate(values) if one is not None]
+    slices = [
+        _read_slice(one, f"exports[{number}]", window, aws_conn_id)
+        for number, one in enumerate(values)
+        if one is not None
+    ]
     if not slices:
         raise DriftError("there are no exports to join: none of the tasks before returned a value")
     return sorted(slices, key=lambda one: (one.window.start, one.window.end))
@@ -205,7 +212,7 @@ def write_manifest(
     return ManifestSummary(request, rows, sum(file["bytes"] for file in _files(request)), delivered, changed)
 
 
-def _read_slice(value: Any, where: str, window: Window) -> Slice:
+def _read_slice(value: Any, where: str, window: Window, aws_conn_id: str | None) -> Slice:
     wrong = f"{where} is no XCom value of an export"
     if not isinstance(value, Mapping):
         raise SettingsError(f"{wrong}: it is of type {type(value).__name__}")
@@ -223,10 +230,12 @@ def _read_slice(value: Any, where: str, window: Window) -> Slice:
             f"the export {one.span} was made in the zone {span.get('timezone')}, and the connection's is "
             f"{window.zone.key}; export it again"
         )
-    if value.get("files_omitted"):
+    if value.get("files_omitted") and isinstance(value.get("index"), str):
+        one = replace(one, files=read_index(value["index"], aws_conn_id=aws_conn_id)["files"])
+    elif value.get("files_omitted"):
         raise SettingsError(
             f"the export {one.span} names {len(one.files)} of its {len(one.files) + value['files_omitted']} files, "
-            "because an XCom value is small; a manifest needs all: export without group_by, or with fewer groups"
+            "because an XCom value is small, and no index; a manifest needs all"
         )
     if value["reported_total"] is not None and value["reported_total"] != one.rows:
         raise DriftError(
@@ -263,6 +272,11 @@ def _check_alike(request: ManifestRequest) -> None:
                     f"the slices are not alike: {name} are {_shown(first.value[name])} {first.span}, and "
                     f"{_shown(one.value[name])} {one.span}; export both again with the same columns"
                 )
+        if one.value["schema_id"] != first.value["schema_id"]:
+            raise DriftError(
+                f"the slices are not alike: their columns, or how these are redacted, differ {first.span} and "
+                f"{one.span}; export both again with the same columns, column_names and redact"
+            )
 
 
 def _check_tiles(request: ManifestRequest) -> None:

@@ -125,23 +125,27 @@ def deliver_set(file_set: FileSet, destination: Destination, directory: Path, *,
     return DeliveredSet(files, index, delivery.end(stale))
 
 
-def parse_index(content: bytes | None, address: str) -> dict[str, Any]:
-    """Read an index.
+def read_index(address: str, *, aws_conn_id: str | None, conn_id: str | None = None) -> dict[str, Any]:
+    """Read the index of a set.
 
     Args:
-        content: the bytes at its address, or None when there is nothing to be read.
-        address: the address, for messages.
+        address: where it is, such as ``s3://bucket/calls/_index.csv.json``.
+        aws_conn_id: AWS connection, for an index in S3.
+        conn_id: Airflow's connection for another store.
 
     Raises:
-        ValueError: it is none, or of a layout that this version does not know.
+        ValueError: there is none, or one of a layout that this version does not know.
+        DeliveryError: the store does not answer.
     """
+    from airflow_provider_callreport.delivery.object_storage import destination_at
+
+    content = destination_at(address, conn_id=conn_id, aws_conn_id=aws_conn_id).read(MAX_INDEX_BYTES)
     if content is None:
         raise ValueError(f"nothing is at {address} that can be read as an index")
     try:
         value = json.loads(content)
-        files = value["files"]
         known = value["index"] == LAYOUT and all(
-            isinstance(file[name], kind) for file in files for name, kind in _FILE_TYPES.items()
+            isinstance(file[name], kind) for file in value["files"] for name, kind in _FILE_TYPES.items()
         )
     except (ValueError, TypeError, LookupError):
         known = False
@@ -222,6 +226,7 @@ class _Delivery:
             self._write_note(left)
         elif self._note is not None and (why := self._remove(self._note_key, [self._note])):
             log.warning("%s is not needed any more, and was not removed: %s", self._at(self._note_key).uri, why)
+            self._write_note([])
         return list(dict.fromkeys(self._at(file.key).uri for file in left))
 
     def _remove(self, key: str, versions: Sequence[ListedFile]) -> str:

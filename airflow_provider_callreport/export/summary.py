@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -97,6 +98,7 @@ class ExportSummary:
             "duplicates_dropped": self.duplicates_dropped,
             "columns": list(self.columns),
             "redacted_columns": sorted(info.redacted),
+            "schema_id": self._schema_id(),
             "files": [file.to_xcom() for file in self.files],
             "emailed_to": list(self.emailed_to),
         }
@@ -112,6 +114,12 @@ class ExportSummary:
             value["mailed_earlier"] = [mail.to_json() for mail in self.mailed_earlier]
         _shorten(value, [name for name, part in value.items() if isinstance(part, list)])
         return value
+
+    def _schema_id(self) -> str:
+        """A short hash of what the columns are and how they are redacted: the same for files that make one table."""
+        columns = [[column.label, column.source] for column in self.schema]
+        text = json.dumps([columns, dict(self.info.redacted)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def log_line(self) -> str:
         """The result in one line for the log."""

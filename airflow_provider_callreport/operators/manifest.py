@@ -110,7 +110,7 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
             request = ManifestRequest(
                 report=self.report,
                 window=window,
-                slices=read_slices(self.exports, window),
+                slices=read_slices(self.exports, window, self.aws_conn_id),
                 s3=S3Destination(
                     self.s3_bucket,
                     self.s3_key,
