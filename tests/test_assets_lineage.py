@@ -122,7 +122,17 @@ def test_groups_have_an_event_each_and_one_together(run: Evidence) -> None:
             "bytes": len(bodies[name]),
             "sha256": hashlib.sha256(bodies[name]).hexdigest(),
         }
-    assert events["grouped_calls"] == {**WHOLE, "rows": 6, "bytes": sum(map(len, bodies.values())), "files": 3}
+    # A task that maps over the index gets each file.
+    assert [run.task("assets", "rows_of", number).xcom for number in range(3)] == [
+        [name, rows] for name, rows in GROUPS.items()
+    ]
+    assert events["grouped_calls"] == {
+        **WHOLE,
+        "rows": 6,
+        "bytes": sum(map(len, bodies.values())),
+        "files": 3,
+        "index": f"s3://reports/{FOLDER}/_index.csv.json",
+    }
 
 
 def test_mail_is_an_event_without_an_object(run: Evidence) -> None:

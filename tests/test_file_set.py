@@ -21,7 +21,7 @@ from airflow_provider_callreport.assets import delivery_of, read_index
 from airflow_provider_callreport.delivery.errors import DeliveryError, ObjectExistsError
 from airflow_provider_callreport.delivery.object_storage import destination_at
 from airflow_provider_callreport.delivery.receipts import DeliveryStatus
-from airflow_provider_callreport.delivery.s3 import S3Destination
+from airflow_provider_callreport.delivery.s3 import S3Destination, bucket_and_key
 from airflow_provider_callreport.export.file_set import DeliveredSet, FileSet, deliver_set
 from airflow_provider_callreport.export.groups import safe_names
 from airflow_provider_callreport.export.road import ExportRequest, export_report
@@ -442,6 +442,15 @@ def test_an_asset_has_an_event_when_only_a_group_is_gone(store: OddS3) -> None:
     assert gone.extra["index"] == f"s3://{BUCKET}/{INDEX}"
 
 
+def test_an_index_is_read_at_any_key(store: OddS3) -> None:
+    """same-rows: characters that an address may not have elsewhere, and access points, are read all the same."""
+    for key in ("calls/#1/[[ group ]]?x.csv", "calls/%41/[[ group ]].csv"):
+        value = export(BEFORE, key=key).to_xcom()
+        assert sum(one["rows"] for one in read_index(value)["files"]) == 15
+    arn = "arn:aws:s3:eu-west-1:123456789012:accesspoint/reports"
+    assert bucket_and_key(f"s3://{arn}/calls/a b#1.csv") == (arn, "calls/a b#1.csv")
+
+
 @pytest.mark.parametrize(
     ("wanted", "sentence"),
     [
@@ -450,6 +459,7 @@ def test_an_asset_has_an_event_when_only_a_group_is_gone(store: OddS3) -> None:
         (f"s3://{BUCKET}/nothing.json", "nothing is at s3://reports/nothing.json that can be read as an index"),
         (f"s3://{BUCKET}/broken.json", "is no index of a set of files, or of a layout"),
         (f"s3://{BUCKET}/later.json", "is no index of a set of files, or of a layout that this version does not know"),
+        ("s3://reports", "s3_key must be the key of an object, got ''"),
         ("calls/index.json", "allowed is an address that begins with a scheme"),
     ],
 )

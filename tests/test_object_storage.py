@@ -726,7 +726,7 @@ def test_a_dag_writes_a_file_for_each_group_and_mails_them(run: Evidence) -> Non
     folder = run.home / "delivered" / "by status"
     statuses = sorted({call.status for call in CALLS})
     assert task.state == "success"
-    assert names(folder) == [f"{status}.csv" for status in statuses]
+    assert names(folder) == [*(f"{status}.csv" for status in statuses), "_index.csv.json"]
     assert [file["uri"] for file in task.xcom["files"]] == [f"file://{folder}/{status}.csv" for status in statuses]
     (mail,) = [mail for mail in run.mails["smtp_default"] if "files@example.com" in mail.recipients]
     assert len(list(mail.message.iter_attachments())) == len(statuses)

@@ -188,7 +188,7 @@ def test_the_connection_example_can_be_used() -> None:
 def test_python_examples_run(api: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """true-docs: every Python block runs as it stands: Dags are made, the hook reads the stand-in API, tests pass."""
     blocks = code_blocks("python")
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     for number, block in enumerate(blocks):
         if "\ndef test_" in block:
             path = tmp_path / "test_example.py"

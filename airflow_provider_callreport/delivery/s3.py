@@ -79,6 +79,18 @@ _MAX_LINK_AGE = timedelta(days=7)
 MAX_KEY_BYTES = 1024
 
 
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """The two parts of the address of an object, whatever characters its key has.
+
+    Args:
+        uri: ``s3://bucket/key``; in place of a bucket an access point's ARN, which has a slash in it.
+    """
+    rest = uri.removeprefix("s3://")
+    slashes = 2 if rest.startswith("arn:") else 1
+    parts = rest.split("/", slashes)
+    return "/".join(parts[:slashes]), "".join(parts[slashes:])
+
+
 def run_stamp(run: RunIdentity) -> str:
     """The run's identity as it is written to an object: a hash, so that Dag and run names do not leave."""
     return hashlib.sha256(run.key.encode("utf-8", "surrogatepass")).hexdigest()

@@ -138,8 +138,14 @@ def read_index(address: str, *, aws_conn_id: str | None, conn_id: str | None = N
         DeliveryError: the store does not answer.
     """
     from airflow_provider_callreport.delivery.object_storage import destination_at
+    from airflow_provider_callreport.delivery.s3 import S3Destination, bucket_and_key
 
-    content = destination_at(address, conn_id=conn_id, aws_conn_id=aws_conn_id).read(MAX_INDEX_BYTES)
+    place: Destination
+    if address.startswith("s3://") and conn_id is None:
+        place = S3Destination(*bucket_and_key(address), aws_conn_id)
+    else:
+        place = destination_at(address, conn_id=conn_id, aws_conn_id=aws_conn_id)
+    content = place.read(MAX_INDEX_BYTES)
     if content is None:
         raise ValueError(f"nothing is at {address} that can be read as an index")
     try:

@@ -11,10 +11,10 @@ from importlib import import_module
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias
+from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from airflow_provider_callreport.assets import report_asset
+from airflow_provider_callreport.assets import read_index, report_asset
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator, MaskListToS3Operator
 from airflow_provider_callreport.operators.check import CallReportCheckOperator
 from airflow_provider_callreport.operators.manifest import CallReportManifestOperator
@@ -128,6 +128,16 @@ with DAG(
     }
     recorded = CallRecordingsToS3Operator(task_id="recorded", **recordings)
     recorded_again = CallRecordingsToS3Operator(task_id="recorded_again", **recordings)
+
+    @task
+    def files_of(export: dict[str, Any]) -> list[dict[str, Any]]:
+        return list(read_index(export)["files"])
+
+    @task
+    def rows_of(file: dict[str, Any]) -> list[Any]:
+        return [file["group"], file["rows"]]
+
+    rows_of.expand(file=files_of(grouped.output))
 
     first >> again
     recorded >> recorded_again
