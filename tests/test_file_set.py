@@ -459,7 +459,7 @@ def test_an_index_is_read_at_any_key(store: OddS3) -> None:
         (f"s3://{BUCKET}/nothing.json", "nothing is at s3://reports/nothing.json that can be read as an index"),
         (f"s3://{BUCKET}/broken.json", "is no index of a set of files, or of a layout"),
         (f"s3://{BUCKET}/later.json", "is no index of a set of files, or of a layout that this version does not know"),
-        ("s3://reports", "s3_key must be the key of an object, got ''"),
+        ("s3://reports", "s3_key is ''; allowed is the key of an object"),
         ("calls/index.json", "allowed is an address that begins with a scheme"),
     ],
 )

@@ -130,7 +130,7 @@ with DAG(
     recorded_again = CallRecordingsToS3Operator(task_id="recorded_again", **recordings)
 
     @task
-    def files_of(export: dict[str, Any]) -> list[dict[str, Any]]:
+    def files_of(export: Any) -> list[dict[str, Any]]:
         return list(read_index(export)["files"])
 
     @task
