@@ -52,7 +52,7 @@ docs: $(VENV)/.docs ## the docs site, in site/; every warning is an error
 	@$(BIN)/python tools/docs_site.py
 
 lock: $(VENV)/.uv ## resolve pyproject.toml to exact versions again (UPGRADE=--upgrade for the newest)
-	@$(COMPILE) pyproject.toml --extra sandbox --extra oauth2 --extra parquet --extra socks \
+	@$(COMPILE) pyproject.toml --extra sandbox --extra encrypt --extra oauth2 --extra parquet --extra socks \
 	    --group airflow --group build --group test --group check --group bench --output-file requirements/dev.txt
 	@$(COMPILE) pyproject.toml --extra sandbox --group airflow --group build \
 	    --constraint requirements/dev.txt --output-file requirements/demo.txt

@@ -292,7 +292,7 @@ def test_subject_and_html_can_be_replaced_beside_airflows_own_braces(server: Mai
     [
         (
             {"html": "[[ rowz ]]"},
-            "email_html cannot be rendered: 'rowz' is undefined; its variables are attached, bars",
+            "email_html cannot be rendered: 'rowz' is undefined; its variables are archive, attached, bars",
         ),
         ({"html": "[[ title.__class__.__mro__ ]]"}, "email_html cannot be rendered: access to attribute '__class__'"),
         ({"html": "[[ 1 / 0 ]]"}, "email_html cannot be rendered: division by zero"),
@@ -348,7 +348,7 @@ def test_the_limit_is_on_the_encoded_mail(server: MailServer, tmp_path: Path) ->
         assert "200,000 bytes (200 kB) are allowed" in body
         assert "s3://reports/calls.csv" in body
         assert str(LINK.url) in body
-        assert "works until 15 Mar 2026 06:00 UTC" in body
+        assert "works until 15 Mar 2026 11:30 (Asia/Kolkata)" in body
         assert file.sha256 in body
 
 
@@ -362,7 +362,7 @@ def test_each_link_of_several_is_named_and_an_early_end_is_told(server: MailServ
     send(EmailDestination(to="a@example.com", max_attachment_bytes=1), files, links=links)
     text = server.mails[0].body("plain")
     assert "agent-1.csv is stored at s3://reports/calls.csv" in text
-    assert "Download (works at most until 15 Mar 2026 06:00 UTC): https://" in text
+    assert "Download (works at most until 15 Mar 2026 11:30 (Asia/Kolkata)): https://" in text
     assert "agent-2.csv is stored at s3://reports/agent-2.csv" in text
     assert server.mails[0].body("html").count("href=") == 1
 

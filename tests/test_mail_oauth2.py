@@ -148,7 +148,7 @@ def send(tmp_path: Path) -> EmailReceipt:
 
 def check() -> None:
     """What the operator does before it reads a report."""
-    EmailDestination(to="a@example.com").check_server()
+    EmailDestination(to="a@example.com").check_before_reading(".csv")
 
 
 def refused() -> str:

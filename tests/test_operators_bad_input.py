@@ -279,6 +279,10 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     ({**MAIL, "link_expires_in": 604_801}, "link_expires_in is 604801; allowed are seconds from 1 to 604800"),
     ({**MAIL, "link_expires_in": timedelta(days=1)}, "allowed are seconds from 1 to 604800 (seven days)"),
     ({**MAIL, "link_expires_in": "1 day"}, "link_expires_in is '1 day'; allowed are seconds from 1 to 604800"),
+    (
+        {**MAIL, "attachment_password_conn_id": " "},
+        "attachment_password_conn_id is ' '; allowed is the id of an Airflow connection, or None",
+    ),
     ({**MAIL, "resend_if_unsure": "no"}, "resend_if_unsure is 'no'; allowed are True and False"),
 ]
 

@@ -36,6 +36,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from email.headerregistry import Address
 
+from airflow_provider_callreport.delivery.attachments import (
+    MAX_ATTACHMENTS,
+    attachments_of,
+    check_libraries,
+    file_list,
+    password_of,
+)
 from airflow_provider_callreport.delivery.audiences import Audience, audiences, parse_groups
 from airflow_provider_callreport.delivery.errors import (
     DeliveryError,
@@ -57,6 +64,9 @@ from airflow_provider_callreport.report.wording import count, size
 from airflow_provider_callreport.rules import OnOversize, OnRefused, choices, one_of, whole_number
 
 log = logging.getLogger(__name__)
+
+#: No report compresses better than this; files of more than so many times the limit are not tried in an archive.
+_MOST_COMPRESSION = 20
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class EmailDestination:
         on_refused: ``"fail"`` (default) sends to all or nobody, ``"warn"`` sends to those whom the server takes, with
             the others named in receipt and log; it fails only when all are refused.
         resend_if_unsure: send although an earlier try may have sent; default False.
+        attachment_password_conn_id: the Airflow connection whose password protects the attachments, or None.
         answer_timeout: seconds to wait for the server's answer to the mail; default 600 (RFC 5321, 4.5.3.2.6).
 
     Raises:
@@ -101,6 +112,7 @@ class EmailDestination:
     on_oversize: str = "link"
     on_refused: str = "fail"
     resend_if_unsure: bool = False
+    attachment_password_conn_id: str | None = None
     answer_timeout: float = ANSWER_TIMEOUT
     _to: tuple[Address, ...] = field(init=False, repr=False, compare=False, default=())
     _groups: Mapping[str, tuple[Address, ...]] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -176,12 +188,19 @@ class EmailDestination:
             raise _of_all(failed, len(mails))
         return _together(receipts)
 
-    def check_server(self) -> None:
-        """Connect and log in, and send nothing: what is certainly wrong is found before a report is read.
+    def check_before_reading(self, extension: str) -> None:
+        """Find what is certainly wrong before a report is read: the password, and the login, which sends nothing.
+
+        Args:
+            extension: that of the files to come, such as ``".xlsx"``.
 
         Raises:
-            DestinationRefusedError: no such connection, login refused, OAuth2 without library or token.
+            DestinationRefusedError: no such connection, login refused, OAuth2 without library or token, no password
+                or no library for protected attachments.
         """
+        if self.attachment_password_conn_id is not None:
+            password_of(self.attachment_password_conn_id)
+            check_libraries(extension)
         try:
             with open_session(self.smtp_conn_id):
                 pass
@@ -246,18 +265,23 @@ class EmailDestination:
                 files,
                 links,
                 not_attached=not_attached,
+                attached_as=[] if not_attached else [file.filename for file in attach],
+                is_protected=self.attachment_password_conn_id is not None,
                 changes=changes,
                 subject=self.subject,
                 html=self.html,
             )
             return compose(text, envelope, attach, identity=identity, date=now)
 
-        expected = sum(encoded_size(file) for file in files)
+        expected = _expected_size(files)
         if expected <= limit:
-            data = make(files)
-            if len(data) <= limit:
-                return data, True
-            expected = len(data)
+            attachments = self._attachments(mail)
+            expected = sum(map(encoded_size, attachments))
+            if expected <= limit:
+                data = make(attachments)
+                if len(data) <= limit:
+                    return data, True
+                expected = len(data)
         what = "file" if len(files) == 1 else "files"
         why = f"The mail with its {what} would have {count(expected)} bytes ({size(expected)})"
         allowed = f"{count(limit)} bytes ({size(limit)}) are allowed"
@@ -267,13 +291,25 @@ class EmailDestination:
             raise MailTooLargeError(f'{why} where {allowed}; on_oversize="fail" sends none.')
         if not links:
             raise MailTooLargeError(f'{why} where {allowed}, and there is no link: on_oversize="link" needs S3.')
-        data = make((), f"Not attached: {why[0].lower()}{why[1:]} where {allowed}; use the link instead.")
+        use = "the link" if len(files) == 1 else "the links"
+        not_attached = f"Not attached: {why[0].lower()}{why[1:]} where {allowed}; use {use} instead."
+        data = make(_list_of(files, links) if len(files) > MAX_ATTACHMENTS else [], not_attached)
         if server_limit is not None and len(data) > server_limit:
             raise MailTooLargeError(
                 f"The mail without files has {count(len(data))} bytes where {count(server_limit)} are allowed by the "
                 f"mail server."
             )
         return data, False
+
+    def _attachments(self, mail: _Mail) -> list[ExportedFile]:
+        """The files as they are attached."""
+        conn_id, info = self.attachment_password_conn_id, mail.audience.info
+        return attachments_of(
+            mail.audience.files,
+            archive_name=f"{info.report}_{info.window_start.date()}.zip",
+            when=info.file_time,
+            password=None if conn_id is None else password_of(conn_id),
+        )
 
     def _send(self, session: Session, mail: _Mail, remembered: SentMails) -> EmailReceipt:
         audience = mail.audience
@@ -319,6 +355,18 @@ class EmailDestination:
             log.warning("The mail server refused %s; the mail went to the others.", "; ".join(map(str, refused)))
         log.info("Mail %s went to %d recipients (%d bytes).", identity, len(accepted), len(data))
         return EmailReceipt(accepted, refused, (identity,), attached, sent=True)
+
+
+def _expected_size(files: Sequence[ExportedFile]) -> int:
+    """Bytes that files take at least in a mail; of an archive nobody knows before it is made."""
+    if len(files) <= MAX_ATTACHMENTS:
+        return sum(map(encoded_size, files))
+    return sum(file.bytes for file in files) // _MOST_COMPRESSION
+
+
+def _list_of(files: Sequence[ExportedFile], links: Sequence[Link]) -> list[ExportedFile]:
+    places = {link.filename: link.url or link.uri for link in links}
+    return [file_list(files, [places.get(file.filename, "") for file in files])]
 
 
 def _earlier(remembered: SentMails, mail: _Mail) -> EmailReceipt | None:

@@ -31,9 +31,14 @@ Variables:
 ``filters``         the filters in words
 ``redactions``      one sentence per redacted column
 ``statements``      one sentence per thing a reader must know: incompleteness, redaction, no attachment
-``files``           each with ``filename``, ``rows``, ``bytes``, ``sha256``, ``content_type``
+``files``           each with ``filename``, ``rows``, ``bytes``, ``sha256``, ``content_type``, ``attached_as`` (the
+                    attachment's name), ``uri`` and ``url`` (where it is besides; empty and None where it is not)
+``listed``          those of ``files`` that the shipped HTML shows: as many as fit into 100 KB
+``unlisted``        how many it does not show
+``archive``         name of the attached archive that holds all files; empty when there is none
 ``links``           each with ``uri``, ``url``, ``expires_at``, ``expiry`` (in words), ``filename``
 ``attached``        whether the files are in the mail
+``protected``       whether the attachments need a password
 ``figures``         `Figures`, or None; names in it have no phone numbers
 ``bars``            the figures as (heading, rows) pairs; each row has ``name``, ``calls``, ``share`` (0 to 100, the
                     length of its bar)
@@ -47,10 +52,11 @@ Filters beside Jinja's own: ``count`` (1,234), ``size`` (1.2 MB), ``duration`` (
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -71,7 +77,12 @@ from airflow_provider_callreport.rules import LINE
 if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+log = logging.getLogger(__name__)
+
 _MAX_NAME = 60
+
+#: Gmail shows no more than 102 KB of a mail.
+MAX_HTML_BYTES = 100_000
 
 _REDACTIONS = {
     "last4": "{column}: only the last 4 digits are left",
@@ -103,13 +114,16 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class _FileLine:
-    """An `ExportedFile` without its place on disk."""
+    """An `ExportedFile` without its place on disk, and where a reader finds it."""
 
     filename: str
     rows: int
     bytes: int
     sha256: str
     content_type: str
+    attached_as: str
+    uri: str
+    url: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +142,8 @@ def render_mail(
     links: Sequence[Link],
     *,
     not_attached: str = "",
+    attached_as: Sequence[str] = (),
+    is_protected: bool = False,
     changes: Sequence[str] = (),
     subject: str | None = None,
     html: str | None = None,
@@ -140,6 +156,9 @@ def render_mail(
         files: the files, attached or not.
         links: where they are besides.
         not_attached: why they are not attached, one sentence; empty when they are.
+        attached_as: names of the attachments where they are not those of the files: one for each file, or the name of
+            the archive that holds them all.
+        is_protected: whether the attachments need a password.
         changes: what has changed since an earlier mail of the report, one sentence a file.
         subject: a template that replaces the subject, or None.
         html: a template that replaces the HTML, or None.
@@ -148,12 +167,40 @@ def render_mail(
         ValueError: a template has a syntax error, an unknown variable or a forbidden operation, or the subject is
             empty or more than one line.
     """
-    context = mail_context(info, outcome, files, links, not_attached=not_attached, changes=changes)
+    context = mail_context(
+        info,
+        outcome,
+        files,
+        links,
+        not_attached=not_attached,
+        attached_as=attached_as,
+        is_protected=is_protected,
+        changes=changes,
+    )
+    if html is None:
+        body = _render_shipped(context)
+    else:
+        body = _render(html, context, "email_html", escape=True)
+        if len(body.encode("utf-8", "replace")) > MAX_HTML_BYTES:
+            log.warning("The mail's HTML has %d bytes; Gmail shows the first 102,000 of them.", len(body))
     return MailText(
         subject=_render_subject(_DEFAULT_SUBJECT if subject is None else subject, context),
-        html=_render(html if html is not None else _shipped("report.html"), context, "email_html", escape=True),
+        html=body,
         text=_render(_shipped("report.txt"), context, "report.txt", escape=False),
     )
+
+
+def _render_shipped(context: dict[str, Any]) -> str:
+    """The shipped HTML with as many files in it as its limit allows; ``listed`` and ``unlisted`` then say how many."""
+    while True:
+        html = _render(_shipped("report.html"), context, "email_html", escape=True)
+        size, listed = len(html.encode("utf-8", "replace")), len(context["listed"])
+        if size <= MAX_HTML_BYTES or not listed:
+            return html
+        # A tenth less than the share that would fit, since not all of it is files.
+        fewer = min(listed - 1, listed * MAX_HTML_BYTES * 9 // (size * 10))
+        context["listed"] = context["listed"][:fewer]
+        context["unlisted"] = len(context["files"]) - fewer
 
 
 def check_templates(subject: str | None, html: str | None) -> None:
@@ -174,6 +221,8 @@ def mail_context(
     links: Sequence[Link],
     *,
     not_attached: str = "",
+    attached_as: Sequence[str] = (),
+    is_protected: bool = False,
     changes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The variables that the module's docstring lists."""
@@ -189,6 +238,10 @@ def mail_context(
     statements += changes
     statements += [f"Redacted. {sentence}." for sentence in redactions]
     statements += [not_attached] if not_attached else []
+    if is_protected and not not_attached:
+        what = "attachment is" if len(attached_as or files) == 1 else "attachments are"
+        statements.append(f"The {what} protected with a password, which does not come by mail.")
+    lines = _file_lines(files, links, attached_as)
     return {
         "info": info,
         "outcome": outcome,
@@ -208,9 +261,13 @@ def mail_context(
         "filters": list(info.filters),
         "redactions": redactions,
         "statements": statements,
-        "files": [_FileLine(f.filename, f.rows, f.bytes, f.sha256, f.content_type) for f in files],
-        "links": [_link_line(link, several=len(links) > 1) for link in links],
+        "files": lines,
+        "listed": lines,
+        "unlisted": 0,
+        "archive": attached_as[0] if len(attached_as) == 1 < len(files) else "",
+        "links": [_link_line(link, info, several=len(links) > 1) for link in links],
         "attached": not not_attached,
+        "protected": is_protected and not not_attached,
         "figures": outcome.figures,
         "bars": [(ranking.title, _bars(ranking.lines)) for ranking in told.rankings],
         "hours": _bars(told.by_hour) if any(hour.calls for hour in told.by_hour) else [],
@@ -218,11 +275,24 @@ def mail_context(
     }
 
 
-def _link_line(link: Link, *, several: bool) -> _LinkLine:
+def _file_lines(files: Sequence[ExportedFile], links: Sequence[Link], attached_as: Sequence[str]) -> list[_FileLine]:
+    by_name = {link.filename: link for link in links}
+    names = attached_as if len(attached_as) == len(files) else [file.filename for file in files]
+    lines = []
+    for file, name in zip(files, names, strict=True):
+        link = links[0] if len(files) == len(links) == 1 else by_name.get(file.filename)
+        where = ("", None) if link is None else (link.uri, link.url)
+        lines.append(_FileLine(file.filename, file.rows, file.bytes, file.sha256, file.content_type, name, *where))
+    return lines
+
+
+def _link_line(link: Link, info: ReportInfo, *, several: bool) -> _LinkLine:
     expiry = ""
     if link.expires_at is not None:
         at_most = "at most until" if link.may_expire_earlier else "until"
-        expiry = f"works {at_most} {wording.day_and_time(link.expires_at.astimezone(UTC).replace(second=0))} UTC"
+        # Like all times of the report, in its zone.
+        local = link.expires_at.astimezone(info.window_end.tzinfo).replace(second=0, microsecond=0)
+        expiry = f"works {at_most} {wording.day_and_time(local)} ({info.timezone})"
     return _LinkLine(link.uri, link.url, link.expires_at, expiry, link.filename if several else "")
 
 

@@ -91,6 +91,8 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
             be larger, ``"fail"`` fails. Default: ``"link"`` with such an address, ``"fail"`` without.
         on_refused: ``"fail"`` sends to all recipients or to none, ``"warn"`` to those whom the mail server takes.
         resend_if_unsure: send although an earlier try may have sent.
+        attachment_password_conn_id: the Airflow connection whose password protects the attachments (AES; the extra
+            ``encrypt``), or None. The files in S3 are as they are.
         link_expires_in: seconds that a presigned address in the mail works; None mails the ``s3://`` address only.
         empty: ``"write"`` delivers a report without calls, ``"skip"`` skips the task, ``"fail"`` fails it.
         on_incomplete: ``"fail"``, or ``"warn"`` to deliver although the calls do not equal the API's total; the file,
@@ -152,6 +154,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         on_oversize: OnOversize | None = None,
         on_refused: OnRefused = "fail",
         resend_if_unsure: bool = False,
+        attachment_password_conn_id: str | None = None,
         link_expires_in: float | None = None,
         empty: Empty = "write",
         on_incomplete: OnIncomplete = "fail",
@@ -190,6 +193,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         self.on_oversize = on_oversize
         self.on_refused = on_refused
         self.resend_if_unsure = resend_if_unsure
+        self.attachment_password_conn_id = attachment_password_conn_id
         self.link_expires_in = link_expires_in
         self.empty = empty
         self.on_incomplete = on_incomplete
@@ -204,6 +208,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch, write, deliver; return the summary."""
         from airflow_provider_callreport.export.road import export_report
+        from airflow_provider_callreport.formats import FORMATS
         from airflow_provider_callreport.hooks.callreport import CallReportHook
         from airflow_provider_callreport.task.state import send_record
 
@@ -211,7 +216,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
             hook = CallReportHook(self.callreport_conn_id)
             request, email = self._request(hook.settings), self._email()
             if email is not None:
-                email.check_server()
+                email.check_before_reading(FORMATS[self.file_format].extension_for(request.format_options))
             with hook.get_conn() as client:
                 summary = export_report(
                     client,
@@ -299,6 +304,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
             on_oversize=self.on_oversize or ("link" if can_link else "fail"),
             on_refused=self.on_refused,
             resend_if_unsure=self.resend_if_unsure,
+            attachment_password_conn_id=self.attachment_password_conn_id,
         )
 
 

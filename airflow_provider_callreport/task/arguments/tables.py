@@ -311,6 +311,15 @@ EXPORT: tuple[Argument, ...] = (
     ),
     Argument("resend_if_unsure", "bool", False, "send although an earlier try may have sent", BOOLEAN, template=False),
     Argument(
+        "attachment_password_conn_id",
+        "str | None",
+        None,
+        "the Airflow connection whose password protects the attachments (AES; the extra `encrypt`); the files in S3 "
+        "are as they are",
+        optional(CONNECTION_ID),
+        default_doc="no password",
+    ),
+    Argument(
         "link_expires_in",
         "float | None",
         None,
@@ -331,7 +340,10 @@ EXPORT: tuple[Argument, ...] = (
     CALLREPORT_CONN_ID,
 )
 
-_NOT_FOR_MASK_LIST = ("report", "destination", "destination_conn_id", "on_oversize", "on_refused", "resend_if_unsure")
+_NOT_FOR_MASK_LIST = (
+    *("report", "destination", "destination_conn_id", "on_oversize", "on_refused", "resend_if_unsure"),
+    "attachment_password_conn_id",
+)
 
 #: `MaskListToS3Operator`: an export without the report, the mail and the other destinations.
 MASK_LIST: tuple[Argument, ...] = (

@@ -82,6 +82,8 @@ def _check_destinations(values: Mapping[str, Any], settled: Mapping[str, Any]) -
     has_email = "email_to" in given
     if not has_email and given & {"email_cc", "email_bcc"}:
         raise ValueError("email_cc or email_bcc is set and email_to is not; set email_to")
+    if not has_email and "attachment_password_conn_id" in given:
+        raise ValueError("attachment_password_conn_id is set and email_to is not; set email_to")
     if not has_s3 and not has_address and not has_email:
         raise ValueError("there is no destination; set s3_bucket and s3_key, or destination, or email_to")
     if has_s3 and has_address:
@@ -101,6 +103,11 @@ def _check_destinations(values: Mapping[str, Any], settled: Mapping[str, Any]) -
         _check_address(settled, has_email=has_email)
     if has_email:
         _check_email(settled)
+        if "attachment_password_conn_id" in given and "link_expires_in" in given:
+            raise ValueError(
+                "attachment_password_conn_id is set, and link_expires_in too: a link in the mail would open the file "
+                "without the password; choose one of the two"
+            )
         if isinstance(values["email_to"], Mapping) and values.get("group_by") is None:
             raise ValueError(
                 "email_to is an object of groups, and group_by is not set; set group_by, or give a list of addresses"

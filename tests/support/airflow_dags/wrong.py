@@ -163,6 +163,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"callreport_conn_id": "{{ 'nowhere' }}"},
         "there is no Airflow connection 'nowhere'; create it or correct callreport_conn_id",
     ),
+    "attachment_password": (
+        {"email_to": "a@example.com", "attachment_password_conn_id": "{{ 'nowhere' }}"},
+        'There is no connection "nowhere"; create it or correct attachment_password_conn_id.',
+    ),
     "smtp_connection": (
         {"email_to": "a@example.com", "smtp_conn_id": "{{ 'nowhere' }}"},
         'There is no SMTP connection "nowhere"; create it or correct smtp_conn_id.',
