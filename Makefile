@@ -12,7 +12,7 @@ SOURCES := airflow_provider_callreport example_dags tests tools benchmarks
 UV := $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick soak check format matrix browser bench docs lock clean
+.PHONY: help demo test quick soak check format matrix browser bench docs pages lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ bench: $(VENV)/.dev ## measure speed, memory and wrong rows beside other tools t
 
 docs: $(VENV)/.docs ## the docs site, in site/; every warning is an error
 	@$(BIN)/python tools/docs_site.py
+
+pages: $(VENV)/.dev ## write the tables, examples and pictures again that docs/ takes from the code
+	@$(BIN)/python -m tools.page_blocks
+	@$(BIN)/python -m tools.architecture
 
 lock: $(VENV)/.uv ## resolve pyproject.toml to exact versions again (UPGRADE=--upgrade for the newest)
 	@$(COMPILE) pyproject.toml --extra sandbox --extra encrypt --extra oauth2 --extra parquet --extra socks \

@@ -120,7 +120,7 @@ def test_closed_sets_are_types(constructor: Any, table: Sequence[Argument]) -> N
             closed_set = getattr(rules, one.type.split(" | ")[0])
             assert typing.get_origin(closed_set) is typing.Literal
             assert rules.choices(closed_set) == one.check.choices, one.name
-            # The row of the README names each of them.
+            # The row of the table names each of them.
             told = one.doc + one.default_doc + f'`"{one.default}"`'
             assert [
                 value for value in one.check.choices if f'`"{value}"`' not in told and one.doc != "as exported"
@@ -193,11 +193,11 @@ def test_the_masked_operator_names_the_one_that_takes_more(one: Argument) -> Non
 
 
 def test_tables_of_the_pages_are_those_of_the_code() -> None:
-    """README and docs; ``python tools/argument_tables.py`` writes them anew."""
+    """`make pages` writes them anew."""
     found = ""
     for path in pages():
         text = path.read_text(encoding="utf-8")
-        assert text == written(text), f"{path.name} is out of date: run python tools/argument_tables.py"
+        assert text == written(text), f"{path.name} is out of date: run make pages"
         found += text
     assert [name for name in TABLES if f"<!-- arguments: {name} -->" not in found] == []
 

@@ -7,6 +7,8 @@ import inspect
 import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from importlib import import_module
@@ -16,16 +18,18 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 from airflow.providers.common.compat.sdk import DAG
-from support.readme import README, code_blocks, codes, is_literal, table
+from support.readme import code_blocks, codes, is_literal, table
 from support.runs import KOLKATA, AirflowRuns, Api, Evidence, once_a_session, run_dags
 
 from airflow_provider_callreport.api.errors import CODE_TABLE
 from airflow_provider_callreport.cli.exit_codes import ExitCode
 from airflow_provider_callreport.cli.main import main, parser
+from airflow_provider_callreport.sandbox.__main__ import _parser as sandbox_parser
 from airflow_provider_callreport.sandbox.servers import SandboxServer
 from airflow_provider_callreport.sandbox.settings import parse_faults
 from airflow_provider_callreport.windows import windows
-from tools.docs_site import DOCS, EXAMPLES, ROOT, DocsError, Site, as_markdown, build, headings, slug
+from tools.docs_site import DOCS, ROOT, as_markdown, build, headings, slug
+from tools.page_blocks import EXAMPLES, BlockError, written
 
 PAGES = {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
 TUTORIAL = PAGES["tutorial.md"]
@@ -79,48 +83,30 @@ def test_links_lead_somewhere(built: Path) -> None:
     assert count > 40
 
 
-def test_the_readme_is_on_the_site_but_for_its_demo(built: Path) -> None:
-    """true-docs: one source; a section that is added to the README has to be put somewhere."""
-    titles = [title for _, level, title in headings(README) if level == 2]
-    asked = {name for text in PAGES.values() for name in re.findall(r"^<!-- README: (.+) -->$", text, re.MULTILINE)}
-    assert [title for title in titles if title not in asked] == ["Try it"]
-    directive = re.compile(r"^<!-- (README|table|help|example|changelog)\b", re.MULTILINE)
-    assert not any(directive.search(path.read_text(encoding="utf-8")) for path in built.rglob("*.md"))
+@pytest.mark.parametrize("name", PAGES)
+def test_what_a_page_takes_from_the_code_is_up_to_date(name: str) -> None:
+    """true-docs: tables, helps and examples are those of the code; `make pages` writes them."""
+    assert PAGES[name] == written(name, PAGES[name]), f"docs/{name} is out of date: run make pages"
+
+
+def test_pages_are_whole_where_they_are() -> None:
+    """true-docs: a reader of the repository sees what the site shows; only reference and changes are made."""
+    made = {name for name, text in PAGES.items() if re.search(r"^:::|^<!-- changelog -->", text, re.MULTILINE)}
+    assert made == {"changes.md", "reference/api.md", "reference/operators.md", "reference/sandbox.md"}
 
 
 @pytest.mark.parametrize(
     ("page", "words"),
     [
-        ("<!-- README: Nothing -->", "docs/a.md asks for the section 'Nothing', which README.md does not have"),
-        ("<!-- table: nothing -->", "docs/a.md asks for the table 'nothing'; there are HTTP statuses, exit codes"),
-        ("<!-- help: nothing -->", "docs/a.md asks for the help 'nothing'; there are check, export"),
-        ("<!-- example: x -->", "docs/a.md asks for the example 'x', and example_dags/ has no such file"),
-        ("[x](../README.md#b)", "docs/a.md has a link to #b, and no page has that section of the README"),
+        ("<!-- table: nothing -->\n<!-- /table -->", "asks for the table 'nothing'; there are HTTP statuses, "),
+        ("<!-- help: nothing -->\n<!-- /help -->", "asks for the help 'nothing'; there are check, export"),
+        ("<!-- example: x -->\n<!-- /example -->", "asks for the example 'x', and example_dags/ has no such file"),
     ],
 )
-def test_a_page_that_asks_for_what_is_not_there_is_named(page: str, words: str) -> None:
-    """true-docs: a slip stops the build with one sentence."""
-    with pytest.raises(DocsError, match=re.escape(words)):
-        Site("# R\n\n## B\n\ntext\n", "# C\n", {"a.md": f"# A\n\n{page}\n"}).page("a.md")
-
-
-def test_links_within_the_readme_follow_their_sections() -> None:
-    """true-docs: a section moves with its subsections one level up, and links to them lead to the page it is on."""
-    readme = "# R\n\n## B\n\nsee [C](#c) and [D](#d)\n\n```python\n# no heading\n```\n\n### D\n\n## C\n\ntext\n"
-    pages = {"a.md": "# A\n\n<!-- README: B -->\n", "x/c.md": "# X\n\n## The C\n\n<!-- README: C -->\n"}
-    site = Site(readme, "# C\n", pages)
-    assert site.page("a.md") == ("# A\n\nsee [C](x/c.md#the-c) and [D](#d)\n\n```python\n# no heading\n```\n\n## D\n")
-    assert site.page("x/c.md") == "# X\n\n## The C\n\ntext\n"
-
-
-def test_files_that_are_on_the_site_become_links() -> None:
-    """true-docs: `docs/x.md` helps a reader of the repository; a reader of the site clicks. Code and links stay."""
-    text = "`docs/x/c.md`, `docs/o.yaml`, `docs/none.md`, [`docs/o.yaml`](o.yaml)\n\n```console\ncat docs/o.yaml\n```\n"
-    pages = {"a.md": f"# A\n\n{text}", "x/c.md": f"# C\n\n{text}"}
-    site = Site("# R\n", "# C\n", pages, ["o.yaml"])
-    linked = text.replace("`docs/o.yaml`,", "[`docs/o.yaml`](o.yaml),", 1)
-    assert site.page("a.md") == "# A\n\n" + linked.replace("`docs/x/c.md`", "[`docs/x/c.md`](x/c.md)")
-    assert site.page("x/c.md") == "# C\n\n" + linked.replace("(o.yaml),", "(../o.yaml),", 1)
+def test_a_page_that_asks_for_what_does_not_exist_is_named(page: str, words: str) -> None:
+    """true-docs: a slip stops the writing with one sentence."""
+    with pytest.raises(BlockError, match=re.escape(f"docs/a.md {words}")):
+        written("a.md", f"# A\n\n{page}\n")
 
 
 def test_every_example_dag_is_shown(built: Path) -> None:
@@ -209,14 +195,46 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SandboxServ
         yield server
 
 
-OWN_PYTHON = [(name, block) for name, text in PAGES.items() for block in code_blocks("python", text)]
+PYTHON = [(name, block) for name, text in PAGES.items() for block in code_blocks("python", text)]
 
 
-@pytest.mark.parametrize(("name", "block"), OWN_PYTHON, ids=[name for name, _ in OWN_PYTHON])
+@pytest.mark.parametrize(("name", "block"), PYTHON, ids=[name for name, _ in PYTHON])
 def test_python_blocks_run(api: SandboxServer, name: str, block: str) -> None:
     """true-docs: every Python block of a page runs as it stands: Dags are made, the hook asks the stand-in API."""
     with DAG("docs", schedule=None):
         exec(compile(block, f"docs/{name}", "exec"), {"__name__": "docs"})
+
+
+def test_the_hook_reads_what_its_example_says(api: SandboxServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """true-docs: the number of calls of the day, and the times of those that were missed."""
+    (block,) = [
+        block for block in code_blocks("python", PAGES["how_to.md"]) if "iter_rows" in block and "print" in block
+    ]
+    exec(compile(block, "docs/how_to.md", "exec"), {"__name__": "docs"})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "2000"
+    assert all(line.startswith("2026-10-15 ") for line in lines[1:])
+    assert len(lines) > 100
+
+
+@pytest.mark.slow
+def test_the_tests_of_the_sandbox_pass(tmp_path: Path) -> None:
+    """true-docs: the example of a test of one's own is one, and passes."""
+    (block,) = [block for block in code_blocks("python", PAGES["how_to.md"]) if "\ndef test_" in block]
+    path = tmp_path / "test_example.py"
+    path.write_text(block, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", str(path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
+def test_options_of_the_sandbox_are_options_of_the_sandbox() -> None:
+    """true-docs: its command line, and the fault that is shown."""
+    text = PAGES["how_to.md"]
+    (command,) = re.findall(r"^python -m airflow_provider_callreport.sandbox (.*)$", text, re.MULTILINE)
+    sandbox_parser().parse_args(shlex.split(command))
+    sandbox_parser().parse_args(codes(text[text.index("`--fault error_on_page") :])[0].split())
 
 
 def commands() -> list[str]:
@@ -233,7 +251,7 @@ def test_commands_exist() -> None:
     for arguments in ours:
         parser().parse_args(arguments)
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert {line.split()[1] for line in lines if line.startswith("make ")} <= targets
+    assert set(re.findall(r"^make ([a-z]+)", "\n".join(lines), re.MULTILINE)) <= targets
 
 
 def test_airflow_takes_its_commands() -> None:

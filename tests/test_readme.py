@@ -1,170 +1,21 @@
-"""The README is true: its tables name what the code has, and its examples run."""
+"""The README is true: what it shows runs, and what it names exists."""
 
 from __future__ import annotations
 
-import ast
-import json
-import os
 import re
 import shlex
-import subprocess
-import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 from airflow.providers.common.compat.sdk import Connection
-from support.readme import README, code_blocks, codes, is_literal, section, table
+from support.readme import README, code_blocks, codes, table
 
-from airflow_provider_callreport.api.errors import CODE_TABLE, ApiError
 from airflow_provider_callreport.api.settings import settings_from_connection
-from airflow_provider_callreport.connection import (
-    CONNECTION_FIELDS,
-    DEFAULT_HOST,
-    FURTHER_EXTRAS,
-    HOOK_NAME,
-    RELABELING,
-)
-from airflow_provider_callreport.delivery.mail_body import mail_context
-from airflow_provider_callreport.export.redaction import MODES, last4, pseudonym
-from airflow_provider_callreport.export.summary import ExportSummary, FileSummary
-from airflow_provider_callreport.formats import FORMATS
-from airflow_provider_callreport.privacy.phone_numbers import international
-from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome
-from airflow_provider_callreport.sandbox.__main__ import _parser as sandbox_parser
-from airflow_provider_callreport.sandbox.servers import SandboxServer
+from airflow_provider_callreport.cli.main import parser
+from airflow_provider_callreport.rules import Rule
+from airflow_provider_callreport.task.arguments.tables import EXPORT
+from tools.docs_site import headings, slug
 
 ROOT = Path(__file__).parent.parent
-
-INFO = ReportInfo("calls", "Calls", datetime(2026, 10, 15, tzinfo=UTC), datetime(2026, 10, 16, tzinfo=UTC), "UTC")
-OUTCOME = ReportOutcome(rows=1, reported_total=1, complete=True, note="Complete.")
-FILE = ExportedFile(Path("calls.csv"), "calls.csv", "text/csv", rows=1, bytes=10, sha256="0" * 64)
-
-
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
-    """The stand-in API, as Airflow's default connection."""
-    with SandboxServer() as server:
-        monkeypatch.setenv("AIRFLOW_CONN_CALLREPORT_DEFAULT", server.connection_json())
-        yield server
-
-
-# --- tables ----------------------------------------------------------------------------------------------------------
-
-
-def test_every_connection_field_is_in_the_table() -> None:
-    """true-docs: each field with the form's label, its key and its default; the extras beside the form
-    are named too.
-    """
-    rows = {row[1]: row for row in table(section("The connection"), "Field")}
-    assert list(rows)[:4] == ["`host`", "`port`", "`login`", "`password`"]
-    assert rows["`host`"][3] == f"`{DEFAULT_HOST}`"
-    assert (rows["`login`"][0], rows["`password`"][0]) == (RELABELING["login"], RELABELING["password"])
-    assert list(rows)[4:] == [f"extra `{field.name}`" for field in CONNECTION_FIELDS]
-    for field in CONNECTION_FIELDS:
-        row = rows[f"extra `{field.name}`"]
-        assert row[0] == field.label
-        if field.default is not None:
-            assert codes(row[3]) == [str(field.default).lower() if field.type == "boolean" else str(field.default)]
-        assert ("kept secret" in row[2]) is field.secret
-    assert all(f"`{name}`" in section("The connection") for name in FURTHER_EXTRAS)
-    assert HOOK_NAME in section("The connection")
-
-
-def test_every_format_and_option_is_in_the_table() -> None:
-    """true-docs: formats in the registry's order, each with its options and their values."""
-    rows = table(section("Formats"), "`file_format`")
-    assert [row[0].strip("`") for row in rows] == list(FORMATS)
-    for row, file_format in zip(rows, FORMATS.values(), strict=True):
-        named = codes(row[2])
-        for option in file_format.options:
-            position = named.index(option.name)
-            values = [ast.literal_eval(text.replace("\\t", "\t")) for text in named[position + 1 :] if is_literal(text)]
-            assert values[0] == (list(option.default) if isinstance(option.default, tuple) else option.default)
-        assert bool(file_format.options) is (row[2] != "none")
-        assert (file_format.extra is not None) is ("Needs the extra" in row[1])
-
-
-def test_every_placeholder_of_the_mail_is_in_the_table() -> None:
-    """true-docs: the variables that a mail template can use are exactly those of the table."""
-    named = [name for row in table(section("The mail"), "Placeholder") for name in codes(row[0])]
-    assert sorted(named) == sorted(mail_context(INFO, OUTCOME, [FILE], []))
-
-
-def test_the_returned_object_has_the_keys_that_are_shown() -> None:
-    """known-to-airflow: the XCom example is complete, and proved whole by its own numbers."""
-    (shown,) = [json.loads(block) for block in code_blocks("json") if '"reported_total"' in block]
-    summary = ExportSummary(INFO, OUTCOME, "csv", ["Time"], 1, 0, files=[FileSummary(FILE, "s3://b/k", "written")])
-    value = summary.to_xcom()
-    assert list(shown) == list(value)
-    assert list(shown["window"]) == list(value["window"])
-    assert list(shown["files"][0]) == list(value["files"][0])
-    assert shown["rows"] == shown["reported_total"]
-
-
-def test_redaction_examples_are_what_the_code_does() -> None:
-    """redacted-cells: modes and examples of the table and the list."""
-    rows = table(section("Redaction"), "Mode")
-    assert [ast.literal_eval(row[0].strip("`")) for row in rows] == list(MODES)
-    assert last4("919876543210") == codes(rows[0][1])[0]
-    assert re.fullmatch(r"p_[a-z2-7]{16}", pseudonym("919876543210", "k" * 16))
-    spellings = codes(re.search(r"- For `hmac`,(.*?) are one number", section("Redaction"), re.DOTALL)[1])  # type: ignore[index]
-    assert len(spellings) == 4
-    assert {international(text) for text in spellings} == {"919876543210"}
-
-
-# --- errors ----------------------------------------------------------------------------------------------------------
-
-ERRORS = table(section("When something goes wrong"), "What the task says")
-
-
-def numbers(text: str) -> set[int]:
-    """Vendor codes in a cell, with ranges spelled out."""
-    found: set[int] = set()
-    for first, last in re.findall(r"\b(1\d{3})(?: to (1\d{3}))?\b", text):
-        found.update(range(int(first), int(last or first) + 1))
-    return found
-
-
-def test_every_vendor_code_is_in_the_table() -> None:
-    """error-kinds: each known code stands in one row, beside those of its kind, and the row says whether
-    it is retried.
-    """
-    rows = [(numbers(row[0]), row[3]) for row in ERRORS if row[0].startswith("code")]
-    assert sorted(code for codes_of_row, _ in rows for code in codes_of_row) == sorted(CODE_TABLE)
-    for codes_of_row, retried in rows:
-        (kind,) = {CODE_TABLE[code] for code in codes_of_row}
-        assert kind.retryable is (retried == "yes")
-    (other,) = [row for row in ERRORS if row[0] == "any other code"]
-    assert ApiError.retryable is (other[3] == "yes")
-
-
-def messages() -> list[str]:
-    """Every text in the package's source, with ``...`` where a value is put in."""
-    found = []
-    for path in (ROOT / "airflow_provider_callreport").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.JoinedStr):
-                parts = [str(part.value) if isinstance(part, ast.Constant) else "..." for part in node.values]
-                found.append("".join(parts))
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.append(node.value)
-    return found
-
-
-def test_quoted_messages_are_messages_of_the_code() -> None:
-    """true-docs: a user who searches the README for what the log says finds it."""
-    known = messages()
-    quoted = [text for row in ERRORS for text in codes(row[0])]
-    assert len(quoted) > 20
-    for text in quoted:
-        for piece in text.replace(": ", "...").split("..."):
-            piece = piece.strip(" /()")
-            assert any(piece in message for message in known), f"no message has {piece!r}"
-
-
-# --- examples --------------------------------------------------------------------------------------------------------
 
 
 def test_the_connection_example_can_be_used() -> None:
@@ -184,39 +35,43 @@ def test_the_connection_example_can_be_used() -> None:
     assert settings.credentials.user_id == "my-user-id"
 
 
-@pytest.mark.slow
-def test_python_examples_run(api: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """true-docs: every Python block runs as it stands: Dags are made, the hook reads the stand-in API, tests pass."""
-    blocks = code_blocks("python")
-    assert len(blocks) == 8
-    for number, block in enumerate(blocks):
-        if "\ndef test_" in block:
-            path = tmp_path / "test_example.py"
-            path.write_text(block, encoding="utf-8")
-            command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", str(path)]
-            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-            assert done.returncode == 0, done.stdout
-            assert "2 passed" in done.stdout
-        else:
-            exec(compile(block, f"README.md, Python block {number}", "exec"), {"__name__": "readme"})
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "2000"
-    assert all(line.startswith("2026-10-15 ") for line in lines[1:])
-    assert len(lines) > 100
+def test_the_dag_runs_as_it_stands() -> None:
+    """true-docs: every Python block makes its Dag; there is one."""
+    (block,) = code_blocks("python")
+    exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
 
 
 def test_commands_exist() -> None:
-    """true-docs: `make` targets are in the Makefile, options of the sandbox are options of the sandbox."""
+    """true-docs: `make` targets are in the Makefile, and `callreport` takes what stands here."""
     targets = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(re.findall(r"^make ([a-z]+)", README, re.MULTILINE)) | {"demo", "test"} <= targets
-    (command,) = re.findall(r"^python -m airflow_provider_callreport.sandbox (.*)$", README, re.MULTILINE)
-    sandbox_parser().parse_args(shlex.split(command))
-    sandbox_parser().parse_args(codes(README[README.index("`--fault error_on_page") :])[0].split())
+    named = set(re.findall(r"^make ([a-z]+)|`make ([a-z]+)", README, re.MULTILINE))
+    assert {"demo", "test"} <= {one or other for one, other in named} <= targets
+    commands = re.findall(r"`(callreport [^`\n]+)`", README)
+    assert len(commands) == 1
+    for command in commands:
+        parser().parse_args(shlex.split(command)[1:])
+
+
+def test_arguments_of_the_table_exist() -> None:
+    """true-docs: the arguments that matter are arguments of the operator, with the values that they take."""
+    names = {argument.name: argument for argument in EXPORT}
+    for arguments, meaning in table(README, "Argument"):
+        assert set(codes(arguments)) <= names.keys()
+        for name in codes(arguments):
+            check = names[name].check
+            if isinstance(check, Rule) and check.choices:
+                assert sorted(f'"{choice}"' for choice in check.choices) == sorted(codes(meaning))
 
 
 def test_links_lead_somewhere() -> None:
-    """true-docs: each link within the README has its heading."""
-    headings = re.findall(r"^##+ (.*)$", README, re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= anchors
-    assert re.findall(r"\]\((?!#)", README) == []
+    """true-docs: each link leads to a file of the repository, and to a heading that it has."""
+    links = re.findall(r"\]\(([^)#]+)#?([^)]*)\)", README)
+    assert len(links) > 20
+    for target, anchor in links:
+        text = (ROOT / target).read_text(encoding="utf-8")
+        assert not anchor or anchor in {slug(title) for _, _, title in headings(text)}, (target, anchor)
+
+
+def test_it_is_short() -> None:
+    """true-docs: what is longer is a page of docs/."""
+    assert len(README.splitlines()) <= 200

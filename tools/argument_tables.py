@@ -1,17 +1,16 @@
-"""Writes the tables of arguments in README.md and docs/ from the code's own table.
+"""Makes the tables of arguments in docs/ from the code's own table.
 
 A table stands between two lines::
 
     <!-- arguments: CallReportExportOperator -->
     <!-- /arguments -->
 
-``python tools/argument_tables.py`` writes all of them anew. `tests/test_arguments.py` fails when one is out of date.
+`page_blocks` (`make pages`) writes all of them anew. `tests/test_arguments.py` fails when one is out of date.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -61,15 +60,8 @@ def written(text: str) -> str:
 
 def pages() -> list[Path]:
     """The pages that have such tables."""
-    candidates = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    candidates = sorted((ROOT / "docs").rglob("*.md"))
     return [path for path in candidates if _PLACE.search(path.read_text(encoding="utf-8"))]
-
-
-def main() -> int:
-    """Write every table."""
-    for path in pages():
-        path.write_text(written(path.read_text(encoding="utf-8")), encoding="utf-8")
-    return 0
 
 
 def _default(argument: Argument) -> str:
@@ -88,7 +80,3 @@ def _for_mask_list(argument: Argument) -> str:
     if found is None:
         return "no"
     return "required" if found.default is REQUIRED else "yes"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,11 +1,12 @@
-"""Reading the README: its tables and its code blocks."""
+"""Reading the README and the pages of docs/: their tables and code blocks."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def code_blocks(language: str, text: str = README) -> list[str]:
@@ -13,10 +14,15 @@ def code_blocks(language: str, text: str = README) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def section(heading: str) -> str:
-    """The text below a heading of level 2 or 3, up to the next heading of level 2."""
-    found = re.search(rf"^###? {re.escape(heading)}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
-    assert found, f"the README has no section {heading!r}"
+def page(name: str) -> str:
+    """The text of a page of ``docs/``."""
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def section(heading: str, text: str) -> str:
+    """What stands below a heading of level 2 or 3, up to the next heading of level 2."""
+    found = re.search(rf"^###? {re.escape(heading)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"the page has no section {heading!r}"
     return found[1]
 
 

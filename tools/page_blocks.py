@@ -1,0 +1,172 @@
+"""Writes what the pages of ``docs/`` take from the code: ``python -m tools.page_blocks`` (`make pages`).
+
+It stands between two lines, of which the second is ``<!-- /table -->`` and the like:
+
+``<!-- table: vendor codes -->``     a table made from the code; see `TABLES`
+``<!-- help: export -->``            what ``callreport export --help`` prints
+``<!-- example: daily_calls -->``    ``example_dags/daily_calls.py``: its docstring, then its code
+``<!-- arguments: SomeOperator -->`` the arguments of a class; see `argument_tables`
+
+`tests/test_docs_site.py` fails when one is out of date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from airflow_provider_callreport import errors
+from airflow_provider_callreport.api.errors import CODE_TABLE, ApiError, error_class
+from airflow_provider_callreport.cli.commands import COMMANDS, Command
+from airflow_provider_callreport.cli.exit_codes import ExitCode
+from tools import argument_tables
+from tools.docs_site import DOCS, ROOT
+
+EXAMPLES = ROOT / "example_dags"
+
+_BLOCK = re.compile(r"^<!-- (table|help|example): (.+?) -->\n.*?^<!-- /\1 -->$", re.MULTILINE | re.DOTALL)
+#: A page that an example's docstring names as code.
+_PAGE = re.compile(r"`docs/([\w/]+\.\w+)`")
+
+
+class BlockError(Exception):
+    """A page asks for what does not exist; the message is one sentence."""
+
+
+def written(name: str, text: str) -> str:
+    """A page with its tables, helps and examples as the code has them now.
+
+    Args:
+        name: the page, as the error names it.
+        text: the page.
+
+    Raises:
+        BlockError: it asks for what does not exist.
+    """
+
+    def block(match: re.Match[str]) -> str:
+        kind, what = match[1], match[2]
+        made = _made(name, kind, what)
+        return f"<!-- {kind}: {what} -->\n\n{made}\n\n<!-- /{kind} -->"
+
+    return argument_tables.written(_BLOCK.sub(block, text))
+
+
+def _made(page: str, kind: str, name: str) -> str:
+    if kind == "example":
+        return _example(page, name)
+    helps = {command.name: partial(help_of, command) for command in COMMANDS}
+    makers: Mapping[str, Callable[[], str]] = TABLES if kind == "table" else helps
+    if name not in makers:
+        raise BlockError(f"docs/{page} asks for the {kind} {name!r}; there are {', '.join(sorted(makers))}")
+    return makers[name]()
+
+
+def _example(page: str, name: str) -> str:
+    file = EXAMPLES / f"{name}.py"
+    if not file.is_file():
+        raise BlockError(f"docs/{page} asks for the example {name!r}, and example_dags/ has no such file")
+    text = file.read_text(encoding="utf-8")
+    docstring = (ast.get_docstring(ast.parse(text)) or "").replace("``", "`")
+    code = text.split('"""', 2)[2].strip()
+    docstring = _PAGE.sub(r"[`docs/\1`](\1)", docstring)
+    return f"## {name}\n\n{docstring}\n\n```python\n{code}\n```"
+
+
+# --- what is made from the code --------------------------------------------------------------------------------------
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _row_of(error: ApiError, what: str) -> tuple[str, ...]:
+    meaning = (type(error).__doc__ or "").strip().splitlines()[0]
+    advice = error.advice or "The message is shown; ask DeepCall."
+    return what, meaning, advice, "yes" if error.retryable else "no"
+
+
+def _answered(kind: type[ApiError], code: int | None, status: int = 200) -> ApiError:
+    return kind(code=code, vendor_message="", http_status=status, endpoint="list")
+
+
+def vendor_codes() -> str:
+    """Every vendor code that is known, and what the package makes of it."""
+    rows = [_row_of(_answered(CODE_TABLE[code], code), str(code)) for code in sorted(CODE_TABLE)]
+    rows.append(_row_of(_answered(ApiError, 0), "any other"))
+    return _table(("Code", "Meaning", "What to do", "Tried again"), rows)
+
+
+def http_statuses() -> str:
+    """HTTP statuses of answers that bring no vendor code."""
+    named = {401: "401", 403: "403", 404: "other 4xx", 408: "408", 425: "425", 429: "429", 500: "5xx"}
+    rows = [_row_of(_answered(error_class(status, None), None, status), name) for status, name in named.items()]
+    return _table(("HTTP status", "Meaning", "What to do", "Tried again"), rows)
+
+
+def exit_codes() -> str:
+    """How the commands end."""
+    return _table(("Exit status", "Meaning"), [(str(code.value), code.meaning) for code in ExitCode])
+
+
+def error_classes() -> str:
+    """The tree of errors, as the module has it."""
+    tree = (errors.__doc__ or "").split("::\n\n", 1)[1].split("\n\n", 1)[0]
+    return f"```text\n{textwrap.dedent(tree)}\n```"
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "vendor codes": vendor_codes,
+    "HTTP statuses": http_statuses,
+    "exit codes": exit_codes,
+    "error classes": error_classes,
+}
+
+
+def help_of(command: Command) -> str:
+    """What a command prints when it is asked for help, as a code block; the list of faults is left out."""
+    parser = argparse.ArgumentParser(
+        prog=f"callreport {command.name}",
+        description=command.help,
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=84),
+    )
+    command.add_arguments(parser.add_argument)
+    return f"```text\n{parser.format_help()}```"
+
+
+def pages() -> dict[str, Path]:
+    """The pages by their path within ``docs/``."""
+    return {path.relative_to(DOCS).as_posix(): path for path in sorted(DOCS.rglob("*.md"))}
+
+
+def write() -> None:
+    """Write what the pages take from the code again, where it differs.
+
+    Raises:
+        BlockError: a page asks for what does not exist.
+    """
+    for name, path in pages().items():
+        text = path.read_text(encoding="utf-8")
+        if (now := written(name, text)) != text:
+            path.write_text(now, encoding="utf-8")
+
+
+def main() -> int:
+    """Write the blocks of all pages; return 1 after a mistake."""
+    try:
+        write()
+    except BlockError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
