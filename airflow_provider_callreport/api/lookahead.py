@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
 from airflow_provider_callreport.api.errors import CallReportError, RateLimitedError, TimeoutExceededError
@@ -71,9 +71,16 @@ class Lookahead(Generic[T]):
         self._went_well()
         return answer
 
-    def close(self) -> None:
-        """Give up all that was asked for and not taken. It ends by itself, at once when the client is closed."""
+    def close(self, patience: float = 0.0) -> None:
+        """Give up all that was asked for and not taken. It ends by itself, at once when the client is closed.
+
+        Args:
+            patience: how many seconds to wait until it has ended.
+        """
+        futures = list(self._under_way.values())
         self._under_way.clear()
+        if patience and futures:
+            wait(futures, patience)
 
     def trouble(self, error: CallReportError) -> None:
         """Take note of an error after which a request is tried again. A server that has enough gets half as much."""

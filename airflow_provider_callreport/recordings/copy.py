@@ -18,11 +18,12 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_callreport.api.answer import record_id
@@ -31,11 +32,13 @@ from airflow_provider_callreport.api.detail import Recording, fetch_detail
 from airflow_provider_callreport.api.download import FileDownloader
 from airflow_provider_callreport.api.errors import (
     CallReportError,
+    FileError,
     RecordingsMissingError,
     TableError,
     one_line,
 )
 from airflow_provider_callreport.api.filters import TITLES, Window, filter_lines
+from airflow_provider_callreport.api.lookahead import Lookahead
 from airflow_provider_callreport.api.paging import ROUNDS_WAIT, Lessons, Page, Proof, ReportReader, read_until_whole
 from airflow_provider_callreport.api.table import Table
 from airflow_provider_callreport.delivery.errors import DeliveryError, ObjectExistsError
@@ -71,6 +74,9 @@ MANIFEST_COLUMNS = (
     Column("bytes", ColumnKind.NUMBER),
     Column("sha256"),
 )
+
+#: Seconds that an ending run waits for what is under way, so that nothing is written into a directory that goes.
+_PATIENCE = 1.0
 
 #: Why a recording is not stored when every one must be whole.
 _NO_LENGTH = (
@@ -378,26 +384,39 @@ class _Copier:
             pool_size=request.concurrency,
             stopped=self._stop.is_set,
         )
-        self._pool = ThreadPoolExecutor(request.concurrency, thread_name_prefix="callreport-recordings")
+        # A call that is slow holds the ones behind it up, so that more are asked for than are worked on.
+        self._ahead = Lookahead[list[_Entry]](2 * request.concurrency)
+        self._turns = threading.BoundedSemaphore(request.concurrency)
 
     def __enter__(self) -> _Copier:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        # After an error, or a SIGTERM, each download ends at its next piece.
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._stop.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._downloader.__exit__(None, None, None)
+        self._downloader.close()
+        if error is not None:
+            # After an error, a task's SIGTERM or its timeout, what is under way ends now.
+            self._client.close()
+            self._ahead.close(_PATIENCE)
 
     def copied(self, calls: Iterator[tuple[str, int]]) -> Iterator[list[_Entry]]:
         """The entries of each call, in order. The number of calls that are worked on at a time is bounded."""
-        under_way: deque[Future[list[_Entry]]] = deque()
+        under_way: deque[tuple[int, Callable[[], list[_Entry]]]] = deque()
         for number, (call, promised) in enumerate(calls):
-            under_way.append(self._pool.submit(self._call, number, call, promised))
-            if len(under_way) >= 2 * self._request.concurrency:
-                yield under_way.popleft().result()
+            work = partial(self._in_turn, number, call, promised)
+            while not self._ahead.ask(number, work):
+                yield self._ahead.answer(*under_way.popleft())
+            under_way.append((number, work))
         while under_way:
-            yield under_way.popleft().result()
+            yield self._ahead.answer(*under_way.popleft())
+
+    def _in_turn(self, number: int, call: str, promised: int) -> list[_Entry]:
+        with self._turns:
+            if self._stop.is_set():
+                raise FileError("the copying was stopped")
+            return self._call(number, call, promised)
 
     def _call(self, number: int, call: str, promised: int) -> list[_Entry]:
         recordings = fetch_detail(self._client, call).recordings
