@@ -1,7 +1,7 @@
 """What a format costs beside the plainest loop that writes the same cells: CPU time, in turns, in one process.
 
-``csv.writer`` for CSV, ``json.dumps`` for JSON Lines, ``openpyxl``'s write-only sheet for XLSX; none of them types a
-cell, guards a formula, or makes a summary. For PDF see ``pdf_libraries.py``.
+``csv.writer`` for CSV, ``json.dumps`` for JSON Lines, ``openpyxl``'s write-only sheet for XLSX, reportlab's canvas for
+PDF; none of them types a cell, guards a formula, or makes a summary. More PDF libraries are in ``pdf_libraries.py``.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def sample(rows: int) -> list[list[Row]]:
 def ours(name: str, pages: Sequence[Sequence[Row]], directory: Path) -> None:
     file_format = FORMATS[name]
     collector = FiguresCollector(COLUMNS) if file_format.needs_figures else None
-    writer = file_format.load()(directory / "ours", COLUMNS, INFO, file_format.check_options({}))
+    options = {"max_rows": sum(map(len, pages))} if name == "pdf" else {}
+    writer = file_format.load()(directory / "ours", COLUMNS, INFO, file_format.check_options(options))
     for page in pages:
         writer.write(page)
         if collector is not None:
@@ -96,6 +97,27 @@ def plain_xlsx(pages: Sequence[Sequence[Row]], directory: Path) -> None:
     workbook.save(directory / "plain.xlsx")
 
 
+def plain_pdf(pages: Sequence[Sequence[Row]], directory: Path) -> None:
+    from reportlab.lib.pagesizes import A4, landscape
+    from reportlab.pdfgen.canvas import Canvas
+
+    width, height = landscape(A4)
+    canvas = Canvas(str(directory / "plain.pdf"), pagesize=(width, height))
+    rows = [row for page in pages for row in page]
+    labels = [column.label for column in COLUMNS]
+    step = (width - 56) / len(labels)
+    for start in range(0, len(rows), 45):
+        canvas.setFont("Helvetica", 6)
+        for line, row in enumerate([labels, *rows[start : start + 45]]):
+            for place, value in enumerate(row):
+                canvas.drawString(28 + place * step, height - 28 - 11 * line, "" if value is None else str(value))
+        canvas.showPage()
+    canvas.save()
+
+
+PLAIN = {"csv": plain_csv, "jsonl": plain_jsonl, "xlsx": plain_xlsx, "pdf": plain_pdf}
+
+
 def cpu(job: Callable[[], None]) -> float:
     start = time.process_time()
     job()
@@ -104,7 +126,7 @@ def cpu(job: Callable[[], None]) -> float:
 
 def compare(name: str, rows: int, rounds: int) -> list[tuple[float, float]]:
     """CPU seconds of ours and of the plain loop, in pairs."""
-    plain = {"csv": plain_csv, "jsonl": plain_jsonl, "xlsx": plain_xlsx}[name]
+    plain = PLAIN[name]
     pages = sample(rows)
     pairs = []
     with tempfile.TemporaryDirectory() as directory:
@@ -117,7 +139,7 @@ def compare(name: str, rows: int, rounds: int) -> list[tuple[float, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("format", choices=("csv", "jsonl", "xlsx"))
+    parser.add_argument("format", choices=tuple(PLAIN))
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()

@@ -48,7 +48,7 @@ def overlap(file_format: str, calls: int, rounds: int) -> None:
 
 
 def formats(rows: int, rounds: int) -> None:
-    for name, target in (("csv", "<= 1.5"), ("jsonl", "<= 1.5"), ("xlsx", "<= 1.15")):
+    for name, target in (("csv", "<= 1"), ("jsonl", "<= 0.5"), ("xlsx", "<= 0.2"), ("pdf", "<= 0.33")):
         command = [sys.executable, "-m", "benchmarks.formats", name, f"--rows={rows}", f"--rounds={rounds}"]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
         pairs = json.loads(done.stdout)

@@ -165,6 +165,21 @@ def test_lines_break_between_words(parts: list[str], width: float) -> None:
     assert all(line.width <= width for line in made)
 
 
+@settings(deadline=None)
+@given(st.text("abc iWm\u00e9\u20ac.*-   ", max_size=60), st.floats(3, 120), st.integers(1, 4))
+def test_plain_text_breaks_where_other_text_does(text: str, width: float, lines: int) -> None:
+    """pdf-document: the quick way for Windows code page 1252 makes the lines of the way that measures each piece."""
+    plain = style()
+    fitted, cut = plain.fit(text, width, lines)
+    if plain.width(text) <= width:
+        assert (fitted, cut) == ([plain.line(text)], False)
+        return
+    bound = int(width * lines * 4) + 4
+    parts, was_cut = plain._break(text[:bound], width, lines, more=len(text) > bound)
+    assert [line.operators for line in fitted] == [plain.line(part).operators for part in parts]
+    assert cut == was_cut
+
+
 def test_a_line_never_parts_a_letter_from_its_marks() -> None:
     """pdf-text: breaking inside of a long word keeps vowel signs, viramas and emoji modifiers with their base."""
     for word in ("किशोरी" * 20, "क्ष" * 40, "👍🏽" * 30, "e\u0301" * 60):

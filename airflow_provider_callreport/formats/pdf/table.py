@@ -168,21 +168,22 @@ class _Body:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Draw rows."""
-        makers, leading, space = self._makers, self._leading, self._space
+        leading, space = self._leading, self._space
         rise = space + self._layout.size * _ASCENT
+        makers = [(maker.remembered.get, maker.make) for maker in self._makers]
         for row in rows:
             height = 1
             parts: list[tuple[int, int, str, str]] = []
-            for value, maker in zip(row, makers, strict=True):
+            for value, (remembered, make) in zip(row, makers, strict=True):
                 if value is None or value == "":
                     continue
-                cell = maker.remembered.get(value) or maker.make(value)
-                if cell.is_cut or cell.has_boxes:
-                    self.cut_cells += cell.is_cut
-                    self.replaced_cells += cell.has_boxes
-                if cell.height > height:
-                    height = cell.height
-                parts += cell.parts
+                cell_height, cell_parts, is_cut, has_boxes = remembered(value) or make(value)
+                if is_cut or has_boxes:
+                    self.cut_cells += is_cut
+                    self.replaced_cells += has_boxes
+                if cell_height > height:
+                    height = cell_height
+                parts += cell_parts
             tall = height * leading + 2 * space
             if self._y - tall < MARGIN:
                 self._finish_page()
@@ -261,22 +262,41 @@ class _CellMaker:
         self._show = show
         self._style = style
         self._places = places
+        self._starts = [(place.panel, _start(place.left)) for place in places]
         self._right_aligned = right_aligned
         # The column may be a little wider on one panel than on another: it breaks the same on all.
         self._width = min(place.right - place.left for place in places)
 
     def make(self, value: Value) -> _Cell:
         """The cell of a value."""
-        lines, is_cut = self._style.fit(self._show(value), self._width, CELL_LINES)
+        text = self._show(value)
         # Text in a column of numbers stands left, where it can be told from them.
         to_right = self._right_aligned and not isinstance(value, str)
-        parts = [
-            (panel, i, f"1 0 0 1 {right - line.width if to_right else left:.1f} ", line.operators)
-            for panel, left, right in self._places
-            for i, line in enumerate(lines)
-        ]
-        cell = _Cell(len(lines), parts, is_cut, any(line.replaced for line in lines))
+        line = self._style.plain_line(text)
+        if line is None or line.width > self._width:
+            cell = self._fitted(text, to_right)
+        elif to_right:
+            operators, width, _ = line
+            parts = [(panel, 0, _start(right - width), operators) for panel, _, right in self._places]
+            cell = _Cell(1, parts, False, False)
+        else:
+            cell = _Cell(1, [(panel, 0, start, line.operators) for panel, start in self._starts], False, False)
         if len(self.remembered) >= _REMEMBERED_CELLS:
             self.remembered.clear()
         self.remembered[value] = cell
         return cell
+
+    def _fitted(self, text: str, to_right: bool) -> _Cell:
+        """The cell of a text that may take several lines, or fonts."""
+        lines, is_cut = self._style.fit(text, self._width, CELL_LINES)
+        parts = [
+            (panel, i, _start(right - line.width if to_right else left), line.operators)
+            for panel, left, right in self._places
+            for i, line in enumerate(lines)
+        ]
+        return _Cell(len(lines), parts, is_cut, any(line.replaced for line in lines))
+
+
+def _start(x: float) -> str:
+    """The operands of ``Tm`` up to x."""
+    return f"1 0 0 1 {x:.1f} "

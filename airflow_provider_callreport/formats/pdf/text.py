@@ -8,9 +8,10 @@ the drawing stands for is written beside it (``ActualText``), so that copying an
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from typing import Any, NamedTuple
 from unicodedata import category
 
@@ -99,9 +100,13 @@ class TextStyle:
             text: any string.
             rtl: whether it belongs to a right-to-left paragraph; None decides by its first letter.
         """
+        return self.plain_line(text) or self._unicode_line(text, rtl)
+
+    def plain_line(self, text: str) -> Line | None:
+        """``text`` on one line of Windows code page 1252, or None when it has to take the Unicode road."""
         data = win_ansi(text)
         if data is None:
-            return self._unicode_line(text, rtl)
+            return None
         return Line(f"({pdf_literal(data.decode('latin-1'))})Tj", sum(map(self.widths.__getitem__, data)))
 
     def width(self, text: str) -> float:
@@ -120,13 +125,42 @@ class TextStyle:
         """
         # No line has four characters a point, so this bounds the work on a text of megabytes.
         bound = int(width * lines * 4) + 4
-        if len(text) <= bound:
-            whole = self.line(text)
+        more = len(text) > bound
+        plain = win_ansi(text[:bound])
+        if plain is not None:
+            return self._fit_plain(plain.decode("cp1252"), width, lines, more=more)
+        if not more:
+            whole = self._unicode_line(text, None)
             if whole.width <= width:
                 return [whole], False
-        texts, cut = self._break(text[:bound], width, lines, more=len(text) > bound)
+        texts, cut = self._break(text[:bound], width, lines, more=more)
         rtl = is_rtl(text[:bound])
         return [self.line(part, rtl=rtl) for part in texts], cut
+
+    def _fit_plain(self, text: str, width: float, lines: int, *, more: bool) -> tuple[list[Line], bool]:
+        """`fit` for text of Windows code page 1252, where widths add up; ``more`` as for `_break`."""
+        ends = [0.0, *accumulate(map(self.widths.__getitem__, text.encode("cp1252")))]
+        if not more and ends[-1] <= width:
+            return [self._plain(text, ends[-1])], False
+        joined = " ".join(text.split())
+        if joined != text:
+            text, ends = joined, [0.0, *accumulate(map(self.widths.__getitem__, joined.encode("cp1252")))]
+        done: list[Line] = []
+        start, last = 0, len(text)
+        while True:
+            stop = bisect_right(ends, ends[start] + width) - 1
+            if stop == last and not more:
+                return [*done, self._plain(text[start:], ends[last] - ends[start])], False
+            if len(done) == lines - 1 or stop == last:
+                return [*done, self.line(self._cut(text[start:], width))], True
+            # Behind the last space that leaves the line short enough, inside a word only when it alone is too long.
+            space = text.rfind(" ", start, stop + 1)
+            stop = space if space > start else max(stop, start + 1)
+            done.append(self._plain(text[start:stop], ends[stop] - ends[start]))
+            start = stop + (text[stop] == " ")
+
+    def _plain(self, text: str, width: float) -> Line:
+        return Line(f"({pdf_literal(text.encode('cp1252').decode('latin-1'))})Tj", width)
 
     def _break(self, text: str, width: float, lines: int, *, more: bool = False) -> tuple[list[str], bool]:
         """The lines of `fit` as strings; ``more`` says that there is text behind ``text``, which does not fit."""
@@ -164,6 +198,10 @@ class TextStyle:
     def _prefix(self, text: str, width: float, least: int = 1) -> int:
         """How many characters of ``text`` fit into ``width``; characters that belong together are not parted."""
         low, high = least, min(len(text), int(width * 4) + 1)
+        data = win_ansi(text[:high])
+        if data is not None:  # widths of single bytes add up, and none of these characters belongs to another
+            ends = list(accumulate(map(self.widths.__getitem__, data)))
+            return max(bisect_right(ends, width), least)
         while low < high:
             middle = (low + high + 1) // 2
             if self.width(text[:middle]) <= width:
