@@ -157,6 +157,8 @@ class TextStyle:
             space = text.rfind(" ", start, stop + 1)
             stop = space if space > start else max(stop, start + 1)
             done.append(self._plain(text[start:stop], ends[stop] - ends[start]))
+            if stop == last:  # one character, wider than the line
+                return done, False
             start = stop + (text[stop] == " ")
 
     def _plain(self, text: str, width: float) -> Line:
