@@ -1,11 +1,11 @@
 """Assets: a delivery as events of the task's outlets, and ``callreport://host/report`` for where the calls come from.
 
-Which assets there are is decided by who writes the Dag, as everywhere in Airflow:
+The author of the Dag decides which assets exist, as everywhere in Airflow:
 
 - an `Asset` among the task's ``outlets`` gets its event with what was delivered in ``extra``;
 - an `AssetAlias` gets one event for each object, at the object's own address, which need not be known before the run.
 
-A task without outlets has no events: an asset for each day's key, in everybody's list, is nothing to do unasked.
+A task without outlets has no events: nobody wants an asset for each day's key in the list of assets unasked.
 Airflow 2.11 calls the two ``Dataset`` and ``DatasetAlias``.
 """
 
@@ -45,7 +45,7 @@ class DeliveredObject:
         store: scheme and bucket, such as ``s3://reports``.
         key: its key; of a file, its path.
         new: whether this run brought it there.
-        ours: whether it is this report, whoever brought it there; False when something else was left as it is.
+        ours: whether it is this report, from this run or another; False when something else stays at the key.
         extra: what is in it: JSON types, no row's content.
     """
 
@@ -87,8 +87,8 @@ def delivery_of(summary: ExportSummary, *, bucket: str | None = None, try_number
     Args:
         summary: the export's result.
         bucket: the S3 bucket, if it is known: the name of an access point has a slash in it.
-        try_number: which try of the task it is. Outside of S3 nobody knows who wrote an object that was there, as it
-            should be: from the second try on it counts as new, since the first may have died before Airflow knew.
+        try_number: which try of the task it is. Outside of S3 nobody knows who wrote an object that already has the
+            right bytes. From the second try on it counts as new, because the first may have died before Airflow knew.
     """
     info, outcome = summary.info, summary.outcome
     report: dict[str, Any] = {
@@ -126,8 +126,8 @@ def delivery_of(summary: ExportSummary, *, bucket: str | None = None, try_number
 def emit_events(operator: BaseOperator, context: Context, delivery: Delivery) -> None:
     """Give the task's outlets their events.
 
-    Airflow makes an event for every asset among the outlets of a task that succeeds. So an asset of which nothing is
-    new is taken out of the outlets of this run. A task that fails later has no events.
+    Airflow makes an event for every asset among the outlets of a task that succeeds. So an asset with nothing new is
+    taken out of the outlets of this run. A task that fails later has no events.
 
     Args:
         operator: the operator that runs.
@@ -147,7 +147,7 @@ def emit_events(operator: BaseOperator, context: Context, delivery: Delivery) ->
         elif isinstance(outlet, Asset) or _is_reference(outlet):
             extra = _extra_for(getattr(outlet, "uri", None), delivery)
             if extra is None:
-                log.info("%r has no event: this run has brought nothing new there", outlet)
+                log.info("%r has no event: this run brought nothing new", outlet)
                 continue
             events[outlet].extra.update(extra)
         kept.append(outlet)
@@ -160,10 +160,10 @@ def report_asset(report: str = "calls", host: str = DEFAULT_HOST, extra: Mapping
     Args:
         report: ``"calls"`` or ``"masked_calls"``.
         host: the API's host.
-        extra: whatever is to go with it.
+        extra: further values of the asset.
 
     Raises:
-        ValueError: there is no such report, or the host is none.
+        ValueError: the report does not exist, or the host cannot be one.
     """
     from airflow.providers.common.compat.sdk import Asset
 

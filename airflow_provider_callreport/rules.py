@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
+from zoneinfo import ZoneInfo
 
 Report = Literal["calls", "masked_calls"]
 FileFormat = Literal["csv", "xlsx", "jsonl", "parquet", "pdf"]
@@ -81,7 +82,7 @@ def choices(closed_set: Any) -> tuple[str, ...]:
 def one_of(values: Iterable[str]) -> Rule:
     """One of a few texts."""
     allowed = tuple(values)
-    # A delimiter is no word.
+    # A delimiter is shown in quotes, a word is not.
     words = ", ".join(value if value.isidentifier() else repr(value) for value in allowed)
     return Rule(f"are {words}", lambda value: isinstance(value, str) and value in allowed, allowed)
 
@@ -138,13 +139,30 @@ TEXTS = Rule(
 CONNECTION_ID = Rule("is the id of an Airflow connection", TEXT.accepts)
 
 
+def time_zone(name: str, value: Any, error: type[ValueError] = ValueError) -> ZoneInfo:
+    """The time zone of an IANA name.
+
+    Args:
+        name: what it is the value of, as the user typed it.
+        value: the zone's name.
+        error: class of the error.
+
+    Raises:
+        ValueError: no zone has that name.
+    """
+    try:
+        return ZoneInfo(value)
+    except (ValueError, TypeError, OSError, LookupError):
+        raise error(f"{name} is {shown(value)}; allowed is an IANA time zone, such as Asia/Kolkata or UTC") from None
+
+
 def is_whole_number(value: Any) -> bool:
-    """Whether a value is an ``int``; a boolean is none, though Python takes it for one."""
+    """Whether a value is an ``int``; not a boolean, which Python counts as an ``int``."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite ``int`` or ``float``; a boolean is none."""
+    """Whether a value is a finite ``int`` or ``float``, and not a boolean."""
     return is_whole_number(value) or (isinstance(value, float) and math.isfinite(value))
 
 

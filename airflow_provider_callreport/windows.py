@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from airflow_provider_callreport.api.errors import SettingsError, WindowError
 from airflow_provider_callreport.api.filters import parse_time
-from airflow_provider_callreport.rules import Rule, choices, whole_number
+from airflow_provider_callreport.rules import TEXT, Rule, choices, time_zone, whole_number
 
 #: Values of ``every`` besides a timedelta.
 Step = Literal["hour", "day", "week", "month"]
@@ -79,12 +79,12 @@ def windows(
         The windows, as plain JSON.
 
     Raises:
-        WindowError: ``start`` or ``end`` is no time, or they stand in the wrong order.
+        WindowError: ``start`` or ``end`` cannot be read as a time, or the end is not after the start.
         SettingsError: another argument is wrong, there would be more than ``limit`` windows, or two windows would have
             the same key.
     """
-    zone = _zone(timezone)
-    first, last = (_moment(value, name, zone) for value, name in ((start, "start"), (end, "end")))
+    zone = time_zone("timezone", timezone, SettingsError)
+    first, last = (_instant(value, name, zone) for value, name in ((start, "start"), (end, "end")))
     span = f"{first.astimezone(zone).isoformat()} to {last.astimezone(zone).isoformat()}"
     if first >= last:
         raise WindowError(f"the time from {span} is empty; start must be earlier than end")
@@ -112,17 +112,17 @@ def windows(
 
 
 def check_text(name: str, text: Any) -> None:
-    """Refuse what `fill_text` cannot fill.
+    """Refuse a text that `fill_text` cannot fill.
 
     Raises:
-        SettingsError: it is no text, has other fields than `FIELDS`, or is a template of Airflow's.
+        SettingsError: it is not text, has other fields than `FIELDS`, or is an Airflow template.
     """
     if name in ("window_start", "window_end"):
         raise SettingsError(f"{name} is what windows() gives; leave it out")
     if not isinstance(text, str):
-        raise SettingsError(f"{name} is {text!r}; allowed is text")
+        raise SettingsError(TEXT.refusal(name, text))
     if "{{" in text or "{%" in text:
-        raise SettingsError(f"{name} has a template of Airflow's, which is not filled here; {_ALLOWED}")
+        raise SettingsError(f"{name} has an Airflow template, which is not rendered here; {_ALLOWED}")
     try:
         fields = [field for _, field, _, _ in Formatter().parse(text) if field is not None]
     except ValueError as error:
@@ -142,7 +142,7 @@ def fill_text(name: str, text: str, start: datetime, end: datetime) -> str:
         end: the first instant after it, likewise.
 
     Raises:
-        SettingsError: a format is none of dates.
+        SettingsError: a format in it cannot format a date.
     """
     fields = {"start": start, "end": end, "utc_start": start.astimezone(UTC), "utc_end": end.astimezone(UTC)}
     try:
@@ -196,19 +196,10 @@ def _window(begin: datetime, finish: datetime, zone: ZoneInfo, texts: Mapping[st
 _ALLOWED = f"allowed in braces are {', '.join(FIELDS)} with a format of dates, such as {{start:%Y-%m-%d}}"
 
 
-def _moment(value: Any, name: str, zone: ZoneInfo) -> datetime:
+def _instant(value: Any, name: str, zone: ZoneInfo) -> datetime:
     moment = parse_time(value, name, zone).astimezone(UTC)
     # A plain datetime: Airflow's own times are a subclass with formats of their own.
     return datetime.combine(moment.date(), moment.time(), UTC)
-
-
-def _zone(name: Any) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ValueError, TypeError, OSError, LookupError):
-        raise SettingsError(
-            f"timezone is {name!r}, which is no IANA time zone; write a name such as Asia/Kolkata or UTC"
-        ) from None
 
 
 def _check_places(found: Sequence[Mapping[str, str]], texts: Mapping[str, str]) -> None:

@@ -196,8 +196,8 @@ def test_preview_fits_the_terminal(api: SandboxServer, monkeypatch: pytest.Monke
     lines = text.splitlines()
     assert max(len(line) for line in lines[:3]) <= 80
     assert lines[0].startswith("Caller Number  Time ")
-    assert "Not shown, for want of width: " in text
-    assert "DTMF" in text.partition("want of width")[2]
+    assert "Not shown in this narrow terminal: " in text
+    assert "DTMF" in text.partition("narrow terminal")[2]
 
 
 def test_a_reader_may_have_seen_enough(api: SandboxServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,7 +244,7 @@ def test_export_replaces_nothing_unasked(
     path = tmp_path / "calls.csv"
     path.write_text("mine")
     ended = Ended(capsys, "export", *DAY, "--output", str(path))
-    assert (ended.code, ended.sentence) == (ExitCode.FILE, f"{path} is there already; --force replaces it")
+    assert (ended.code, ended.sentence) == (ExitCode.FILE, f"{path} exists already; --force replaces it")
     assert (path.read_text(), api.requests) == ("mine", [])
 
     assert Ended(capsys, "export", *DAY, "--output", str(path), "--force").code == ExitCode.OK

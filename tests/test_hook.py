@@ -108,7 +108,7 @@ def test_session_id_alone_is_a_good_connection(connect: Callable[..., CallReport
         (
             {"timezone": "IST"},
             {},
-            "Extra field timezone is 'IST', which is no IANA time zone; write a name such as Asia/Kolkata or UTC.",
+            "Extra field timezone is 'IST'; allowed is an IANA time zone, such as Asia/Kolkata or UTC.",
         ),
     ],
     ids=["wrong token", "no permission", "two secrets", "http", "zone"],

@@ -243,9 +243,9 @@ def test_any_drift_is_red(
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (edit(1, files=None), "exports[1] is no XCom value of an export: it has no files"),
-        (edit(1, window={"start": "x"}), "exports[1] is no XCom value of an export: its window cannot be read"),
-        (lambda values: values.insert(0, "x"), "exports[0] is no XCom value of an export: it is of type str"),
+        (edit(1, files=None), "exports[1] is not the XCom value of an export: it has no files"),
+        (edit(1, window={"start": "x"}), "exports[1] is not the XCom value of an export: its window cannot be read"),
+        (lambda values: values.insert(0, "x"), "exports[0] is not the XCom value of an export: it is of type str"),
         (edit(1, files_omitted=4), "names 1 of its 5 files, because an XCom value is small"),
         (edit(1, of_file_uri="file:///data/calls.csv"), "did not go to S3; a manifest names objects in S3 only"),
         (edit(1, files=[{"filename": "calls.csv", "rows": 2}]), "did not go to S3"),

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from airflow_provider_callreport.api.errors import SettingsError
 from airflow_provider_callreport.connection import CONNECTION_FIELDS, DEFAULT_HOST, FURTHER_EXTRAS, ConnectionField
-from airflow_provider_callreport.rules import did_you_mean, one_of
+from airflow_provider_callreport.rules import did_you_mean, one_of, time_zone
 
 #: Path of the samples on the vendor's page; the page's own "Base URL" spells it ``callreport``.
 DEFAULT_PATH = "/api/v2/CallReport"
@@ -174,7 +174,11 @@ def settings_from_connection(
     return ClientSettings(
         base_url=_base_url(host, port, scheme, allow_http=allow_http),
         credentials=Credentials(user_id=_text(login), token=_text(password), ssid=_text(_secret(values, "ssid"))),
-        timezone=zone(_string(values, "timezone") or str(_FIELDS["timezone"].default)),
+        timezone=time_zone(
+            "extra field timezone",
+            _string(values, "timezone") or str(_FIELDS["timezone"].default),
+            SettingsError,
+        ),
         page_size=_page_size(values),
         timeout=_positive(values, "timeout", 30.0),
         connect_timeout=min(10.0, _positive(values, "timeout", 30.0)),
@@ -199,20 +203,6 @@ def _check_names(problem: str, given: Mapping[str, Any]) -> None:
         if name not in _KNOWN_EXTRAS:
             known = sorted(_KNOWN_EXTRAS)
             raise SettingsError(f"{problem} {name!r}; allowed are {', '.join(known)}{did_you_mean(name, known)}")
-
-
-def zone(name: str) -> ZoneInfo:
-    """The time zone of an IANA name.
-
-    Raises:
-        SettingsError: there is no zone of that name.
-    """
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise SettingsError(
-            f"extra field timezone is {name!r}, which is no IANA time zone; write a name such as Asia/Kolkata or UTC"
-        ) from None
 
 
 def is_loopback(host: str) -> bool:

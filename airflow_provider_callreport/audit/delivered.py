@@ -35,7 +35,7 @@ class Delivered:
 
     Attributes:
         calls: calls in it.
-        where: where that is written, in words.
+        where: where that is written, for messages.
         start, end: its window, or None where the source does not tell.
         bytes: size of the object, or None where the source is another.
         sha256: its SHA-256, or None likewise.
@@ -94,7 +94,7 @@ def delivered_in_s3(
         keys: the files of one report; several for a report that was grouped, or the manifest of recordings.
         aws_conn_id: Airflow's AWS connection.
         check_bytes: read each object and compare its SHA-256.
-        client: a boto3 client of that connection, if there is one already.
+        client: a boto3 client of that connection, if the caller has one.
 
     Raises:
         DriftError: an object is not there, was not written by this package, or has other bytes.
@@ -126,7 +126,7 @@ def delivered_in_s3(
             )
         if sha256 != metadata["sha256"]:
             raise DriftError(f"{uri} has other bytes than were delivered: its SHA-256 is not the one in its metadata")
-        start, end = (_moment(metadata.get(f"window-{side}")) for side in ("start", "end"))
+        start, end = (_time_or_none(metadata.get(f"window-{side}")) for side in ("start", "end"))
         found.append(Delivered(int(number), uri, start, end, answer.get("ContentLength"), sha256, metadata.get("run")))
     return found
 
@@ -135,13 +135,13 @@ def delivered_in_summary(value: Any, where: str) -> Delivered:
     """What a number, an operator's XCom value, or an asset event's extra says.
 
     Raises:
-        SettingsError: there is no number of calls in it.
+        SettingsError: it has no number of calls.
     """
     if isinstance(value, Mapping):
         number = value.get("calls", value.get("rows"))
         span = value.get("window")
         window = span if isinstance(span, Mapping) else {}
-        start, end = _moment(window.get("start")), _moment(window.get("end"))
+        start, end = _time_or_none(window.get("start")), _time_or_none(window.get("end"))
     else:
         number, start, end = value, None, None
     if isinstance(number, str) and number.strip().isdigit():
@@ -158,7 +158,7 @@ def latest_for_window(events: Sequence[Any], window: Window, where: str) -> Deli
     """The newest of an asset's events that is for this window.
 
     Raises:
-        DriftError: there is none.
+        DriftError: no event is for this window.
     """
     for event in reversed(list(events)):
         extra = getattr(event, "extra", None)
@@ -217,7 +217,7 @@ def _hash(body: Any) -> str:
     return digest.hexdigest()
 
 
-def _moment(text: Any) -> datetime | None:
+def _time_or_none(text: Any) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:

@@ -72,7 +72,7 @@ class Slice:
 
     @property
     def span(self) -> str:
-        """The window in words."""
+        """The window, for messages."""
         return f"from {self.window.local_start.isoformat()} to {self.window.local_end.isoformat()}"
 
 
@@ -213,7 +213,7 @@ def write_manifest(
 
 
 def _read_slice(value: Any, where: str, window: Window, aws_conn_id: str | None) -> Slice:
-    wrong = f"{where} is no XCom value of an export"
+    wrong = f"{where} is not the XCom value of an export"
     if not isinstance(value, Mapping):
         raise SettingsError(f"{wrong}: it is of type {type(value).__name__}")
     for name, kind in _PARTS.items():
@@ -299,19 +299,19 @@ def _check_tiles(request: ManifestRequest) -> None:
 
 def _check_objects(request: ManifestRequest, s3: Any) -> dict[str, str | None]:
     """Look at each object; say which run wrote it."""
-    told: dict[str, tuple[Slice, Mapping[str, Any]]] = {}
+    expected: dict[str, tuple[Slice, Mapping[str, Any]]] = {}
     buckets: dict[str, list[str]] = {}
     for one in request.slices:
         for file in one.files:
-            if file["uri"] in told:
+            if file["uri"] in expected:
                 raise DriftError(f"{file['uri']} is the file of two slices; one overwrote the other")
-            told[file["uri"]] = one, file
+            expected[file["uri"]] = one, file
             bucket, _, key = file["uri"].removeprefix("s3://").partition("/")
             buckets.setdefault(bucket, []).append(key)
     written_by: dict[str, str | None] = {}
     for bucket, keys in buckets.items():
         for found in delivered_in_s3(bucket, keys, request.s3.aws_conn_id, check_bytes=request.check_bytes, client=s3):
-            one, file = told[found.where]
+            one, file = expected[found.where]
             wanted = (file["rows"], file["bytes"], file["sha256"], one.window.start, one.window.end)
             if (found.calls, found.bytes, found.sha256, found.start, found.end) != wanted:
                 raise DriftError(
@@ -323,7 +323,7 @@ def _check_objects(request: ManifestRequest, s3: Any) -> dict[str, str | None]:
 
 
 def _files_before(request: ManifestRequest, s3: Any) -> dict[str, str]:
-    """Address and SHA-256 of the files in the manifest that is at the key now; none when there is no such manifest."""
+    """Address and SHA-256 of the files in the manifest that is at the key now; empty when the key has no manifest."""
     from botocore.exceptions import ClientError
 
     place = request.s3

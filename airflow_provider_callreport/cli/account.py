@@ -35,7 +35,7 @@ def open_account(conn_id: str) -> CommandHook:
     """A hook whose connection has been read and checked.
 
     Raises:
-        CommandError: there is no such connection, or a field of it is wrong.
+        CommandError: the connection does not exist, or a field of it is wrong.
     """
     hook = CommandHook(conn_id)
     try:

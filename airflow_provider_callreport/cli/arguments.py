@@ -1,4 +1,4 @@
-"""What was typed becomes what the road takes."""
+"""Reads what was typed on the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def labels(text: str) -> list[str]:
     """Labels that are divided by commas.
 
     Raises:
-        argparse.ArgumentTypeError: there is none.
+        argparse.ArgumentTypeError: it names no label.
     """
     found = [label.strip() for label in text.split(",") if label.strip()]
     if not found:

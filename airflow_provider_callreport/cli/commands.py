@@ -50,7 +50,7 @@ class Command:
             options: what was typed.
 
         Raises:
-            Exception: see `errors.in_words`.
+            Exception: see `errors.command_error`.
         """
         code: ExitCode = import_module(self.module).run(options)
         return code

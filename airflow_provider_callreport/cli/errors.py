@@ -31,7 +31,7 @@ _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
 )
 
 
-def in_words(error: Exception) -> CommandError:
+def command_error(error: Exception) -> CommandError:
     """The error as a sentence and a code.
 
     The text of an error that is not ours is not shown: nobody knows what is in it.

@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
     LATER = 4, "the API or the network has a fault that may pass"
     REFUSED = 5, "the API refuses the request, or its answer cannot be read; another try does not help"
     INCOMPLETE = 6, "the report is not whole"
-    FILE = 7, "the file cannot be written, or is there already"
+    FILE = 7, "the file cannot be written, or exists already"
     NO_CALLS = 8, "there are no calls, and `--empty fail` was given"
     INTERRUPTED = 130, "interrupted (Ctrl-C)"
 

@@ -1,4 +1,4 @@
-"""``callreport export``: a whole report to a file of this machine, on the operators' road."""
+"""``callreport export``: a whole report to a file of this machine, proved as the operators prove it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> ExitCode:
 
     Raises:
         ValueError: an argument is wrong.
-        CommandError: the connection does not work, or the file is there already.
+        CommandError: the connection does not work, or the file exists already.
         CallReportError: the report could not be read whole; nothing was written.
         DeliveryError: the file could not be written.
     """
@@ -46,13 +46,13 @@ def run(options: argparse.Namespace) -> ExitCode:
     request = ask(hook)
     path = _path(options.output, request)
     if path.exists() and not options.force:
-        raise CommandError(ExitCode.FILE, f"{path} is there already; --force replaces it")
+        raise CommandError(ExitCode.FILE, f"{path} exists already; --force replaces it")
     place = ObjectStorageDestination(
         "file", "", str(path).removeprefix("/"), if_exists="replace" if options.force else "fail"
     )
     with _private_files(), hook.get_conn() as client, _progress(hook, request) as on_rows:
         summary = export_report(client, request, run=_run(), destination=place, on_rows=on_rows)
-    sys.stdout.write(json.dumps(summary.to_xcom()) + "\n" if options.json else _in_words(summary))
+    sys.stdout.write(json.dumps(summary.to_xcom()) + "\n" if options.json else _summary_text(summary))
     return ExitCode.OK
 
 
@@ -114,7 +114,7 @@ def _run() -> RunIdentity:
     return RunIdentity("command line", "export", uuid4().hex)
 
 
-def _in_words(summary: ExportSummary) -> str:
+def _summary_text(summary: ExportSummary) -> str:
     if summary.skipped:
         return "No calls in the window; no file was written.\n"
     lines = [f"{file.uri} ({file.file.rows} calls, {file.file.bytes} bytes)" for file in summary.files]
@@ -133,7 +133,7 @@ def _private_files() -> Iterator[None]:
 
 @contextmanager
 def _progress(hook: CommandHook, request: ExportRequest) -> Iterator[Callable[[int], None] | None]:
-    """A progress bar on standard error; None where that is no terminal."""
+    """A progress bar on standard error; None where standard error is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -84,9 +84,9 @@ def run(command: Command, options: argparse.Namespace) -> ExitCode:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return ExitCode.OK
         except Exception as error:
-            from airflow_provider_callreport.cli.errors import in_words
+            from airflow_provider_callreport.cli.errors import command_error
 
-            ending = in_words(error)
+            ending = command_error(error)
             if debug and ending.code is ExitCode.FAILED:
                 traceback.print_exc()
             return _end(ending.code, str(ending))

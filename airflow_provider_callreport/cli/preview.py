@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         page_size=min(options.limit, hook.settings.page_size or DEFAULT_PAGE_SIZE),
         reads_ahead=False,
     )
-    # One more, to know whether there is more.
+    # One more than asked for shows whether the window has further calls.
     found = list(islice(rows, options.limit + 1))
     shown, out = found[: options.limit], sys.stdout
     if shown:
@@ -103,5 +103,5 @@ def _print_table(labels: Sequence[str], rows: Sequence[Sequence[str]], out: Text
         console.print(table)
         if labels[kept:]:
             others = ", ".join(map(scrub, labels[kept:]))
-            console.print(Text(f"Not shown, for want of width: {others}. Choose with --columns."))
+            console.print(Text(f"Not shown in this narrow terminal: {others}. Choose columns with --columns."))
     out.write(drawn.get())

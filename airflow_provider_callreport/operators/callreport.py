@@ -102,7 +102,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         callreport_conn_id: connection to the API.
 
     An asset among the ``outlets`` gets its event with rows, calls, bytes, SHA-256 and window in ``extra``, an asset
-    alias one for each object, at ``s3://bucket/key``. There is none of an object that was there and left as it was.
+    alias one for each object, at ``s3://bucket/key``. An object that already exists gets no event.
 
     Returns:
         The summary as a dict under 4 KB: see the README.
@@ -233,7 +233,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         return summary.to_xcom()
 
     def _announce(self, context: Context, settings: ClientSettings, summary: ExportSummary) -> None:
-        """Tell Airflow what was delivered: events of the outlets, lineage, the link."""
+        """Tell Airflow what was delivered."""
         from airflow_provider_callreport.assets import delivery_of
         from airflow_provider_callreport.task.lineage import export_lineage
 

@@ -35,9 +35,8 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
     The manifest is written last, with the conditions of ``if_exists``. It is JSON, the same bytes for the same slices,
     and `CallReportCheckOperator` can check it like an export.
 
-    An asset among the ``outlets`` gets an event when this run wrote a slice, or when the manifest that was at the key
-    before did not have a slice as it is now; and none otherwise. An asset alias gets one at the manifest's
-    address.
+    An asset among the ``outlets`` gets an event when this run wrote a slice, or when the manifest before it has
+    another state of a slice. Otherwise it gets no event. An asset alias gets one at the manifest's address.
 
     Args:
         exports: XCom values of the exports: ``exports=mapped_task.output``.
@@ -127,7 +126,7 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
         return summary.to_xcom()
 
     def _announce(self, context: Context, summary: ManifestSummary) -> None:
-        """Tell Airflow what was delivered: events of the outlets, with the partitions that are new, lineage, a link."""
+        """Tell Airflow what was delivered, and which partitions are new."""
         from airflow_provider_callreport.assets import DeliveredObject, Delivery
         from airflow_provider_callreport.task.lineage import delivery_lineage
 

@@ -130,14 +130,14 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
         return summary.to_xcom()
 
     def _announce(self, context: Context, host: str, summary: RecordingsSummary) -> None:
-        """Tell Airflow what was delivered: events of the outlets, lineage, a link to the manifest."""
+        """Tell Airflow what was delivered; the link leads to the manifest."""
         from airflow_provider_callreport.assets import DeliveredObject, Delivery
         from airflow_provider_callreport.task.lineage import api_dataset, delivery_lineage
 
         value, store = summary.to_xcom(), f"s3://{self.s3_bucket}"
-        told = value.pop("manifest")
+        of_manifest = value.pop("manifest")
         # `bytes` are those of the recordings.
-        extra = {**told, **value}
+        extra = {**of_manifest, **value}
         manifest = DeliveredObject(store, self.manifest_key, new=summary.manifest_new, ours=True, extra=extra)
         delivery = Delivery([manifest], extra)
         # All recordings are one dataset, because a day has thousands of them.
@@ -148,7 +148,7 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
             conn_id=self.aws_conn_id,
             lineage=partial(
                 delivery_lineage,
-                [replace(manifest, extra=told), folder],
+                [replace(manifest, extra=of_manifest), folder],
                 inputs=[api_dataset(host, self.report)],
             ),
         )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class AnnouncesDelivery:
-    """A part of the operators that deliver something."""
+    """Mixed into the operators that deliver something."""
 
     operator_extra_links: Collection[Any] = (DeliveredFileLink(),)
     _lineage: Callable[[], Any] | None = None
@@ -28,7 +28,7 @@ class AnnouncesDelivery:
             context: the task's context.
             delivery: what was delivered, for the events of the outlets and the link.
             conn_id: the connection that it went by, which says whether an S3 server is AWS.
-            lineage: makes what OpenLineage is told, once it asks.
+            lineage: makes the datasets for OpenLineage, when it asks for them.
         """
         from airflow_provider_callreport.assets import emit_events
 
@@ -38,5 +38,5 @@ class AnnouncesDelivery:
         self._lineage = lineage
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """What OpenLineage's provider asks for when the task is done; None when nothing was delivered."""
+        """What OpenLineage's provider gets when the task is done; None when nothing was delivered."""
         return None if self._lineage is None else self._lineage()

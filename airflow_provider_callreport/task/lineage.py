@@ -1,10 +1,10 @@
 """OpenLineage: the API's report is the input of an export, the objects in S3 are its outputs.
 
-What the other operators deliver is told likewise: see `delivery_lineage`.
+`delivery_lineage` does the same for the other operators.
 
-A mail is no dataset, so a report that goes by mail only has an input and no output. Names follow OpenLineage's rules:
-``s3://bucket`` and the key for an object, ``callreport://host`` and the report's name for the API. No filter and no
-cell is part of it, only names and types of columns.
+A mail is not a dataset, so a report that goes by mail only has an input and no output. Names follow OpenLineage's
+rules: ``s3://bucket`` and the key for an object, ``callreport://host`` and the report's name for the API. OpenLineage
+gets names and types of columns, and never a filter or a cell.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TYPES: Mapping[ColumnKind, str] = {
 
 
 def export_lineage(host: str, info: ReportInfo, columns: Sequence[Column], delivery: Delivery) -> Any:
-    """What OpenLineage's provider wants to know of an export.
+    """What OpenLineage's provider wants to know about an export.
 
     Args:
         host: the API's host.
@@ -63,10 +63,10 @@ def export_lineage(host: str, info: ReportInfo, columns: Sequence[Column], deliv
 
 
 def delivery_lineage(objects: Sequence[DeliveredObject], *, inputs: Sequence[tuple[str, str]] = ()) -> Any:
-    """What OpenLineage's provider wants to know of a delivery that is no export of a report.
+    """What OpenLineage's provider wants to know about a manifest or about recordings.
 
     Args:
-        objects: what was delivered; of each that is new, ``rows`` and ``bytes`` in its ``extra`` are told.
+        objects: what was delivered; OpenLineage gets ``rows`` and ``bytes`` from the ``extra`` of each new one.
         inputs: namespace and name of what it was made from, where that is known.
 
     Returns:
@@ -95,7 +95,7 @@ def api_dataset(host: str, name: str) -> tuple[str, str]:
 def _lineage_class() -> Any:
     """OpenLineage's class of what an operator tells; None where it is not installed."""
     try:
-        # By name, because it is no dependency.
+        # By name, because it is not a dependency.
         return import_module("airflow.providers.openlineage.extractors").OperatorLineage
     except ImportError:
         return None
@@ -103,7 +103,7 @@ def _lineage_class() -> Any:
 
 def _some(datasets: Sequence[_T]) -> Sequence[_T]:
     if len(datasets) > MAX_DATASETS:
-        log.info("OpenLineage is told of %d of %d objects", MAX_DATASETS, len(datasets))
+        log.info("OpenLineage gets %d of %d objects", MAX_DATASETS, len(datasets))
     return datasets[:MAX_DATASETS]
 
 
@@ -144,7 +144,7 @@ def _description(kind: ColumnKind, timezone: str) -> str | None:
 
 
 def _column_lineage(namespace: str, info: ReportInfo, columns: Sequence[Column]) -> Any:
-    """Which column of the API each column of a file comes from, and which of them no longer tell what they told."""
+    """Which column of the API each column of a file comes from, and which of them are redacted."""
     from airflow.providers.common.compat.openlineage.facet import ColumnLineageDatasetFacet, Fields, InputField
 
     fields = {}

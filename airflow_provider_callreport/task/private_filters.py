@@ -18,8 +18,8 @@ SECRET_ARGS = frozenset({"SSECustomerKey"})
 class PrivateFilters(Mapping[str, Any]):
     """Filters that read like any mapping, and are shown without phone numbers.
 
-    What shows a template field calls ``serialize`` (Airflow 3) or ``str``. So numbers stay out of Airflow's database
-    also where its secrets masker does not know them.
+    Airflow calls ``serialize`` (Airflow 3) or ``str`` to show a template field. So numbers stay out of its database,
+    also those that its secrets masker does not know.
 
     Args:
         filters: the rendered filters.
@@ -46,10 +46,10 @@ class PrivateFilters(Mapping[str, Any]):
 
 
 class PrivateS3Arguments(PrivateFilters):
-    """Arguments for S3 that read like any mapping, and are shown without an encryption key of one's own (SSE-C)."""
+    """Arguments for S3 that read like any mapping, and are shown without the user's encryption key (SSE-C)."""
 
     def serialize(self) -> dict[str, Any]:
-        """The arguments with ``***`` for the key, and as text where they are no JSON."""
+        """The arguments with ``***`` for the key; values that JSON cannot hold become text."""
         return {
             name: HIDDEN if name in SECRET_ARGS else value if isinstance(value, _JSON) else str(value)
             for name, value in self.items()

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 class TaskStopped(KeyboardInterrupt):
     """The task was told to stop.
 
-    No `Exception`, so that nothing takes it for an error that can be handled. Airflow tries the task again if it has
-    retries left and nobody has given it a state meanwhile; 2.11 does so for this class of interrupt only.
+    It is not an `Exception`, so that nothing handles it as an error. Airflow tries the task again if the task has
+    retries left and nobody has set its state meanwhile; 2.11 does so for this class of interrupt only.
     """
 
 
 class StopsWhenKilled:
-    """Ends an operator's work with `TaskStopped` where it is, so that it clears up and delivers nothing more."""
+    """Ends an operator's work with `TaskStopped`, so that it clears up and delivers nothing more."""
 
     _stoppable = False
 

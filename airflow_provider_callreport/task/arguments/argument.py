@@ -19,13 +19,13 @@ _JINJA = ("{{", "{%", "{#")
 class ArgumentError(AirflowFailException, ValueError):
     """An argument is wrong.
 
-    A ``ValueError`` for who writes the Dag. A mapped task's arguments are only known when it runs, and are given to the
-    constructor then: for Airflow this is the kind of error that another try does not help.
+    It is a ``ValueError`` for the author of the Dag. A mapped task's arguments are known when it runs, and the
+    constructor gets them then: for Airflow it is an error that another try does not help.
     """
 
 
 class Missing(Enum):
-    """What stands for a default where there is none."""
+    """The mark of an argument without a default."""
 
     REQUIRED = "required"
 

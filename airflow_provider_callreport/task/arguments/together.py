@@ -16,13 +16,13 @@ from airflow_provider_callreport.rules import shown
 
 
 def check_window(settled: Mapping[str, Any]) -> None:
-    """Refuse a window that is written out and cannot be one.
+    """Refuse a window that is written out and is wrong.
 
     Args:
         settled: the arguments whose value is final, by name.
 
     Raises:
-        ValueError: ``window_start`` or ``window_end`` is no time, or they stand in the wrong order.
+        ValueError: ``window_start`` or ``window_end`` cannot be read as a time, or the end is not after the start.
     """
     start, end = (_time_written(name, settled) for name in ("window_start", "window_end"))
     # One local time and one with an offset can only be compared when the account's zone is known.
@@ -43,7 +43,7 @@ def _time_written(name: str, settled: Mapping[str, Any]) -> datetime | None:
 
 
 def check_filter_values(filters: Any) -> None:
-    """Refuse filters that are none, and phone numbers that are not text.
+    """Refuse what is not an object of filters, and phone numbers that are not text.
 
     Raises:
         ValueError: one sentence.
