@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowTaskTimeout
-from airflow.sdk.execution_time.timeout import timeout
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, timeout
 from support.api import DAY, client_settings
 from support.network import SocketServer, http_answer, read_request
 

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from airflow.exceptions import AirflowFailException
-from airflow.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 from jinja2 import UndefinedError
 
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator
