@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import time
@@ -180,7 +181,7 @@ def test_empty_body(server: SandboxServer) -> None:
 def test_leaky_error_repeats_credentials_and_numbers(server: SandboxServer) -> None:
     for html in (False, True):
         server.settings.faults = [Fault("leaky_error", html=html)]
-        text = post(server, filter={"cNum": "919812345678"}).text
+        text = post(server, filter={**DAY, "cNum": "919812345678"}).text
         assert "sandbox-token" in text
         assert "919812345678" in text
 
@@ -377,8 +378,8 @@ def test_json_as_html(server: SandboxServer) -> None:
         ("no_answer", "timed out"),
         ("slow_body", "timed out"),
         ("slow_headers", "timed out"),
-        ("reset_on_connect", "reset"),
-        ("reset_connection", "reset"),
+        ("reset_on_connect", "reset|Remote end closed"),
+        ("reset_connection", "reset|Remote end closed"),
         ("silence", "timed out"),
         ("slow_connection", "timed out"),
     ],
@@ -390,7 +391,7 @@ def test_the_wire_breaks_as_named_and_heals(server: SandboxServer, name: str, er
 
     with pytest.raises(requests.exceptions.RequestException) as raised:
         post(server, filter=DAY, sz=100, timeout=0.4)
-    assert error in str(raised.value)
+    assert re.search(error, str(raised.value))
 
     assert len(page(server, 0)["data"]) == 100
     assert server.settings.faults[0].hits == 1

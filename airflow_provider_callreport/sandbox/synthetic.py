@@ -119,20 +119,15 @@ class SyntheticCalls:
 
     def encode(self, first: int, stop: int, shape: RowShape) -> Iterator[str]:
         """The JSON of the rows of a stretch of ordinals."""
-        for piece, day_start, slot in self._in_slots(first, stop):
-            yield from self._encode_slot(piece, day_start, slot, shape)
-
-    def _in_slots(self, first: int, stop: int) -> Iterator[tuple[range, int, Slot]]:
-        """A stretch of ordinals slot by slot: the ordinals, the first ordinal of their day, and their slot."""
         while first < stop:
             day, index = divmod(first, self.per_day)
             slot = self._slot(day, index)
             day_start = day * self.per_day
             slot_stop = min(stop, day_start + slot.first + slot.count)
-            yield range(first, slot_stop), day_start, slot
+            yield from self._encode_slot(first, slot_stop, day_start, slot, shape)
             first = slot_stop
 
-    def _encode_slot(self, ordinals: range, day_start: int, slot: Slot, shape: RowShape) -> Iterator[str]:
+    def _encode_slot(self, first: int, stop: int, day_start: int, slot: Slot, shape: RowShape) -> Iterator[str]:
         # The innermost loop of the sandbox, 100,000 times in a benchmark; `bits` and `profile_of` are written out for
         # that reason.
         templates, clocks, base = self._templates(shape), _clocks(), self._base
@@ -143,7 +138,7 @@ class SyntheticCalls:
         slot_first, seconds, count = day_start + slot.first, slot.seconds, slot.count
         epoch_start, second_start = slot.epoch, slot.wall - midnight
         missed = missed_below(slot.hour)
-        for ordinal in ordinals:
+        for ordinal in range(first, stop):
             bits = (base + ordinal) * _SCATTER & _MASK_64
             bits ^= bits >> 32
             past = (ordinal - slot_first) * seconds // count
@@ -196,11 +191,14 @@ class SyntheticCalls:
         people = bytes(wanted.matches_customer(number, mask) for number, mask in self.customers)
         matching = array("q")
         for stretch in self._stretches(wanted.start, wanted.end):
-            for piece, _, slot in self._in_slots(stretch.start, stretch.stop):
-                missed = missed_below(slot.hour)
-                for ordinal in piece:
-                    bits = self.bits(ordinal)
-                    if profiles[profile_of(bits, missed)] and people[(bits >> 10) % CUSTOMERS]:
+            for ordinal in stretch:
+                bits = self.bits(ordinal)
+                if not people[(bits >> 10) % CUSTOMERS]:
+                    continue
+                # The hour decides between two profiles; it costs more than a look at both.
+                if profiles[profile_of(bits, 0)] or profiles[profile_of(bits, ANSWERED_PROFILES)]:
+                    slot = self._slot(*divmod(ordinal, self.per_day))
+                    if profiles[profile_of(bits, missed_below(slot.hour))]:
                         matching.append(ordinal)
         return _ScanSelection(self, matching)
 
