@@ -161,7 +161,7 @@ def test_a_group_column_that_the_file_does_not_have_is_named(tmp_path: Path) -> 
     with SandboxServer(SandboxSettings(calls=SyntheticCalls(5))) as server, client_of(server) as client:
         request = grouped(group_by="Agents", redact={"Agents": "drop"})
         with pytest.raises(
-            TableError, match="group_by names 'Agents', which is no column of the file; it has Caller Num"
+            TableError, match="group_by names 'Agents', which is not a column of the file; it has Caller Num"
         ):
             Export(client, request, tmp_path).make_files()
 

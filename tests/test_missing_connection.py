@@ -28,7 +28,7 @@ UNREADABLE = {
         "has the unknown key 'token'; allowed are conn_type, description, host, login, password, schema, port, extra"
     ),
     f'{{"conn_type": "callreport", "logn": "u", "password": "{TOKEN}"}}': (
-        "has the unknown key 'logn'; did you mean login? allowed are conn_type, "
+        "has the unknown key 'logn'; allowed are conn_type, "
     ),
     f'{{"conn_type": "callreport", "login": "u", "password": "{TOKEN}", "port": "https"}}': (
         "has a port that is no whole number"

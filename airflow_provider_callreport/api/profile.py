@@ -28,6 +28,7 @@ from airflow_provider_callreport.api.errors import SettingsError, TableError, sc
 from airflow_provider_callreport.api.filters import Window
 from airflow_provider_callreport.api.values import TimeForm, converter, learn_times, whole_number
 from airflow_provider_callreport.report import ColumnKind
+from airflow_provider_callreport.rules import unknown as unknown_name
 
 log = logging.getLogger(__name__)
 
@@ -317,11 +318,7 @@ class Profile:
             raise SettingsError(f"extra field profile is {type(value).__name__}; allowed is a JSON object, or its path")
         known = {one.name for one in fields(cls)} | {"version"}
         if unknown := sorted(set(value) - known):
-            near = difflib.get_close_matches(unknown[0], known, 1)
-            raise SettingsError(
-                f"extra field profile has {unknown[0]!r}; allowed are {', '.join(sorted(known))}"
-                + (f" (did you mean {near[0]!r}?)" if near else "")
-            )
+            raise SettingsError(unknown_name("extra field profile", unknown[0], sorted(known), "key"))
         return cls(
             **{name: _part(name, part) for name, part in value.items() if name != "version" and part is not None}
         )

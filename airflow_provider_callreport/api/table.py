@@ -6,7 +6,6 @@ losing something is a `TableError`, never an empty cell.
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -26,10 +25,10 @@ from airflow_provider_callreport.api.profile import (
 )
 from airflow_provider_callreport.api.values import converter
 from airflow_provider_callreport.report import Column, Row, Value
+from airflow_provider_callreport.rules import did_you_mean
 
-__all__ = ["KNOWN_LABELS", "MAX_COLUMNS", "ColumnChoice", "Table", "base_label", "check_choice", "in_words", "listed"]
+__all__ = ["KNOWN_LABELS", "MAX_COLUMNS", "ColumnChoice", "Table", "base_label", "check_choice", "listed"]
 
-in_words = listed
 
 #: ``columns`` as users give it.
 ColumnChoice = Sequence[str] | Mapping[str, str] | None
@@ -161,9 +160,10 @@ class Table:
 
 def _unknown_column(label: str, form: Form) -> TableError:
     known = [*form.labels, *sorted(form.further - _NO_EXTRAS)]
-    near = difflib.get_close_matches(label, known, 1)
-    hint = f" (did you mean {listed(near)!r}?)" if near else ""
-    return TableError(f"columns names {label!r}, which the report does not have{hint}; it has {listed(known)}")
+    return TableError(
+        f"columns names {label!r}, which the report does not have; it has {listed(known)}"
+        f"{did_you_mean(label, (listed([one]) for one in known))}"
+    )
 
 
 def _has_field(label: str, form: Form, bodies: list[Any]) -> bool:

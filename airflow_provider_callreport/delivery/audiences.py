@@ -11,7 +11,6 @@ delivered. A group that is named and has no calls gets no mail.
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from airflow_provider_callreport.report import (
     TallyKind,
     wording,
 )
+from airflow_provider_callreport.rules import did_you_mean
 
 #: The key of ``email_to`` for all groups that it does not name.
 REST = "*"
@@ -122,11 +122,10 @@ def _check_addressed(groups: Mapping[str, Any], files: Sequence[ExportedFile]) -
         return
     names = ", ".join(repr(name) for name in missing[:_NAMED])
     more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-    near = difflib.get_close_matches(missing[0], list(groups), 1)
-    hint = f" (it names {near[0]!r})" if near else ""
     raise DestinationRefusedError(
-        f"email_to has no address for {'the group' if len(missing) == 1 else 'the groups'} {names}{more}{hint}; name "
-        f'them, or "*" for all groups that are not named ("*": None sends those to nobody). Nothing was delivered.'
+        f"email_to has no address for {'the group' if len(missing) == 1 else 'the groups'} {names}{more}; name "
+        f'them, or "*" for all groups that are not named ("*": None sends those to nobody). Nothing was delivered'
+        f"{did_you_mean(missing[0], groups)}"
     )
 
 

@@ -16,8 +16,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from airflow_provider_callreport.api.errors import SettingsError, TableError
-from airflow_provider_callreport.api.table import in_words
+from airflow_provider_callreport.api.table import listed
 from airflow_provider_callreport.report import Column, Row, Value
+from airflow_provider_callreport.rules import did_you_mean
 from airflow_provider_callreport.spool import private_file
 
 #: What a user writes into ``s3_key`` or ``filename`` where the group's name goes.
@@ -60,8 +61,11 @@ class GroupSpool:
         self._directory = directory
         self._index = next((index for index, column in enumerate(columns) if column.source == group_by), -1)
         if self._index < 0:
-            labels = in_words(column.source for column in columns)
-            raise TableError(f"group_by names {group_by!r}, which is no column of the file; it has {labels}")
+            labels = [column.source for column in columns]
+            raise TableError(
+                f"group_by names {group_by!r}, which is not a column of the file; it has {listed(labels)}"
+                f"{did_you_mean(group_by, (listed([label]) for label in labels))}"
+            )
         self._group_by = group_by
         self._paths: dict[str, Path] = {}
         self._rows: dict[str, int] = {}

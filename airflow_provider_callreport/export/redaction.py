@@ -25,7 +25,7 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_callreport.api.errors import SettingsError, TableError
-from airflow_provider_callreport.api.table import base_label, in_words
+from airflow_provider_callreport.api.table import base_label, listed
 from airflow_provider_callreport.export.number_search import cells_without, wanted
 from airflow_provider_callreport.privacy.phone_numbers import HIDDEN, international
 from airflow_provider_callreport.report import Column, ColumnKind, Row, Value
@@ -94,7 +94,7 @@ class Redactor:
         for label in redact:
             if label not in known:
                 raise TableError(
-                    f"redact names {label!r}, which the report does not have; it has {in_words(labels)}. "
+                    f"redact names {label!r}, which the report does not have; it has {listed(labels)}. "
                     "Nothing was exported, because an unredacted column might have left"
                 )
         if "hmac" in redact.values() and not hmac_secret:
@@ -104,7 +104,7 @@ class Redactor:
         for index, column in enumerate(columns):
             mode = redact.get(column.source) or redact.get(base_label(column.source))
             if mode in ("last4", "hmac") and column.kind is not ColumnKind.TEXT:
-                name = in_words((column.source,))
+                name = listed((column.source,))
                 raise SettingsError(f"redact has {mode!r} for {name!r}, a {column.kind.value} column; allowed is drop")
             if mode:
                 self._modes[index] = _mode(mode, hmac_secret)

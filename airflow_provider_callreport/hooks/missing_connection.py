@@ -10,11 +10,11 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_callreport.api.errors import SettingsError
+from airflow_provider_callreport.rules import did_you_mean
 
 #: What Airflow's ``Connection`` takes, as far as a person writes it.
 _KEYS = ("conn_type", "description", "host", "login", "password", "schema", "port", "extra")
@@ -92,9 +92,7 @@ def _wrong_json(text: str) -> str:
         return f"is no JSON{at}"
     for key, value in fields.items():
         if key not in _KEYS:
-            near = get_close_matches(key.lower(), _KEYS, 1)
-            advice = f"did you mean {near[0]}? " if near else ""
-            return f"has the unknown key {key!r}; {advice}allowed are {', '.join(_KEYS)}"
+            return f"has the unknown key {key!r}; allowed are {', '.join(_KEYS)}{did_you_mean(key, _KEYS)}"
         if key not in ("port", "extra") and value is not None and not isinstance(value, str):
             return f'has a {key} that is no text; write it in quotes: "{key}": "..."'
         if key == "port" and not str(value or 0).isdigit():
