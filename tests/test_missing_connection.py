@@ -55,7 +55,8 @@ def test_what_is_wrong_is_said(monkeypatch: pytest.MonkeyPatch, text: str) -> No
     with pytest.raises(SettingsError) as failed:
         asyncio.run(CallReportHook("unreadable").aget_settings())
     assert str(failed.value) == sentence
-    assert CallReportHook("unreadable").test_connection() == (False, f"{sentence[0].upper()}{sentence[1:]}.")
+    end = "" if sentence.endswith("?") else "."
+    assert CallReportHook("unreadable").test_connection() == (False, f"{sentence[0].upper()}{sentence[1:]}{end}")
     seen: BaseException | None = failed.value
     while seen is not None:
         assert "canary" not in repr(seen)
