@@ -168,7 +168,7 @@ def test_lines_break_between_words(parts: list[str], width: float) -> None:
 @settings(deadline=None)
 @given(st.text("abc iWm\u00e9\u20ac.*-   ", max_size=60), st.floats(3, 120), st.integers(1, 4))
 def test_plain_text_breaks_where_other_text_does(text: str, width: float, lines: int) -> None:
-    """pdf-document: the quick way for Windows code page 1252 makes the lines of the way that measures each piece."""
+    """pdf-text: the quick way for Windows code page 1252 makes the lines of the way that measures each piece."""
     plain = style()
     fitted, cut = plain.fit(text, width, lines)
     if plain.width(text) <= width:
