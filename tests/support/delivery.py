@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
+import airflow.providers.smtp.hooks.smtp  # noqa: F401 - sets up logging, which would take caplog's handler in a test
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
