@@ -13,12 +13,17 @@ import pytest
 from support.delivery import INFO, OUTCOME, RUN, MailServer, MemoryRecord, exported, smtp_connection, smtp_server
 
 from airflow_provider_callreport.delivery.email import EmailDestination
-from airflow_provider_callreport.delivery.errors import DestinationRefusedError, RecipientsRefusedError
+from airflow_provider_callreport.delivery.errors import (
+    DestinationRefusedError,
+    MailMaybeSentError,
+    RecipientsRefusedError,
+)
 from airflow_provider_callreport.delivery.receipts import EmailReceipt, Link
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator
 from airflow_provider_callreport.report import ExportedFile, Figures, Tally
 
 GROUPS = {"Asha": "north@example.com", "Ravi": ["south@example.com", "second@example.com"], "*": "head@example.com"}
+OTHERS = ["south@example.com", "head@example.com"]
 
 
 @pytest.fixture
@@ -131,7 +136,7 @@ def test_a_retry_sends_only_what_has_not_gone(server: MailServer, tmp_path: Path
     record = MemoryRecord()
     files = [group(tmp_path, name) for name in ("Asha", "Ravi", "Zoya")]
     server.refuse = {"south@example.com": "550 5.1.1 No such user"}
-    with pytest.raises(RecipientsRefusedError, match="refused recipients of 1 of 3 mails") as caught:
+    with pytest.raises(RecipientsRefusedError, match="1 of 3 mails were not sent, the others were") as caught:
         send(files, record=record)
     assert caught.value.retryable is False
     assert sorted(sent(server)) == [("head@example.com",), ("north@example.com",)]
@@ -167,3 +172,36 @@ def test_an_object_needs_group_by() -> None:
         CallReportExportOperator(task_id="mail", email_to=GROUPS)
     CallReportExportOperator(task_id="mail", email_to=GROUPS, group_by="Agents")
     CallReportExportOperator(task_id="mail", email_to={"{{ params.x }}": "{{ params.y }}"}, group_by="Agents")
+
+
+def test_a_mail_in_doubt_stops_no_other(server: MailServer, tmp_path: Path) -> None:
+    """one-mail: the others go, and then the task is red and says which mailbox to look into."""
+    record = MemoryRecord()
+    files = [group(tmp_path, name) for name in ("Asha", "Ravi", "Zoya")]
+    server.drop_after_data = True
+    with pytest.raises(MailMaybeSentError):
+        send(files, record=record)
+    server.drop_after_data = False
+    with pytest.raises(MailMaybeSentError, match=r"Look into the mailbox of north@example\.com"):
+        send(files, record=record)
+    assert len(server.mails) == 3
+    record.clears = 1
+    send(files, record=record)
+    assert [mail.recipients[0] for mail in server.mails] == ["north@example.com", *OTHERS, "north@example.com"]
+
+
+def test_ninety_mails_go_over_a_few_connections(server: MailServer, tmp_path: Path) -> None:
+    """right-reader: servers close a connection after some number of mails."""
+    names = [f"agent {number}" for number in range(90)]
+    send([group(tmp_path, name) for name in names], {name: f"{name[6:]}@example.com" for name in names})
+    assert [mail.recipients for mail in server.mails] == [[f"{number}@example.com"] for number in range(90)]
+    assert server.connections == 5
+
+
+def test_one_mail_that_cannot_be_sent_stops_no_other(server: MailServer, tmp_path: Path) -> None:
+    """one-mail: a file that is too large is told at the end, with how many mails were not sent."""
+    files = [group(tmp_path, "Asha", 100_000), group(tmp_path, "Ravi"), group(tmp_path, "Zoya")]
+    destination = EmailDestination(to=GROUPS, max_attachment_bytes=100_000, on_oversize="fail")
+    with pytest.raises(DestinationRefusedError, match="1 of 3 mails were not sent, the others were: The mail with its"):
+        destination.deliver(files, info=INFO, outcome=OUTCOME, run=RUN)
+    assert len(server.mails) == 2

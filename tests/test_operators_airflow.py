@@ -248,6 +248,16 @@ def test_retried_and_cleared_task_mails_once(run: Evidence) -> None:
     assert task.xcom["emailed_to"] == ["once@example.com"]
 
 
+@pytest.mark.skipif(AIRFLOW < (3, 3), reason="Airflow has no task state store before 3.3")
+def test_a_mail_in_doubt_is_sent_when_the_task_is_cleared(run: Evidence) -> None:
+    """one-mail: nobody knows whether it went: red without another try, although there are two; cleared, it sends."""
+    task = run.task("exports", "mail_in_doubt")
+    assert (task.state, task.tries) == ("success", 2)
+    assert "it may have gone" in task.log
+    assert "The task said so and was cleared: it is sent." in task.log
+    assert [mail.recipients for mail in run.mails["smtp_dropping"]] == [("doubt@example.com",)]
+
+
 def test_arguments_come_from_other_tasks(run: Evidence) -> None:
     """An XComArg works for report, columns and recipients; it is checked when it is known."""
     xcom = run.task("exports", "from_xcom").xcom

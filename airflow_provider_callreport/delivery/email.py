@@ -33,16 +33,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from email.headerregistry import Address
 
-from airflow_provider_callreport.delivery.attachments import (
-    MAX_ATTACHMENTS,
-    attachments_of,
-    check_libraries,
-    file_list,
-    password_of,
-)
+from airflow_provider_callreport.delivery.attachments import check_libraries, password_of
 from airflow_provider_callreport.delivery.audiences import Audience, audiences, parse_groups
 from airflow_provider_callreport.delivery.errors import (
     DeliveryError,
@@ -52,21 +46,21 @@ from airflow_provider_callreport.delivery.errors import (
     MailTooLargeError,
     RecipientsRefusedError,
 )
-from airflow_provider_callreport.delivery.mail_body import check_templates, render_mail
-from airflow_provider_callreport.delivery.message import Envelope, compose, encoded_size, mail_key, message_id
+from airflow_provider_callreport.delivery.mail_body import check_templates
+from airflow_provider_callreport.delivery.mail_making import MailStyle, make_mail
+from airflow_provider_callreport.delivery.message import Envelope, mail_key, message_id
 from airflow_provider_callreport.delivery.receipts import EmailReceipt, Link
 from airflow_provider_callreport.delivery.recipients import check_recipients, parse_recipients
 from airflow_provider_callreport.delivery.sent_mails import SendRecord, SentMails, content_of, digest_of
 from airflow_provider_callreport.delivery.smtp import ANSWER_TIMEOUT, send_once
 from airflow_provider_callreport.delivery.smtp_session import Session, open_session
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome, RunIdentity, wording
-from airflow_provider_callreport.report.wording import count, size
 from airflow_provider_callreport.rules import OnOversize, OnRefused, choices, one_of, whole_number
 
 log = logging.getLogger(__name__)
 
-#: No report compresses better than this; files of more than so many times the limit are not tried in an archive.
-_MOST_COMPRESSION = 20
+#: Mails over one connection. Many servers close one after some number of mails, and do not say after how many.
+_MAILS_A_SESSION = 20
 
 
 @dataclass(frozen=True)
@@ -173,17 +167,20 @@ class EmailDestination:
         remembered = SentMails(record)
         receipts = [earlier for mail in mails if (earlier := _earlier(remembered, mail)) is not None]
         to_send = [mail for mail in mails if remembered.sent(mail.key) is None]
-        for mail in to_send:
-            self._refuse_if_unsure(remembered, mail)
-        failed: list[RecipientsRefusedError] = []
-        if to_send:
+        doubtful = [mail for mail in to_send if not self._may_send(remembered, mail)]
+        to_send = [mail for mail in to_send if mail not in doubtful]
+        failed: list[DeliveryError] = []
+        style = self._style()
+        for first in range(0, len(to_send), _MAILS_A_SESSION):
             with open_session(self.smtp_conn_id) as session:
-                for mail in to_send:
+                for mail in to_send[first : first + _MAILS_A_SESSION]:
                     try:
-                        receipts.append(self._send(session, mail, remembered))
-                    except RecipientsRefusedError as error:
-                        # Nobody else has to wait for it.
+                        receipts.append(self._send(session, mail, style, remembered))
+                    except (RecipientsRefusedError, DestinationRefusedError, MailTooLargeError) as error:
+                        # The others do not wait for it.
                         failed.append(error)
+        for mail in doubtful:
+            raise _unsure(remembered, mail)
         if failed:
             raise _of_all(failed, len(mails))
         return _together(receipts)
@@ -236,87 +233,33 @@ class EmailDestination:
             mails.append(_Mail(mail_key(run, (*audience.to, *self._cc, *self._bcc)), audience, theirs))
         return mails
 
-    def _refuse_if_unsure(self, remembered: SentMails, mail: _Mail) -> None:
+    def _style(self) -> MailStyle:
+        conn_id = self.attachment_password_conn_id
+        password = None if conn_id is None else password_of(conn_id)
+        return MailStyle(self.subject, self.html, self.max_attachment_bytes, self.on_oversize, password)
+
+    def _may_send(self, remembered: SentMails, mail: _Mail) -> bool:
+        """Whether no earlier try may have sent the mail, or it is sent in spite of that."""
         identity = remembered.doubt(mail.key)
-        if not identity or self.resend_if_unsure:
-            return
-        if remembered.is_cleared(mail.key):
+        if identity and remembered.is_cleared(mail.key):
             log.warning("Mail %s may have gone before. The task said so and was cleared: it is sent.", identity)
-            return
-        remembered.note(mail.key, "unsure", message_id=identity)
-        raise MailMaybeSentError(
-            f"An earlier try of this run began to hand the mail over and ended before it knew whether it went; it is "
-            f"not sent again. Look into the mailbox of {mail.audience.to[0].addr_spec} for Message-ID {identity}. If "
-            f"it is not there, clear the task: the next try sends it."
-        )
+            return True
+        return not identity or self.resend_if_unsure
 
-    def _compose(
-        self, mail: _Mail, envelope: Envelope, identity: str, server_limit: int | None, changes: Sequence[str]
-    ) -> tuple[bytes, bool]:
-        """The mail and whether the files are in it."""
-        limit = min(self.max_attachment_bytes, server_limit or self.max_attachment_bytes)
-        now = datetime.now(UTC)
-        audience, files, links = mail.audience, mail.audience.files, mail.links
-
-        def make(attach: Sequence[ExportedFile], not_attached: str = "") -> bytes:
-            text = render_mail(
-                audience.info,
-                audience.outcome,
-                files,
-                links,
-                not_attached=not_attached,
-                attached_as=[] if not_attached else [file.filename for file in attach],
-                is_protected=self.attachment_password_conn_id is not None,
-                changes=changes,
-                subject=self.subject,
-                html=self.html,
-            )
-            return compose(text, envelope, attach, identity=identity, date=now)
-
-        expected = _expected_size(files)
-        if expected <= limit:
-            attachments = self._attachments(mail)
-            expected = sum(map(encoded_size, attachments))
-            if expected <= limit:
-                data = make(attachments)
-                if len(data) <= limit:
-                    return data, True
-                expected = len(data)
-        what = "file" if len(files) == 1 else "files"
-        why = f"The mail with its {what} would have {count(expected)} bytes ({size(expected)})"
-        allowed = f"{count(limit)} bytes ({size(limit)}) are allowed"
-        if server_limit is not None and server_limit < self.max_attachment_bytes:
-            allowed += " by the mail server"
-        if self.on_oversize == "fail":
-            raise MailTooLargeError(f'{why} where {allowed}; on_oversize="fail" sends none.')
-        if not links:
-            raise MailTooLargeError(f'{why} where {allowed}, and there is no link: on_oversize="link" needs S3.')
-        use = "the link" if len(files) == 1 else "the links"
-        not_attached = f"Not attached: {why[0].lower()}{why[1:]} where {allowed}; use {use} instead."
-        data = make(_list_of(files, links) if len(files) > MAX_ATTACHMENTS else [], not_attached)
-        if server_limit is not None and len(data) > server_limit:
-            raise MailTooLargeError(
-                f"The mail without files has {count(len(data))} bytes where {count(server_limit)} are allowed by the "
-                f"mail server."
-            )
-        return data, False
-
-    def _attachments(self, mail: _Mail) -> list[ExportedFile]:
-        """The files as they are attached."""
-        conn_id, info = self.attachment_password_conn_id, mail.audience.info
-        return attachments_of(
-            mail.audience.files,
-            archive_name=f"{info.report}_{info.window_start.date()}.zip",
-            when=info.file_time,
-            password=None if conn_id is None else password_of(conn_id),
-        )
-
-    def _send(self, session: Session, mail: _Mail, remembered: SentMails) -> EmailReceipt:
+    def _send(self, session: Session, mail: _Mail, style: MailStyle, remembered: SentMails) -> EmailReceipt:
         audience = mail.audience
         envelope = Envelope(session.sender, audience.to, self._cc, self._bcc)
         _check_smtputf8(session, envelope)
         identity = message_id(mail.key, session.sender)
-        data, attached = self._compose(mail, envelope, identity, session.size_limit, _changes(remembered, mail))
+        data, attached = make_mail(
+            audience,
+            mail.links,
+            envelope,
+            style,
+            identity=identity,
+            changes=_changes(remembered, mail),
+            server_limit=session.size_limit,
+        )
         handed_over = False
 
         def before_end() -> None:
@@ -357,16 +300,15 @@ class EmailDestination:
         return EmailReceipt(accepted, refused, (identity,), attached, sent=True)
 
 
-def _expected_size(files: Sequence[ExportedFile]) -> int:
-    """Bytes that files take at least in a mail; of an archive nobody knows before it is made."""
-    if len(files) <= MAX_ATTACHMENTS:
-        return sum(map(encoded_size, files))
-    return sum(file.bytes for file in files) // _MOST_COMPRESSION
-
-
-def _list_of(files: Sequence[ExportedFile], links: Sequence[Link]) -> list[ExportedFile]:
-    places = {link.filename: link.url or link.uri for link in links}
-    return [file_list(files, [places.get(file.filename, "") for file in files])]
+def _unsure(remembered: SentMails, mail: _Mail) -> MailMaybeSentError:
+    """The error for a mail that an earlier try may have sent; from now on somebody was told."""
+    identity = remembered.doubt(mail.key)
+    remembered.note(mail.key, "unsure", message_id=identity)
+    return MailMaybeSentError(
+        f"An earlier try of this run began to hand the mail over and ended before it knew whether it went; it is not "
+        f"sent again. Look into the mailbox of {mail.audience.to[0].addr_spec} for Message-ID {identity}. If it is not "
+        f"there, clear the task: the next try sends it."
+    )
 
 
 def _earlier(remembered: SentMails, mail: _Mail) -> EmailReceipt | None:
@@ -418,16 +360,17 @@ def _together(receipts: Sequence[EmailReceipt]) -> EmailReceipt:
     )
 
 
-def _of_all(failed: Sequence[RecipientsRefusedError], mails: int) -> RecipientsRefusedError:
+def _of_all(failed: Sequence[DeliveryError], mails: int) -> DeliveryError:
+    """One error for all mails that the server did not take, or that could not be made."""
     if mails == 1:
         return failed[0]
-    refused = tuple(refusal for error in failed for refusal in error.refused)
-    names = "; ".join(map(str, refused))
-    return RecipientsRefusedError(
-        f"The mail server refused recipients of {len(failed)} of {mails} mails, and these were not sent; the others "
-        f"were: {names}.",
-        refused,
-    )
+    refused = [refusal for error in failed if isinstance(error, RecipientsRefusedError) for refusal in error.refused]
+    others = [error for error in failed if not isinstance(error, RecipientsRefusedError)]
+    why = "; ".join([*map(str, refused), *dict.fromkeys(map(str, others))])
+    sentence = f"{len(failed)} of {mails} mails were not sent, the others were: {why}"
+    if not others:
+        return RecipientsRefusedError(f"{sentence}.", refused)
+    return DestinationRefusedError(sentence, retryable=all(error.retryable for error in failed))
 
 
 def _check_smtputf8(session: Session, envelope: Envelope) -> None:

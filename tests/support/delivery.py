@@ -217,6 +217,7 @@ class MailServer:
         drop_after_data: close the connection when the whole mail is there, without an answer.
         mails: what it took, or was given when it dropped.
         transactions: how many MAIL commands came.
+        connections: how many EHLO commands came.
     """
 
     port: int = 0
@@ -227,10 +228,19 @@ class MailServer:
     drop_after_data: bool = False
     mails: list[Delivered] = field(default_factory=list)
     transactions: int = 0
+    connections: int = 0
 
     def log_in(self) -> AuthResult:
         """Take or refuse any login."""
         return AuthResult(success=not self.refuse_login, handled=False, message=self.refuse_login or None)
+
+    async def handle_EHLO(
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """Answer one command, as aiosmtpd's hook."""
+        self.connections += 1
+        session.host_name = hostname
+        return responses
 
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Sequence[str]

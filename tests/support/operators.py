@@ -11,6 +11,7 @@ from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportO
 from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.calls import ListedCalls
 from airflow_provider_callreport.sandbox.faults import Fault
+from airflow_provider_callreport.sandbox.servers import SmtpSettings
 from airflow_provider_callreport.sandbox.settings import SandboxSettings
 from support.runs import AIRFLOW, KOLKATA, AirflowRuns, Api, Evidence, once_a_session, run_dags
 
@@ -71,7 +72,11 @@ def operators_run(airflow_runs: AirflowRuns) -> Evidence:
                 ("assets", LOGICAL_DATE),
             ],
             # What remembers over a task's tries that its mail went came with 3.3.
-            clears=[("exports", "mailed_once")] if AIRFLOW >= (3, 3) else [],
+            clears=[("exports", "mailed_once"), ("exports", "mail_in_doubt")] if AIRFLOW >= (3, 3) else [],
+            smtp={
+                "smtp_default": SmtpSettings(),
+                "smtp_dropping": SmtpSettings(drop="lost", drop_times=1),
+            },
             apis={
                 # Three calls a page: every report has several.
                 "callreport_default": Api(_settings(), {"page_size": 3}),

@@ -115,6 +115,10 @@ with DAG(
     CallReportExportOperator(
         task_id="mailed_once", s3_bucket=None, email_to="once@example.com", post_execute=fail_at_first_try
     )
+    # A mail that the server took or not; it never said.
+    CallReportExportOperator(
+        task_id="mail_in_doubt", s3_bucket=None, email_to="doubt@example.com", smtp_conn_id="smtp_dropping"
+    )
     # A report that is as wide as none.
     CallReportExportOperator(task_id="wide", s3_key="wide.csv", callreport_conn_id="callreport_wide")
 
