@@ -12,13 +12,25 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from support.api import DAY, NOON, ScriptedServer, api_url, behave, client_settings, json_answer, listed, sandbox
+from support.api import (
+    DAY,
+    NOON,
+    AnsweringServer,
+    ScriptedServer,
+    api_url,
+    behave,
+    client_settings,
+    json_answer,
+    listed,
+    sandbox,
+)
 
 from airflow_provider_callreport.api.async_client import AsyncCallReportClient
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.counting import CallCount, count_calls
 from airflow_provider_callreport.api.errors import (
     AnswerTooLargeError,
+    CallReportError,
     SettingsError,
     TransportError,
 )
@@ -71,7 +83,9 @@ def test_without_reportcount_a_page_tells(server: SandboxServer, kind: str, how:
     """proved-total: where reportCount is not there, or holds no number, cnt beyond the page's own rows is the total."""
     behave(server, calls=listed(*CALLS), report_count="missing")
     if how == "no number":
-        with ScriptedServer(json_answer({"done": True}), json_answer({"data": [{}, {}], "cnt": 7})) as scripted:
+        with ScriptedServer(
+            json_answer({"done": True}), json_answer({"data": [{"1": "x"}, {"1": "y"}], "cnt": 7})
+        ) as scripted:
             assert count(kind, client_settings(scripted.url), up_to=2) == CallCount(7, True, "cnt")
             assert [seen.path for seen in scripted.seen] == ["/reportCount", "/list"]
         return
@@ -101,8 +115,48 @@ def test_no_calls_are_certain(server: SandboxServer, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_capped_total_is_a_lower_bound(server: SandboxServer, kind: str) -> None:
     """capped-totals: exactly 10,000 is never taken for the number of calls."""
-    with ScriptedServer(json_answer({"data": [{}], "cnt": 10_000})) as scripted:
+    with ScriptedServer(json_answer({"data": [{"1": "x"}], "cnt": 10_000})) as scripted:
         assert not count(kind, client_settings(scripted.url), report="masked_calls").exact
+
+
+@pytest.mark.parametrize("report", ["calls", "masked_calls"])
+def test_a_capped_count_is_counted_in_parts(report: str) -> None:
+    """capped-totals: 12,345 calls where the server stops counting at 10,000; past it, each new call is noticed."""
+    minutes = [number % 1440 for number in range(12_345)]
+
+    def answer(endpoint: str, body: dict[str, Any]) -> Any:
+        first, last = (datetime.fromisoformat(body["filter"][key]) for key in ("dtGte", "dtLte"))
+        found = [at for at in minutes if first <= datetime(2026, 3, 13) + timedelta(minutes=at) <= last]
+        count = min(len(found), 10_000)
+        if endpoint == "reportCount":
+            return {"cnt": count}
+        rows = [{"1": "x", "2": f"{datetime(2026, 3, 13) + timedelta(minutes=at)}"} for at in found[: body["sz"]]]
+        return {"columnArr": {"1": "Caller Number", "2": "Time"}, "data": rows, "cnt": count}
+
+    with AnsweringServer(answer) as server, CallReportClient(client_settings(server.url)) as client:
+        assert count_calls(client, report, {}, DAY).calls == 12_345
+        assert len(server.asked) < 20
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"data": [], "cnt": 0, "message": "Session expired"},
+        {"data": [], "cnt": 0, "_shards": {"failed": 5}},
+        {"data": [], "cnt": 0, "Status": "error"},
+        {"data": [{"1": "x", "2": "2025-03-13 10:00:00"}], "cnt": 50, "columnArr": {"1": "Caller Number", "2": "Time"}},
+        {"data": [{}], "cnt": 50},
+    ],
+    ids=["a sentence", "failed shards", "a status", "last year", "an empty row"],
+)
+def test_an_answer_that_is_unlike_a_report_counts_nothing(payload: dict[str, Any]) -> None:
+    """empty-is-proved: a sensor is not told a number by an answer that an export would refuse."""
+    with (
+        AnsweringServer(lambda endpoint, body: payload if endpoint == "masklist" else None) as server,
+        CallReportClient(client_settings(server.url)) as client,
+        pytest.raises(CallReportError),
+    ):
+        count_calls(client, "masked_calls", {}, DAY)
 
 
 @pytest.mark.parametrize("kind", KINDS)

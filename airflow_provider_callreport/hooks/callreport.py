@@ -397,10 +397,12 @@ class CallReportHook(BaseHook):
 
     def _probe(self, client: CallReportClient, now: datetime) -> None:
         from airflow_provider_callreport.api.answer import parse_answer
+        from airflow_provider_callreport.api.counting import check_alone
         from airflow_provider_callreport.api.filters import Window, build_filter
 
         window = Window(now - timedelta(minutes=1), now, client.settings.timezone)
-        client.call("list", {"filter": build_filter({}, window) or {}, "sz": 1, "page": 0}, parse_answer)
+        answer = client.call("list", {"filter": build_filter({}, window) or {}, "sz": 1, "page": 0}, parse_answer)
+        check_alone(answer, window, client.settings)
 
 
 def _async_client(settings: ClientSettings) -> AsyncCallReportClient:

@@ -60,10 +60,14 @@ class Look:
 
 @dataclass(slots=True)
 class _State:
-    """What a trigger remembers: when it last looked, and the calls that it has told of, by the window's start."""
+    """What a trigger remembers: when it last looked, and the calls that it has told of, by the window's start.
+
+    ``low`` holds numbers that were lower than that at the last look.
+    """
 
     looked_at: datetime | None = None
     told: dict[str, int] = field(default_factory=dict)
+    low: dict[str, int] = field(default_factory=dict)
 
 
 class CallReportEventTrigger(BaseEventTrigger):
@@ -200,15 +204,20 @@ class CallReportEventTrigger(BaseEventTrigger):
             except Exception as error:
                 log.warning("%s could not be counted (%s)", self.report, safe_text(error))
                 continue
-            told = {}
+            told, low = dict[str, int](), dict[str, int]()
             for window, count in counts:
                 key = window.start.isoformat()
-                told[key] = min(state.told.get(key, 0), count.calls)
+                told[key] = state.told.get(key, 0)
+                if count.calls < told[key]:
+                    # A number that falls for one look only brings no new calls when it rises again.
+                    if key in state.low:
+                        told[key] = max(count.calls, state.low[key])
+                    low[key] = count.calls
                 new = count.calls - told[key]
                 if new >= (self.min_new_calls if window.end > look.at else 1):
                     told[key] = count.calls
                     yield self._event(window, count, new)
-            state = _State(look.at, told)
+            state = _State(look.at, told, low)
 
     async def look(self, since: datetime, until: datetime) -> Look:
         """Count the windows that may have changed.
