@@ -177,7 +177,8 @@ def test_plain_text_breaks_where_other_text_does(text: str, width: float, lines:
     bound = int(width * lines * 4) + 4
     parts, was_cut = plain._break(text[:bound], width, lines, more=len(text) > bound)
     # That way ends with an empty line where the last character alone is wider than the line.
-    assert [line.operators for line in fitted] == [plain.line(part).operators for part in parts if part]
+    made = [line.operators for line in fitted if line.operators != "()Tj"]
+    assert made == [plain.line(part).operators for part in parts if part]
     assert cut == was_cut
 
 
