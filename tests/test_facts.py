@@ -73,7 +73,7 @@ FACES = pytest.mark.parametrize("shown", [sheet_text, pdf_text, mail_text, mail_
 
 @FACES
 def test_mail_sheet_and_pdf_use_the_same_words(shown: Shown, tmp_path: Path) -> None:
-    """One face: dates, thousands, durations, labels and names are written alike."""
+    """one-face: dates, thousands, durations, labels and names are written alike."""
     text = " ".join(shown(INFO, OUTCOME, tmp_path).split())
     for words in (
         "Masked calls",
