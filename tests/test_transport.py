@@ -490,3 +490,12 @@ def test_closing_a_downloader_ends_its_downloads(tmp_path: Path) -> None:
         thread.join(5)
         assert time.monotonic() - began < 1
         assert "the client was closed" in str(errors)
+
+
+def test_waiting_for_its_turn_does_not_count_against_the_deadline() -> None:
+    """E4: a slow pace is the account's wish; the deadline bounds the server."""
+    with (
+        ScriptedServer(SEVEN) as server,
+        CallReportClient(client_settings(server.url, requests_per_second=0.5, deadline=1.0)) as client,
+    ):
+        assert [client.count({"filter": {}}) for _ in range(2)] == [7, 7]

@@ -220,10 +220,16 @@ class CallReportClient:
             once: the request must not be sent a second time, not even where the first met a closed connection.
         """
         settings = self.settings
+        # The deadline is the server's; waiting for one's turn may take longer.
+        self._pace.wait(self._sleep)
+        sent = 0
 
         def send() -> requests.Response:
+            nonlocal sent
             request = self._prepare(endpoint, body)
-            self._pace.wait(self._sleep)
+            if sent:
+                self._pace.wait(self._sleep)
+            sent += 1
             self.requests_made += 1
             timeout = (settings.connect_timeout, settings.timeout)
             return self._session.send(request, timeout=timeout, allow_redirects=False, stream=True)
