@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import airflow_provider_callreport
+from tools import sbom
 
 pytestmark = pytest.mark.slow
 
@@ -114,6 +116,16 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     for wanted in ("py.typed", "delivery/templates/report.html", fonts, "sandbox/__main__.py"):
         assert f"{PACKAGE}/{wanted}" in names
     assert wheel.stat().st_size < 4_000_000
+
+
+def test_the_wheel_says_what_is_in_it_that_is_not_ours(wheel: Path) -> None:
+    """whole-package: each font, with licence and SHA-256 (PEP 770). When it is out of date run tools/sbom.py."""
+    assert metadata(wheel, "sboms/sbom.cdx.json") == sbom.text()
+    with zipfile.ZipFile(wheel) as archive:
+        fonts = {name: archive.read(name) for name in archive.namelist() if name.endswith(".ttf")}
+    listed = {one["name"]: one["hashes"][0]["content"] for one in sbom.document()["components"]}
+    assert listed == {name: hashlib.sha256(content).hexdigest() for name, content in fonts.items()}
+    assert len(listed) > 10
 
 
 def test_the_sdist_can_run_its_tests_and_demo(built: Path) -> None:
