@@ -23,7 +23,7 @@ _NAME = "airflow-provider-callreport"
 
 
 def document() -> dict[str, Any]:
-    """The document: CycloneDX 1.6 (https://cyclonedx.org/docs/1.6/json/). No time is in it, so that it can be compared."""
+    """The document: CycloneDX 1.6 (https://cyclonedx.org/docs/1.6/json/), without a time, so that it can be compared."""
     purl = f"pkg:pypi/{_NAME}@{__version__}"
     return {
         "bomFormat": "CycloneDX",
