@@ -23,7 +23,7 @@ _NAME = "airflow-provider-callreport"
 
 
 def document() -> dict[str, Any]:
-    """The document: CycloneDX 1.6 (https://cyclonedx.org/docs/1.6/json/), without a time, so that it can be compared."""
+    """The document: CycloneDX 1.6 (https://cyclonedx.org/docs/1.6/json/); no time is in it."""
     purl = f"pkg:pypi/{_NAME}@{__version__}"
     return {
         "bomFormat": "CycloneDX",
