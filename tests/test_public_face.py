@@ -89,7 +89,7 @@ def _signature(name: str, function: Any) -> Iterator[str]:
     signature = inspect.signature(function)
     returned = "" if signature.return_annotation in (signature.empty, "None") else f" -> {signature.return_annotation}"
     yield f"{name}{returned}\n"
-    marks = {inspect.Parameter.VAR_KEYWORD: "**", inspect.Parameter.VAR_POSITIONAL: "*"}
+    marks: dict[Any, str] = {inspect.Parameter.VAR_KEYWORD: "**", inspect.Parameter.VAR_POSITIONAL: "*"}
     for one in signature.parameters.values():
         if one.name != "self":
             default = "" if one.default is one.empty else f" = {one.default!r}"
