@@ -15,7 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook
 
 from airflow_provider_callreport.api.errors import AuthenticationError, IncompleteReportError, SettingsError
 from airflow_provider_callreport.hooks import callreport as hook_module
@@ -25,6 +25,7 @@ from airflow_provider_callreport.sandbox.calls import ListedCalls, SyntheticCall
 from airflow_provider_callreport.sandbox.faults import Fault
 from airflow_provider_callreport.sandbox.servers import SandboxServer
 from airflow_provider_callreport.sandbox.settings import SandboxSettings
+from airflow_provider_callreport.sensors.callreport import CallReportSensor
 
 DAY = datetime(2026, 3, 13)
 CALLS = [Call(DAY + timedelta(hours=hour), number=f"91987650{hour:04d}", call_duration=hour) for hour in range(24)]
@@ -255,6 +256,15 @@ def test_a_misspelt_extra_fails_the_hook_and_the_test_button(
     ok, sentence = hook.test_connection()
     assert not ok
     assert sentence.startswith("Unknown extra field 'time_zone'; allowed are allow_http, ")
+    assert server.requests == []
+
+
+def test_a_misspelt_extra_fails_the_task(connect: Callable[..., CallReportHook], server: SandboxServer) -> None:
+    """At once: another try does not spell it otherwise."""
+    connect({"time_zone": "UTC"})
+    sensor = CallReportSensor(task_id="waits", **WINDOW)
+    with pytest.raises(AirflowFailException, match=r"unknown extra field 'time_zone'; did you mean timezone\?"):
+        sensor.poke({})
     assert server.requests == []
 
 
