@@ -42,9 +42,10 @@ from airflow_provider_callreport.api.filters import REPORTS, Window, build_filte
 from airflow_provider_callreport.api.ledger import Entry, IdsError, Ledger
 from airflow_provider_callreport.api.lookahead import Lookahead
 from airflow_provider_callreport.api.paginators import CursorRepeatedError, Cursors, PageNumbers, Paginator
-from airflow_provider_callreport.api.profile import Form, NewColumns, Profile, bodies, learn_form
+from airflow_provider_callreport.api.profile import Form, Profile, bodies, learn_form
 from airflow_provider_callreport.api.totals import Totals, is_capped
 from airflow_provider_callreport.api.window_check import WindowCheck
+from airflow_provider_callreport.rules import OnNewColumns
 
 T = TypeVar("T")
 
@@ -266,7 +267,7 @@ class ReportReader:
         rounds_wait: tuple[float, ...] = ROUNDS_WAIT,
         concurrency: int = 1,
         lessons: Lessons | None = None,
-        on_new_columns: NewColumns = "add",
+        on_new_columns: OnNewColumns = "add",
         reads_ahead: bool = True,
     ) -> None:
         settings = client.settings

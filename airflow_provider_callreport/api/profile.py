@@ -28,6 +28,7 @@ from airflow_provider_callreport.api.errors import SettingsError, TableError, sc
 from airflow_provider_callreport.api.filters import Window
 from airflow_provider_callreport.api.values import TimeForm, converter, learn_times, whole_number
 from airflow_provider_callreport.report import ColumnKind
+from airflow_provider_callreport.rules import OnNewColumns
 from airflow_provider_callreport.rules import unknown as unknown_name
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,6 @@ _ALIKE = 0.8
 _FAR = timedelta(days=2)
 
 RowKind = Literal["position", "label", "field", "array"]
-NewColumns = Literal["add", "ignore", "fail"]
 
 
 def kind_of(label: str) -> ColumnKind:
@@ -331,7 +331,7 @@ class Profile:
                 made[name] = value
         return json.loads(json.dumps(made))  # type: ignore[no-any-return]
 
-    def fit(self, form: Form, *, has_rows: bool, on_new_columns: NewColumns) -> Form:
+    def fit(self, form: Form, *, has_rows: bool, on_new_columns: OnNewColumns) -> Form:
         """Hold a learned form against this profile.
 
         Returns:
@@ -443,7 +443,7 @@ def learn_form(
     window: Window,
     *,
     pinned: Profile | None = None,
-    on_new_columns: NewColumns = "add",
+    on_new_columns: OnNewColumns = "add",
 ) -> tuple[Form, list[Any]]:
     """How the rows of a report are read, from its first page with rows, or from ``columnArr`` alone.
 

@@ -24,7 +24,6 @@ from airflow_provider_callreport.api.errors import (
 )
 from airflow_provider_callreport.api.filters import TITLES, Window, filter_lines, undocumented_filters
 from airflow_provider_callreport.api.paging import ROUNDS_WAIT, Lessons, Proof, ReportReader, read_until_whole
-from airflow_provider_callreport.api.profile import NewColumns
 from airflow_provider_callreport.api.table import ColumnChoice, Table
 from airflow_provider_callreport.export.column_names import named_columns
 from airflow_provider_callreport.export.figures import FiguresCollector
@@ -35,6 +34,7 @@ from airflow_provider_callreport.export.sinks import FilePlan, FileSink, Grouped
 from airflow_provider_callreport.export.summary import ExportSummary, FileSummary
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.report import Column, ExportedFile, ReportInfo, ReportOutcome, RunIdentity
+from airflow_provider_callreport.rules import OnNewColumns
 from airflow_provider_callreport.spool import spool_directory
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class ExportRequest:
     filters: Mapping[str, Any] = field(default_factory=dict)
     columns: ColumnChoice = None
     column_names: str = "as_is"
-    on_new_columns: NewColumns = "add"
+    on_new_columns: OnNewColumns = "add"
     redact: Mapping[str, str] = field(default_factory=dict)
     file_format: str = "csv"
     format_options: Mapping[str, Any] = field(default_factory=dict)

@@ -7,9 +7,10 @@ from typing import Any
 
 from airflow_provider_callreport.api.answer import Record
 from airflow_provider_callreport.api.filters import Window
-from airflow_provider_callreport.api.profile import Form, NewColumns, Profile, bodies, learn_form
+from airflow_provider_callreport.api.profile import Form, Profile, bodies, learn_form
 from airflow_provider_callreport.api.table import ColumnChoice, Table
 from airflow_provider_callreport.report import Column, Row
+from airflow_provider_callreport.rules import OnNewColumns
 from support.api import DAY
 
 
@@ -23,7 +24,7 @@ class PagesTable:
         *,
         window: Window = DAY,
         profile: Profile | None = None,
-        on_new_columns: NewColumns = "add",
+        on_new_columns: OnNewColumns = "add",
     ) -> None:
         self._window = window
         self._profile = profile
