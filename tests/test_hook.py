@@ -263,7 +263,7 @@ def test_a_misspelt_extra_fails_the_task(connect: Callable[..., CallReportHook],
     """At once: another try does not spell it otherwise."""
     connect({"time_zone": "UTC"})
     sensor = CallReportSensor(task_id="waits", **WINDOW)
-    with pytest.raises(AirflowFailException, match=r"unknown extra field 'time_zone'; did you mean timezone\?"):
+    with pytest.raises(AirflowFailException, match=r"unknown extra field 'time_zone'; .*did you mean timezone\?"):
         sensor.poke({})
     assert server.requests == []
 
