@@ -40,8 +40,9 @@ def check_size(raw: bytes, asked: int) -> None:
         AnswerTooLargeError: it does.
     """
     most = max(asked, SPARE_ROWS)
-    # Brackets inside texts count too: the bound leaves room for them.
-    if raw.count(b"{") + raw.count(b"[") > most * _NESTED_A_ROW or _empties(raw) > most * _EMPTY_A_ROW:
+    # Brackets inside texts count too: the bound leaves room for them. Empty ones are counted only where they may be many.
+    brackets = raw.count(b"{") + raw.count(b"[")
+    if brackets > most * _NESTED_A_ROW or (brackets > most * _EMPTY_A_ROW and _empties(raw) > most * _EMPTY_A_ROW):
         raise too_many_rows(asked)
     if raw.count(b",") > 4 * MAX_CELLS:
         raise AnswerTooLargeError(
@@ -87,8 +88,11 @@ def check_keys(payload: Any, raw: bytes) -> None:
     Raises:
         AnswerError: an object has a key twice.
     """
-    plain = raw.count(b'":') - raw.count(b'\\":')
-    if plain == _count_keys(payload) and b'\\\\"' not in raw and not _SPACED_KEY.search(raw):
+    plain, may_hide = raw.count(b'":'), False
+    if b"\\" in raw:
+        # A quotation mark behind a backslash ends no key, unless the backslash is itself behind one.
+        plain, may_hide = plain - raw.count(b'\\":'), b'\\\\"' in raw
+    if plain == _count_keys(payload) and not may_hide and not _SPACED_KEY.search(raw):
         return
     json.loads(raw, object_pairs_hook=_pairs)
 
