@@ -40,7 +40,7 @@ def check_size(raw: bytes, asked: int) -> None:
         AnswerTooLargeError: it does.
     """
     most = max(asked, SPARE_ROWS)
-    # Brackets inside texts count too: the bound leaves room for them. Empty ones are counted only where they may be many.
+    # Brackets inside texts count too: the bound leaves room for them. Empty ones are counted where they may be many.
     brackets = raw.count(b"{") + raw.count(b"[")
     if brackets > most * _NESTED_A_ROW or (brackets > most * _EMPTY_A_ROW and _empties(raw) > most * _EMPTY_A_ROW):
         raise too_many_rows(asked)
