@@ -1,7 +1,7 @@
 """File formats: a stream of typed rows becomes one file.
 
-A format is one module with one writer class, and one line in `FORMATS`. Writers are imported when they are first
-used, so a Dag file pays for none of them.
+A format is one module with one writer class, and one entry in `FORMATS`. A writer is imported when it is first used, so
+a Dag file does not pay for it.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def complete(owner: str, options: Sequence[Option], given: Mapping[str, Any]) ->
 
     Args:
         owner: whose options they are, for the message: ``'file_format "csv"'``.
-        options: the options that there are.
+        options: the options that exist.
         given: name to value.
 
     Raises:

@@ -9,9 +9,9 @@ duration  double                           seconds; the API's are whole, but fra
 datetime  timestamp(us), no zone           in the account's zone, as the API gives it
 ========  ===============================  ====================================================================
 
-What the API sent in a number, duration or datetime column and nobody could read as such leaves null there and stands in
-the last column, ``_unread``: a JSON object of label and text, null where all was read. That column is always there, so
-that the files of all days have one schema.
+A value of the API in a number, duration or datetime column that could not be read as such is null there. Its text is in
+the last column, ``_unread``: a JSON object of label and text, null where all values were read. This column always
+exists, so that the files of all days have one schema.
 
 The file's key-value metadata hold ``report``, ``window_start``, ``window_end`` and ``timezone``. Needs the extra
 ``parquet`` (pyarrow). No options.
@@ -58,7 +58,7 @@ class ParquetWriter:
             unread += "_"
         fields = [(label, _TYPES[kind]) for label, kind in zip(self._labels, self._kinds, strict=True)]
         self._schema = pa.schema([*fields, (unread, pa.string())], metadata=_metadata(info))
-        # Arrow's own allocator keeps what is freed, some 30 MB of it; pages are too few for its speed to count.
+        # Arrow's own allocator keeps some 30 MB that were freed. It is faster, but for so few pages that is nothing.
         self._memory = pa.system_memory_pool()
         self._pages: list[pa.RecordBatch] = []
         self._rows = 0
@@ -114,7 +114,7 @@ def _metadata(info: ReportInfo) -> dict[str, str]:
 def _readable(
     values: Sequence[Value], kind: ColumnKind, label: str, unread: dict[int, dict[str, str]]
 ) -> Sequence[Value]:
-    """The values that the column's type can hold, None for others; those are noted in ``unread`` by row and label."""
+    """The values that the column's type can hold, None for others; ``unread`` gets these, by row and label."""
     if kind is ColumnKind.TEXT:
         return clean_texts(values)
     readable: list[Value] = []

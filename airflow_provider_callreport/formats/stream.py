@@ -1,4 +1,4 @@
-"""The byte stream of a text format: a plain file, or a gzip file that holds no time and no name."""
+"""The output of a text format: a plain file, or a gzip file without a time and a name in its header."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 class OutputFile:
     """A new file to append bytes to, compressed or not.
 
-    The gzip header (RFC 1952) is made the same for the same data: no file name, no modification time.
+    The same data give the same bytes: the gzip header (RFC 1952) has no file name and no modification time.
     """
 
     def __init__(self, path: Path, *, compress: bool) -> None:

@@ -9,9 +9,8 @@ surrogate pair that was split in two       the character that the pair stands fo
 anything else                              itself
 =========================================  ==========================================
 
-CSV, JSON and Parquet could carry more of them than XML 1.0, the grammar of XLSX, can; but then the formats would
-disagree, and a NUL in a CSV stops PostgreSQL, Spark and older Pythons. The pictures are visible, and say what was
-there.
+CSV, JSON and Parquet can hold more of them than XML 1.0, the grammar of XLSX. But then the formats would differ, and a
+NUL in a CSV stops PostgreSQL, Spark and older Pythons. The pictures are visible, and say which character it was.
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ def clean(text: str) -> str:
 
 
 def is_clean(encoded: bytes) -> bool:
-    """Tell whether UTF-8 bytes hold nothing that `clean` would replace. Runs at memory speed: made for whole pages."""
+    """Whether `clean` would replace nothing in UTF-8 bytes. Fast enough for whole pages."""
     return len(encoded.translate(None, _CONTROL_BYTES)) == len(encoded) and not any(
         character in encoded for character in _NONCHARACTERS
     )
 
 
 def encode(text: str) -> bytes:
-    """Return the UTF-8 bytes of ``clean(text)``; several times faster than that when there is nothing to clean."""
+    """Return the UTF-8 bytes of ``clean(text)``; several times faster when nothing has to be replaced."""
     try:
         encoded = text.encode()
     except UnicodeEncodeError:  # a surrogate

@@ -26,7 +26,7 @@ def whole_seconds(values: Sequence[Value]) -> Sequence[Value]:
     """Make ``int`` of the floats without a fraction in a column of durations: ``75.0`` is ``75`` in every format.
 
     Returns:
-        ``values`` itself when there is no float in it.
+        ``values`` itself when it has no float.
     """
     if float not in set(map(type, values)):
         return values
@@ -49,7 +49,7 @@ def are_numbers(values: Sequence[Value]) -> bool:
 
 def clean_texts(values: Sequence[Value]) -> Sequence[str | None]:
     """Clean a column of texts. An empty text becomes None, since CSV and Excel cannot tell the two apart."""
-    if not are_texts(values):  # a number or time, which the column should not hold, but may
+    if not are_texts(values):  # a number or a time, which should not be in the column
         return [None if value is None or value == "" else clean(str(value)) for value in values]
     if "".join(filter(None, values)).isprintable():
         return [value or None for value in values]

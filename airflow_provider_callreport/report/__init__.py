@@ -1,8 +1,8 @@
-"""What travels along the road: a report's columns, rows, description, figures and finished files.
+"""What the rooms hand to each other: a report's columns, rows, description, figures and finished files.
 
 This package is the vocabulary that the rooms share. ``api`` turns the vendor's answers into `Column` and `Row`,
-``formats`` turns those into an `ExportedFile`, ``delivery`` carries that file to its place; none of the three knows
-another. `facts` says what is known of a report in the words of mail, sheet and PDF, and `wording` how numbers and times
+``formats`` turns those into an `ExportedFile`, ``delivery`` carries that file to its place; the three do not know each
+other. `facts` says what is known of a report in the words of mail, sheet and PDF, and `wording` how numbers and times
 are written in them. Nothing here imports Airflow, ``requests`` or a file library, so importing it costs nothing in a
 Dag file.
 """

@@ -1,8 +1,8 @@
 """Fonts of a PDF: which font draws a character, how wide a glyph is, and the subset that goes into the file.
 
-The fonts that draw are in the folder ``typefaces`` beside this module, and those that the user names (``font_paths``).
-Fonts that happen to be installed on a machine are never looked for: two workers would make two different files of one
-report. HarfBuzz (``uharfbuzz``) reads, shapes and subsets them.
+Fonts come from the folder ``typefaces`` beside this module and from the user's ``font_paths``. Fonts that are installed
+on a machine are never used: two workers would make two different files of one report. HarfBuzz (``uharfbuzz``) reads,
+shapes and subsets them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _FALLBACKS = (
 
 _FONT_SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
 
-#: Tables that a PDF viewer has no use for: it draws glyphs that are already chosen and placed.
+#: Tables that a PDF viewer does not need: it draws glyphs that are already chosen and placed.
 _DROPPED_TABLES = (b"GSUB", b"GPOS", b"GDEF", b"kern", b"name", b"STAT", b"DSIG", b"vhea", b"vmtx", b"VORG")
 
 #: The characters of PDF's WinAnsiEncoding that print: Windows code page 1252 without the no-break space and the soft
@@ -86,7 +86,7 @@ class FontFile:
         return float(self.font.get_glyph_h_advance(glyph) * self.scale)
 
     def glyph(self, codepoint: int) -> int:
-        """The plain glyph of a character, 0 when there is none."""
+        """The plain glyph of a character, 0 when the font does not have one."""
         return int(self.font.get_nominal_glyph(codepoint) or 0)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from airflow_provider_callreport.formats.pdf.text import TextStyle
 from airflow_provider_callreport.report import Column, ColumnKind
 
-#: Font sizes in points that are tried for the table, from what one likes to what one can still read on paper.
+#: Font sizes in points that are tried for the table, from a comfortable one to the smallest that is readable on paper.
 SIZES = (8.0, 7.5, 7.0, 6.5, 6.0)
 #: Space on each side of a cell's text, in font sizes.
 PADDING = 0.45
@@ -19,7 +19,7 @@ HEADER_LINES = 3
 _WIDEST = 24.0
 #: Characters of a cell that are measured; more do not fit into the widest column.
 _MEASURED = 100
-#: No column is narrower than this, in font sizes: a later cell may need it.
+#: The least width of a column, in font sizes: a later cell may need it.
 _LEAST = 2.5
 #: A text column is not made narrower than its longest word, nor than this if the word is longer, in font sizes.
 _NARROWEST = 9.0
@@ -67,8 +67,8 @@ def plan_layout(
 ) -> Layout:
     """Lay a table out so that every column is there and cells are wrapped as little as possible.
 
-    The largest of `SIZES` is taken at which the sample's cells stand on one line. When there is none, text columns are
-    narrowed, down to their longest words; when that does not do either, the columns are parted over several panels.
+    The largest of `SIZES` is taken at which the sample's cells stand on one line. If no size is small enough, text
+    columns are narrowed, down to their longest words. If that is not enough, the columns go over several panels.
 
     Args:
         columns: the report's columns.
@@ -123,7 +123,7 @@ def _label_width(label: str, header: TextStyle) -> float:
 
 
 def _side_by_side(wanted: Sequence[float], available: float, size: float) -> Layout:
-    """Part the columns over panels that are about equally full."""
+    """Distribute the columns over panels that are about equally full."""
     room = available / size
     repeated = wanted[0] if wanted[0] <= room * _REPEATED else 0.0
     head = [0] if repeated else []

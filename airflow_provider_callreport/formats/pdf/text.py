@@ -1,8 +1,8 @@
 """Text of a PDF: any string becomes drawing operators, a width, and lines that fit.
 
-Two roads. Text of Windows code page 1252, nearly all there is, is written byte for byte with widths from a table.
-Everything else goes through the Unicode road: fonts by character, the bidirectional order, HarfBuzz for conjuncts,
-joining and marks. There a character that no font has is drawn as a box, so that nothing vanishes, and the text that
+There are two ways. Plain text, of Windows code page 1252, is nearly all text; it is written byte for byte, with widths
+from a table. Other text is shaped: fonts are chosen by character, the bidirectional order is made, and HarfBuzz makes
+conjuncts, joined letters and marks. A character that no font has is drawn as a box, so nothing vanishes. The text that
 the drawing stands for is written beside it (``ActualText``), so that copying and searching give the original.
 """
 
@@ -36,7 +36,7 @@ _CONTEXT = 5
 _CLUSTER_LEVEL = hb.BufferClusterLevel.MONOTONE_CHARACTERS
 #: Codepoints that one character takes at most: an emoji family of four with skin tones has 11.
 _LONGEST_CHARACTER = 24
-#: Lines of the Unicode road that are remembered: names of agents and campaigns come again and again.
+#: Shaped lines that are remembered: names of agents and campaigns come again and again.
 _REMEMBERED_LINES = 4096
 
 
@@ -103,7 +103,7 @@ class TextStyle:
         return self.plain_line(text) or self._unicode_line(text, rtl)
 
     def plain_line(self, text: str) -> Line | None:
-        """``text`` on one line of Windows code page 1252, or None when it has to take the Unicode road."""
+        """``text`` on one line when it is of Windows code page 1252, else None: it has to be shaped."""
         data = win_ansi(text)
         if data is None:
             return None
@@ -198,7 +198,7 @@ class TextStyle:
         return length
 
     def _prefix(self, text: str, width: float, least: int = 1) -> int:
-        """How many characters of ``text`` fit into ``width``; characters that belong together are not parted."""
+        """How many characters of ``text`` fit into ``width``; characters that belong together stay together."""
         low, high = least, min(len(text), int(width * 4) + 1)
         data = win_ansi(text[:high])
         if data is not None:  # widths of single bytes add up, and none of these characters belongs to another
@@ -210,14 +210,14 @@ class TextStyle:
                 low = middle
             else:
                 high = middle - 1
-        # Step back to where the text may be parted. A pile of marks without such a place is parted all the same.
+        # Step back to where the text may be broken. A pile of marks without such a place is broken all the same.
         for end in range(low, max(least, low - _LONGEST_CHARACTER), -1):
             if end == len(text) or not _belongs_to_previous(text, end):
                 return end
         return low
 
     def _set_unicode(self, text: str, rtl: bool | None) -> Line:
-        """Set one line on the Unicode road."""
+        """Shape one line."""
         drawn, fonts, kept, replaced = self._choose_fonts(text)
         operators: list[str] = []
         width = 0.0
@@ -335,7 +335,7 @@ class TextStyle:
 
 
 def win_ansi(text: str) -> bytes | None:
-    """``text`` in one byte a character, or None when it has to take the Unicode road."""
+    """``text`` in one byte a character, or None when it has to be shaped."""
     if not text.isprintable():
         return None
     if text.isascii():

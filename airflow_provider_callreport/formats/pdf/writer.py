@@ -3,19 +3,20 @@
 ``format_options``:
 
 * ``max_rows`` (50,000): the most rows that are drawn; an A4 page holds about 40.
-* ``over_max_rows`` (``"fail"``): what one row more does. ``"summary_only"`` makes a document of the summary page alone,
-  with the figures of all rows, that says so. ``"split"`` makes further documents of ``max_rows`` rows each: the export
-  does that (``files.SplitFile``), so a writer never meets it.
+* ``over_max_rows`` (``"fail"``): what happens when there are more. ``"summary_only"`` makes a document of the summary
+  page alone, with the figures of all rows, that says so. ``"split"`` makes further documents of ``max_rows`` rows each;
+  the export does that (``export.sinks.SplitFile``), and a writer never sees it.
 * ``font_paths`` (none): font files, or folders of them, for scripts that the fonts in this package do not have, such as
-  Chinese, Japanese and Korean (``fonts/README.md``). Asked in this order before a character is shown as a box.
+  Chinese, Japanese and Korean (``typefaces/README.md``). They are tried in this order before a character is shown as a
+  box.
 
-No PDF library is used: what a table needs of the format is a few hundred lines (``_pdf_*.py``), and no library met the
-bars (``benchmarks/pdf_libraries.py``). reportlab's canvas takes four times as long without measuring a cell, and keeps
-all pages in memory; text that it or fpdf2 shapes cannot be copied in most Indian scripts or in Arabic. HarfBuzz
-(``uharfbuzz``) does what is hard: it shapes text, and cuts fonts down to the glyphs that are shown.
+No PDF library is used: what a table needs of the format is a few hundred lines, and no library is fast and right
+enough (``benchmarks/pdf_libraries.py``). reportlab's canvas takes more than three times as long without measuring a
+cell, and keeps all pages in memory. Text that it or fpdf2 shapes cannot be copied in most Indian scripts or in Arabic.
+HarfBuzz (``uharfbuzz``) does the hard part: it shapes text, and reduces fonts to the glyphs that are shown.
 
-Pages go to disk as they are full. The summary is written last and put first; the number of pages, known only then, is
-one shared object that every page shows.
+A page is written to disk when it is full. The summary is written last and put first. The number of pages is known only
+then; it is one shared object that every page shows.
 """
 
 from __future__ import annotations

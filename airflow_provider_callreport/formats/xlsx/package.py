@@ -125,7 +125,7 @@ class _WorksheetWriterInMemory(WorksheetWriter):
     _rels: RelationshipList  # the stubs do not know it
 
     def write_dimensions(self) -> None:
-        """Left out: it is optional, and when the head of a sheet is written its length is unknown."""
+        """Nothing: the element is optional, and the sheet's length is unknown when its head is written."""
 
     @classmethod
     def xml(cls, sheet: Worksheet) -> tuple[bytes, RelationshipList]:
