@@ -493,7 +493,7 @@ def test_closing_a_downloader_ends_its_downloads(tmp_path: Path) -> None:
 
 
 def test_waiting_for_its_turn_does_not_count_against_the_deadline() -> None:
-    """E4: a slow pace is the account's wish; the deadline bounds the server."""
+    """request-pace: a slow pace is the account's wish; the deadline bounds the server."""
     with (
         ScriptedServer(SEVEN) as server,
         CallReportClient(client_settings(server.url, requests_per_second=0.5, deadline=1.0)) as client,
