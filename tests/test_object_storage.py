@@ -524,6 +524,8 @@ def test_a_file_that_changed_on_disk_is_not_sent_to_a_store(tmp_path: Path) -> N
     [
         ("gs", "apache-airflow-providers-google"),
         ("abfs", r"apache-airflow-providers-microsoft-azure\[adlfs\]"),
+        ("sharepoint", "a recent apache-airflow-providers-microsoft-azure, with msgraphfs"),
+        ("onedrive", "a recent apache-airflow-providers-microsoft-azure, with msgraphfs"),
         ("nowhere", "the Airflow provider that has it"),
     ],
 )

@@ -13,6 +13,8 @@ gs, gcs          one upload; visible when it is    read back                  re
                  complete                                                     (``ifGenerationMatch=0``)
 abfs, abfss      one Put Blob, or Put Block List   read back                  replace, fail, skip
                                                                               (``If-None-Match: *``)
+sftp, ssh        one rename of a whole file, see   read back before it is     replace
+                 `delivery.sftp`                   visible
 any other        the store's own move of a whole   read back before it is     replace
                  file from a name beginning with   visible
                  a dot
@@ -47,11 +49,12 @@ import logging
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_callreport.delivery import sftp
 from airflow_provider_callreport.delivery.body import verified_parts
 from airflow_provider_callreport.delivery.errors import (
     DamagedUploadError,
@@ -81,6 +84,11 @@ _EXCLUSIVE = (_LOCAL, *_GOOGLE, *_AZURE)
 _PROVIDERS = {
     **dict.fromkeys(_GOOGLE, "apache-airflow-providers-google"),
     **dict.fromkeys(_AZURE, "apache-airflow-providers-microsoft-azure[adlfs]"),
+    **dict.fromkeys(
+        ("sharepoint", "onedrive", "msgd", "msgraph"),
+        "a recent apache-airflow-providers-microsoft-azure, with msgraphfs",
+    ),
+    **dict.fromkeys(sftp.SCHEMES, sftp.PROVIDER),
 }
 
 #: Older ones take the condition and do not send it.
@@ -95,7 +103,16 @@ _PIECE = 8 * 1024 * 1024
 _RACE_ATTEMPTS = 6
 
 #: Errors of the libraries, by name because they are no dependencies, that say that nobody may sign in.
-_CREDENTIALS = ("ClientAuthenticationError", "CredentialUnavailableError", "DefaultCredentialsError", "RefreshError")
+_CREDENTIALS = (
+    "ClientAuthenticationError",
+    "CredentialUnavailableError",
+    "DefaultCredentialsError",
+    "PermissionDenied",
+    "RefreshError",
+)
+#: Errors of SFTP, likewise.
+_DENIED = ("SFTPPermissionDenied", "SFTPWriteProtect")
+_FULL = ("SFTPNoSpaceOnFilesystem", "SFTPQuotaExceeded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +167,8 @@ def parse_address(destination: Any) -> Address:
 
     if not separator or not _SCHEME.fullmatch(scheme):
         raise wrong(f"an address that begins with a scheme in lower case, such as {_EXAMPLES}")
+    if scheme in ("s3a", "s3n"):
+        raise wrong(f"s3://{rest}")
     if scheme in ("http", "https"):
         raise wrong(f"an address such as {_EXAMPLES}, not a web address, which cannot be written to")
     if "?" in destination or "#" in destination:
@@ -219,6 +238,7 @@ class ObjectStorageDestination:
         key: what comes after it, without the slash between the two.
         conn_id: Airflow's connection; None leaves the search for credentials to the store's library.
         if_exists: ``"replace"`` (default), ``"fail"`` or ``"skip"``; see the module.
+        file_system: an open connection, where Airflow does not keep one; see `connected`.
 
     Raises:
         ValueError: ``if_exists`` is none of the three, or cannot be kept by the store.
@@ -229,6 +249,7 @@ class ObjectStorageDestination:
     key: str
     conn_id: str | None = None
     if_exists: str = "replace"
+    file_system: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         one_of(choices(IfExists))("if_exists", self.if_exists)
@@ -269,10 +290,11 @@ class ObjectStorageDestination:
             DestinationRefusedError: credentials, permission, bucket, path, or a provider that is not installed.
             DestinationUnavailableError: a full disk, no answer, a fault of the store, or never-ending races.
         """
-        with self._place(run=run) as place:
-            delivered = self._deliver(place, file)
+        target = self.connected()
+        with target._place(run=run) as place:
+            delivered = target._deliver(place, file)
         log.info(
-            "%s: %s (%d rows, %d bytes, sha256 %s)", delivered.status, self.uri, file.rows, file.bytes, file.sha256
+            "%s: %s (%d rows, %d bytes, sha256 %s)", delivered.status, target.uri, file.rows, file.bytes, file.sha256
         )
         return delivered
 
@@ -288,8 +310,25 @@ class ObjectStorageDestination:
         return None if self.scheme == _LOCAL else Link(self.uri, filename=file.filename)
 
     def connected(self) -> ObjectStorageDestination:
-        """The same: Airflow keeps the store's connection."""
-        return self
+        """The same with an open connection, where Airflow does not keep one for all files; and with the host's name.
+
+        Raises:
+            DeliveryError: the connection is missing, or the server cannot be reached or is not believed.
+        """
+        if self.scheme not in sftp.SCHEMES or self.file_system is not None:
+            return self
+        if self.conn_id is None:
+            raise DestinationRefusedError(
+                f"Could not write {self.uri}: {self.scheme}:// needs a connection; name it in destination_conn_id, or "
+                f"write {self.scheme}://conn_id@/{self.key}."
+            )
+        with _storage_errors(self.uri, self.conn_id, doing="write"), self._missing_provider():
+            file_system, host = sftp.open_file_system(self.scheme, self.conn_id)
+        if self.container not in ("", host, host.partition(":")[0]):
+            raise DestinationRefusedError(
+                f"Could not write {self.uri}: the host of connection {self.conn_id!r} is {host}; name it, or no host."
+            )
+        return replace(self, container=host, file_system=file_system)
 
     def read(self, most: int) -> bytes | None:
         """The bytes at the address; None when nothing is there, or more than ``most`` bytes.
@@ -345,25 +384,34 @@ class ObjectStorageDestination:
             with _storage_errors(self.uri, self.conn_id, doing=doing):
                 yield _StoredObject(self, run)
 
-    def path(self) -> Any:
-        """The ``ObjectStoragePath``.
+    def store(self) -> tuple[Any, str]:
+        """Fsspec's file system, and the file's path in it.
 
         Raises:
             DestinationRefusedError: Airflow has no file system for the scheme, or its library is not installed.
         """
+        if self.scheme in sftp.SCHEMES:
+            return self.connected().file_system, f"/{self.key}"
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-        try:
+        with self._missing_provider():
             path = ObjectStoragePath(self.uri, conn_id=self.conn_id)
             # Made when it is asked for, and this is what asks.
-            _ = path.fs
+            return path.fs, path.path
+
+    @contextmanager
+    def _missing_provider(self) -> Iterator[None]:
+        try:
+            yield
         except (ValueError, ImportError) as error:
+            if isinstance(error, ValueError) and type(error) is not ValueError:
+                # A library's own, such as that of a key that cannot be read.
+                raise
             provider = _PROVIDERS.get(self.scheme, "the Airflow provider that has it")
             raise DestinationRefusedError(
                 f"Could not write {self.uri}: there is no file system for {self.scheme}:// ({type(error).__name__}); "
                 f"install {provider}."
             ) from error
-        return path
 
     def _deliver(self, place: _LocalFile | _StoredObject, file: ExportedFile) -> DeliveredFile:
         exclusive = self.if_exists != "replace"
@@ -427,9 +475,7 @@ class _StoredObject:
     """An object of a store that fsspec knows."""
 
     def __init__(self, destination: ObjectStorageDestination, run: RunIdentity | None) -> None:
-        path = destination.path()
-        self._fs: Any = path.fs
-        self._path: str = path.path
+        self._fs, self._path = destination.store()
         self._scheme = destination.scheme
         self._uri = destination.uri
         folder, slash, _ = self._path.rpartition("/")
@@ -482,7 +528,10 @@ class _StoredObject:
         try:
             self._fs.put_file(str(file.path), self._temporary)
             self._check(self._temporary, file, "nothing was written")
-            self._fs.mv(self._temporary, self._path)
+            if self._scheme in sftp.SCHEMES:
+                sftp.rename(self._fs, self._temporary, self._path)
+            else:
+                self._fs.mv(self._temporary, self._path)
         except BaseException:
             with contextlib.suppress(Exception):
                 self._fs.rm_file(self._temporary)
@@ -544,12 +593,20 @@ def _storage_errors(uri: str, conn_id: str | None, *, doing: str) -> Iterator[No
 
 def _delivery_error(error: Exception, failed: str, credentials: str) -> DeliveryError:
     kind = type(error).__name__
+    if kind == "HostKeyNotVerifiable":
+        return DestinationRefusedError(
+            f"{failed}: the server's host key is not known, or is not the one that is known, so that it may be another "
+            f"server. Ask who runs it for the key, and put it into host_key in the extra of {credentials}, or into "
+            f"~/.ssh/known_hosts of the worker ({kind})."
+        )
+    if kind in _FULL:
+        return DestinationUnavailableError(f"{failed}: the disk, or the quota on it, is full ({kind}).")
     status = next((n for name in ("status_code", "status", "code") if isinstance(n := getattr(error, name, 0), int)), 0)
     # gcsfs makes an OSError with these words of HTTP 403.
-    if isinstance(error, PermissionError) or status == 403 or str(error).startswith("Forbidden"):
-        return DestinationRefusedError(f"{failed}: access is denied; grant it to {credentials} ({kind}).")
-    if kind in _CREDENTIALS or status == 401:
+    if kind in _CREDENTIALS or type(error.__cause__).__name__ in _CREDENTIALS or status == 401:
         return DestinationRefusedError(f"{failed}: nobody can sign in with {credentials} ({kind}).")
+    if isinstance(error, PermissionError) or kind in _DENIED or status == 403 or str(error).startswith("Forbidden"):
+        return DestinationRefusedError(f"{failed}: access is denied; grant it to {credentials} ({kind}).")
     if kind == "AirflowNotFoundException":
         return DestinationRefusedError(f"{failed}: there is no {credentials}; create it or correct it.")
     if isinstance(error, FileNotFoundError) or status == 404:
