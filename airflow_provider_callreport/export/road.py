@@ -183,6 +183,8 @@ def export_report(
             log.warning("%s", made.outcome.note)
         if email is not None:
             email.check_files(made.files, info, made.outcome)
+        if destination is not None:
+            destination = destination.connected()
         summary = _deliver(summary, made, request, directory, run, destination)
         links = _links(summary.files, destination, link_expires_in) if destination is not None and email else []
         return _mail(summary, made, run, email, links, send_record)
@@ -357,8 +359,6 @@ def _links(
     expires_in: timedelta | None,
 ) -> list[Link]:
     """Where a reader of the mail finds the files."""
-    if expires_in is not None:
-        destination = destination.connected()
     # What another run left at the key under if_exists="skip" is not this report: no link leads there.
     ours = [one.file for one in files if one.status != "skipped"]
     links = [replace(destination, key=place(destination.key, file.group)).link(file, expires_in) for file in ours]
