@@ -45,6 +45,7 @@ from airflow_provider_callreport.api.paginators import CursorRepeatedError, Curs
 from airflow_provider_callreport.api.profile import Form, Profile, bodies, learn_form
 from airflow_provider_callreport.api.totals import Totals, is_capped
 from airflow_provider_callreport.api.window_check import WindowCheck
+from airflow_provider_callreport.report.wording import calls, count
 from airflow_provider_callreport.rules import OnNewColumns
 
 T = TypeVar("T")
@@ -1028,12 +1029,13 @@ def split(window: Window, number: int) -> list[Window]:
 
 
 def _note(verdict: _Verdict, rows: int) -> str:
+    came = f"{calls(rows)} came"
     if verdict.complete:
-        return f"Complete: the API reports {verdict.total} calls and all of them came."
+        return f"Complete: the API reports {calls(verdict.total or 0)} and all of them came."
     if verdict.complete is None:
-        return f"Completeness could not be proved: {rows} calls came and the API gave no usable total."
+        return f"Completeness could not be proved: {came} and the API gave no usable total."
     if verdict.total is None:
-        return f"INCOMPLETE: {rows} calls came, and not all that the API counts."
+        return f"INCOMPLETE: {came}, and not all that the API counts."
     if rows == verdict.total:
-        return f"INCOMPLETE, perhaps: {rows} calls came, and the API's total changed while they were read."
-    return f"INCOMPLETE: {rows} calls came and the API reports {verdict.total}."
+        return f"INCOMPLETE, perhaps: {came}, and the API's total changed while they were read."
+    return f"INCOMPLETE: {came} and the API reports {count(verdict.total)}."
