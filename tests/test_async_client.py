@@ -1,4 +1,4 @@
-"""The triggerer's client: the worker's own, in a few threads, and ended as soon as nobody waits for it (11.3)."""
+"""The triggerer's client: the worker's own, in a few threads, and ended as soon as nobody waits for it."""
 
 from __future__ import annotations
 

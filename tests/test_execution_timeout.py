@@ -1,4 +1,4 @@
-"""``execution_timeout`` ends a task where it is, and every thread of it within a second (12.9)."""
+"""``execution_timeout`` ends a task where it is, and every thread of it within a second."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def ends_within_a_second(work: Callable[[], object], *, least: int, seconds: flo
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_an_export_whose_pages_hang(concurrency: int, tmp_path: Path) -> None:
-    """The first page comes, the others never do."""
+    """ends-in-time: the first page comes, the others never do."""
     with (
         api(lambda path, asked: path == "list" and asked["page"] > 0, calls=1000) as server,
         tempfile.TemporaryDirectory() as directory,
@@ -95,7 +95,7 @@ def test_an_export_whose_pages_hang(concurrency: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["detail", ".mp3"])
 def test_recordings_that_hang(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the question for a call, and in the middle of a stream."""
+    """ends-in-time: in the question for a call, and in the middle of a stream."""
     with SandboxS3() as s3, api(lambda path, asked: path.endswith(where), calls=PAGE) as server:
         monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", s3.connection_json())
         request = RecordingsRequest(

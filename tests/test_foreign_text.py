@@ -1,4 +1,4 @@
-"""What a server says is shown without secrets, whatever way it spells them (P1, 12.9)."""
+"""What a server says is shown without secrets, whatever way it spells them."""
 
 from __future__ import annotations
 

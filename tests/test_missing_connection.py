@@ -1,4 +1,4 @@
-"""A connection that exists and cannot be read: Airflow says that there is none, and the hook says why (12.9)."""
+"""A connection that exists and cannot be read: Airflow says that there is none, and the hook says why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What templates become: text stays text under native rendering, and a date that a run lacks is named (12.9)."""
+"""What templates become: text stays text under native rendering, and a date that a run lacks is named."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def operator(*, native: bool = True, **arguments: Any) -> CallReportExportOperat
 )
 @pytest.mark.parametrize("native", [True, False])
 def test_a_number_in_a_filter_stays_the_text_that_it_was(number: str, native: bool) -> None:
-    """Airflow's native rendering reads ``+919876543210`` as Python does: an int without its sign."""
+    """text-stays-text: airflow's native rendering reads ``+919876543210`` as Python does: an int without its sign."""
     task = operator(native=native, filters={"cNum": "{{ params.number }}", "to": ["{{ params.number }}", "x"]})
     task.render_template_fields({"params": {"number": number}})
     assert dict(task.filters or {}) == {"cNum": number, "to": [number, "x"]}
@@ -44,7 +44,7 @@ def test_a_number_in_a_filter_stays_the_text_that_it_was(number: str, native: bo
 
 
 def test_a_parameter_that_is_a_number_becomes_its_text() -> None:
-    """As in a Dag without native rendering."""
+    """text-stays-text: as in a Dag without native rendering."""
     task = operator(filters={"cNum": "{{ params.number }}"}, filename="{{ ds_nodash }}")
     task.render_template_fields({"params": {"number": 919876543210}, "ds_nodash": "20260313"})
     assert dict(task.filters or {}) == {"cNum": "919876543210"}
@@ -53,7 +53,7 @@ def test_a_parameter_that_is_a_number_becomes_its_text() -> None:
 
 
 def test_what_native_rendering_is_for_still_works() -> None:
-    """A list, an object, a datetime and None come out as what they are."""
+    """text-stays-text: A list, an object, a datetime and None come out as what they are."""
     start = datetime(2026, 3, 13, tzinfo=UTC)
     task = operator(
         email_to="{{ params.people }}",
@@ -73,7 +73,7 @@ def test_what_native_rendering_is_for_still_works() -> None:
 
 
 def test_the_sensor_waits_for_a_number_of_calls_that_a_template_gives() -> None:
-    """Native rendering or not: ``min_calls`` is read from the text."""
+    """text-stays-text: native rendering or not: ``min_calls`` is read from the text."""
     for native in (True, False):
         with DAG("rendering", render_template_as_native_obj=native):
             sensor = CallReportSensor(task_id="wait", min_calls="{{ params.n }}", **WINDOW)
@@ -85,7 +85,7 @@ def test_the_sensor_waits_for_a_number_of_calls_that_a_template_gives() -> None:
 @pytest.mark.parametrize("template", ["calls_{{ ds }}.csv", "{{ logical_date.year }}", "{{ ts_nodash }}"])
 @pytest.mark.parametrize("native", [True, False])
 def test_a_date_that_the_run_does_not_have_is_named(template: str, native: bool) -> None:
-    """A run that was started without a logical date: the sentence says what to write instead."""
+    """text-stays-text: A run that was started without a logical date: the sentence says what to write instead."""
     task = operator(native=native, filename=template)
     with pytest.raises(AirflowFailException) as failed:
         task.render_template_fields({"params": {}, "run_id": "manual__1"})
@@ -95,6 +95,6 @@ def test_a_date_that_the_run_does_not_have_is_named(template: str, native: bool)
 
 
 def test_another_mistake_in_a_template_is_airflows_to_tell() -> None:
-    """A name that nothing has is a slip."""
+    """text-stays-text: A name that nothing has is a slip."""
     with pytest.raises(UndefinedError, match="'dss' is undefined"):
         operator(filename="{{ dss }}").render_template_fields({"params": {}})

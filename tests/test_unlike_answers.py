@@ -152,7 +152,7 @@ def test_reportcount_convicts_an_empty_report() -> None:
 
 @pytest.mark.parametrize("status", [201, 202, 204, 206, 299])
 def test_only_http_200_is_an_answer(status: int) -> None:
-    """An accepted, partial or created answer is not the report."""
+    """error-kinds: an accepted, partial or created answer is not the report."""
     empty = pages([], witness={"cnt": 0})
     refuse(lambda endpoint, body: (status, empty(endpoint, body)))
 
@@ -189,7 +189,7 @@ KEYED_OTHERWISE: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("rows", KEYED_OTHERWISE.values(), ids=list(KEYED_OTHERWISE))
 def test_a_later_row_that_is_keyed_otherwise_is_red(rows: list[Any]) -> None:
-    """No cell under another label, none lost: the report is read again, and then it is red."""
+    """learn-once: no cell under another label, none lost: the report is read again, and then it is red."""
     error = refuse(pages(rows))
     assert isinstance(error, (AnswerChangedError, IncompleteReportError))
     assert error.retryable is True
@@ -197,12 +197,12 @@ def test_a_later_row_that_is_keyed_otherwise_is_red(rows: list[Any]) -> None:
 
 @pytest.mark.parametrize("rows", KEYED_OTHERWISE.values(), ids=list(KEYED_OTHERWISE))
 def test_a_row_of_the_first_page_that_is_keyed_otherwise_is_red(rows: list[Any]) -> None:
-    """The same where the form is learned."""
+    """learn-once: the same where the form is learned."""
     refuse(pages(rows), client={"page_size": 10})
 
 
 def test_an_account_that_changes_for_a_moment_is_read_again() -> None:
-    """The first answer unlike the others is an accident; the second reading is whole."""
+    """learn-once: the first answer unlike the others is an accident; the second reading is whole."""
     rows = [by_label(call(number)) for number in range(1, 4)]
     plain, strange = pages(rows), iter([True])
 
@@ -216,7 +216,7 @@ def test_an_account_that_changes_for_a_moment_is_read_again() -> None:
 
 
 def test_a_label_that_ends_in_a_number_is_a_label_of_its_own() -> None:
-    """Score (10) is not a second Score."""
+    """learn-once: Score (10) is not a second Score."""
     columns = {"1": "Caller Number", "2": "Time", "3": "Score", "4": "Score (10)"}
     rows = [
         {"Caller Number": "919800000001", "Time": "2026-03-13 09:01:00", "Score": "5"},
@@ -226,7 +226,7 @@ def test_a_label_that_ends_in_a_number_is_a_label_of_its_own() -> None:
 
 
 def test_a_spare_key_does_not_shift_the_cells_out_from_under_their_redaction() -> None:
-    """A key "0" beside a last column that is left out: the times tell where the columns begin."""
+    """learn-once: a key "0" beside a last column that is left out: the times tell where the columns begin."""
     rows = [{"0": number, **{key: cell for key, cell in call(number).items() if key != "4"}} for number in (1, 2)]
     reading = export(pages(rows), redact={"Caller Number": "last4"})
     assert reading.rows == [
@@ -236,7 +236,7 @@ def test_a_spare_key_does_not_shift_the_cells_out_from_under_their_redaction() -
 
 
 def test_a_label_twice_beside_rows_by_label_is_red() -> None:
-    """One of the two columns would be lost; by position both are there."""
+    """learn-once: one of the two columns would be lost; by position both are there."""
     columns = {"1": "Caller Number", "2": "Time", "3": "Agents", "4": "Agents"}
     assert isinstance(refuse(pages([by_label(call(1))], columnArr=columns)), TableError)
     assert export(pages([call(1)], columnArr=columns)).rows[0][2:] == ("Asha", "Answered")
@@ -253,14 +253,14 @@ def test_a_label_twice_beside_rows_by_label_is_red() -> None:
     ],
 )
 def test_a_json_key_twice_is_red(row: str) -> None:
-    """A decoder keeps the last of the two and says nothing; the sentence names the key."""
+    """learn-once: a decoder keeps the last of the two and says nothing; the sentence names the key."""
     raw = f'{{"columnArr": {json.dumps(COLUMNS)}, "data": [{row}], "cnt": 1}}'.encode()
     error = refuse(lambda endpoint, body: raw if endpoint == "list" else None)
     assert "twice, so one value would be lost" in str(error)
 
 
 def test_json_in_a_cell_is_no_key_twice() -> None:
-    """Colons and quotation marks in texts are not keys."""
+    """learn-once: colons and quotation marks in texts are not keys."""
     rows = [
         call(1, **{"3": '{"a": 1, "a": 2}', "4": 'x":"y\\'}),
         call(2, **{"3": '":', "4": {"a": [{"b": 1}, {"b": 2}]}}),
@@ -276,7 +276,7 @@ def ids(reading: Reading) -> list[str]:
 
 
 def test_the_legs_of_a_call_are_rows_wherever_the_page_ends() -> None:
-    """Two rows of one id, with other contents, are two rows: in one answer and over a border."""
+    """alike-calls: two rows of one id, with other contents, are two rows: in one answer and over a border."""
     over_a_border = [call(1, callId="c1"), call(2, callId="c2"), call(3, callId="c2")]
     in_one_answer = [call(1, callId="c1"), call(2, callId="c1"), call(3, callId="c3")]
     in_a_later_answer = [call(1, callId="c1"), call(2, callId="c2"), call(3, callId="c3"), call(4, callId="c3")]
@@ -286,7 +286,9 @@ def test_the_legs_of_a_call_are_rows_wherever_the_page_ends() -> None:
 
 
 def test_a_row_that_comes_again_after_ids_were_given_up_is_one_row() -> None:
-    """Two legs share an id on page 1; then a call has come in before, and page 2 repeats a row of page 1."""
+    """alike-calls: two legs share an id on page 1; then a call has come in before, and page 2 repeats a
+    row of page 1.
+    """
     rows = [
         call(1, callId="c1"),
         call(2, callId="c2"),
@@ -303,7 +305,7 @@ def test_a_row_that_comes_again_after_ids_were_given_up_is_one_row() -> None:
 
 
 def test_a_call_that_changed_and_moved_is_one_call() -> None:
-    """Its second coming has another content; the total says that there is one call."""
+    """alike-calls: its second coming has another content; the total says that there is one call."""
     rows = [call(1, callId="c1"), call(2, callId="c2"), call(3, callId="c3")]
     moved = [rows[:2], [{**rows[1], "4": "Missed"}, rows[2]], []]
 
@@ -314,7 +316,7 @@ def test_a_call_that_changed_and_moved_is_one_call() -> None:
 
 
 def test_rows_of_one_id_are_red_where_nothing_tells_legs_from_changes() -> None:
-    """Without any total, a call that came twice may be two legs: the profile says which."""
+    """alike-calls: without any total, a call that came twice may be two legs: the profile says which."""
     rows = [call(1, callId="c1"), call(2, callId="c2"), call(3, callId="c2")]
     reading = export(pages(rows, cnt=None), client={"profile": {"legs": True}})
     assert len(reading.rows) == 3
@@ -399,7 +401,9 @@ FIVE = [call(number, callId=f"c{number}") for number in range(1, 6)]
 
 
 def test_a_server_that_answers_its_last_page_for_ever_has_ended() -> None:
-    """Pages past the end are the last page again: by the total, or by reportCount, the report is whole."""
+    """proved-total: pages past the end are the last page again: by the total, or by reportCount, the
+    report is whole.
+    """
     four = FIVE[:4]
 
     def clamps(cnt: Mapping[str, int], witness: Any) -> Callable[[str, dict[str, Any]], Any]:
@@ -417,7 +421,7 @@ def test_a_server_that_answers_its_last_page_for_ever_has_ended() -> None:
 
 @pytest.mark.parametrize("past", [(404, {}), (400, {"status": "error", "code": 1000, "message": "no such page"})])
 def test_a_page_past_the_end_that_is_refused_is_the_end(past: Any) -> None:
-    """Only where all calls have come: before, it is an error."""
+    """proved-total: only where all calls have come: before, it is an error."""
     plain = pages(FIVE[:4])
     assert len(export(lambda name, body: past if body.get("page") == 2 else plain(name, body)).rows) == 4
     longer = pages(FIVE)
@@ -425,7 +429,7 @@ def test_a_page_past_the_end_that_is_refused_is_the_end(past: Any) -> None:
 
 
 def test_a_cursor_that_is_not_heeded_is_read_by_page_number() -> None:
-    """Search hits carry a sort key, and the server goes by the page all the same."""
+    """proved-total: search hits carry a sort key, and the server goes by the page all the same."""
     rows = [{**row, "sort": [number]} for number, row in enumerate(FIVE)]
     with AnsweringServer(pages(rows)) as server:
         reading = read_report(server, client={"page_size": SIZE}, rounds_wait=(0,))
@@ -434,7 +438,7 @@ def test_a_cursor_that_is_not_heeded_is_read_by_page_number() -> None:
 
 
 def test_a_cursor_that_is_missing_on_a_full_page_is_no_end() -> None:
-    """Nothing says that the report ends there; a total or reportCount may."""
+    """proved-total: nothing says that the report ends there; a total or reportCount may."""
 
     def answer_with(cnt: Mapping[str, int], witness: Any) -> Callable[[str, dict[str, Any]], Any]:
         def answer(endpoint: str, body: dict[str, Any]) -> Any:
@@ -452,7 +456,9 @@ def test_a_cursor_that_is_missing_on_a_full_page_is_no_end() -> None:
 
 
 def test_a_list_that_stops_at_a_round_number_is_read_in_parts() -> None:
-    """Cnt and data capped at 5,000 while reportCount says 7,000: the window is split, and all of them come."""
+    """capped-totals: cnt and data capped at 5,000 while reportCount says 7,000: the window is split, and all of them
+    come.
+    """
     start = DAY.start.replace(tzinfo=None)
     rows = [
         call(
@@ -483,7 +489,7 @@ def test_a_list_that_stops_at_a_round_number_is_read_in_parts() -> None:
 
 
 def test_reportcount_convicts_a_list_that_ignores_a_filter() -> None:
-    """The list shows all calls, and reportCount those that were asked for."""
+    """proved-total: the list shows all calls, and reportCount those that were asked for."""
     assert "reportCount counts 2" in str(refuse(pages(FIVE, witness={"cnt": 2}), filters={"agent": "Asha"}))
 
 
@@ -505,7 +511,9 @@ HUGE: dict[str, bytes] = {
 
 @pytest.mark.parametrize("raw", HUGE.values(), ids=list(HUGE))
 def test_more_than_was_asked_for_is_refused_in_little_memory(raw: bytes) -> None:
-    """Rows, cells and nesting are bounded by what was asked for, before and while an answer is decoded."""
+    """bounded-answers: rows, cells and nesting are bounded by what was asked for, before and while an answer is
+    decoded.
+    """
     import tracemalloc
 
     with AnsweringServer(lambda endpoint, body: raw if endpoint == "list" else None) as server:
@@ -537,7 +545,7 @@ TIMES: dict[str, tuple[list[str], list[str]]] = {
 
 @pytest.mark.parametrize(("cells", "clock"), TIMES.values(), ids=list(TIMES))
 def test_how_times_are_learned(cells: list[str], clock: list[str]) -> None:
-    """From all rows of the first page."""
+    """learn-once: from all rows of the first page."""
     reading = export(pages(at(*cells)), client={"page_size": 10})
     assert [row[1] for row in reading.rows] == [f"2026-03-13 {time}" for time in clock]
     assert reading.proof.window_checked is True
@@ -549,7 +557,9 @@ def in_april(day: int) -> Window:
 
 
 def test_day_and_month_are_told_apart_by_rows_window_or_profile() -> None:
-    """``3/4/2026`` is 3 April for who asked for it, and 4 March for who asked for that; else it stays text."""
+    """learn-once: ``3/4/2026`` is 3 April for who asked for it, and 4 March for who asked for that; else
+    it stays text.
+    """
     cells = at("3/4/2026 19:28:32")
     assert export(pages(cells), window=in_april(3)).rows[0][1] == "2026-04-03 19:28:32"
     march = Window(datetime(2026, 3, 4, tzinfo=DAY.zone), datetime(2026, 3, 5, tzinfo=DAY.zone), DAY.zone)
@@ -588,7 +598,7 @@ def sized(
     ("most", "refuses", "accepted"), [(5_000, False, 1_000), (1_000, True, 1_000), (250, False, 250), (100, True, 100)]
 )
 def test_the_page_size_starts_high_and_falls_once(most: int, refuses: bool, accepted: int, own_size: bool) -> None:
-    """auto: 1,000, then what the server takes; no call is skipped, and the requests stay few."""
+    """few-requests: auto: 1,000, then what the server takes; no call is skipped, and the requests stay few."""
     with AnsweringServer(sized(most, refuses=refuses, own_size=own_size)) as server:
         reading = read_report(server, client={"page_size": None}, rounds_wait=(0,))
         asked = [body["sz"] for endpoint, body in server.asked if endpoint == "list"]
@@ -599,7 +609,7 @@ def test_the_page_size_starts_high_and_falls_once(most: int, refuses: bool, acce
 
 
 def test_a_page_that_takes_too_long_is_asked_for_smaller() -> None:
-    """One timeout at 1,000 and none after it; nothing is asked for twice at that size."""
+    """few-requests: one timeout at 1,000 and none after it; nothing is asked for twice at that size."""
     import time
 
     plain = sized(5_000, refuses=False)
@@ -619,7 +629,7 @@ def test_a_page_that_takes_too_long_is_asked_for_smaller() -> None:
 
 
 def test_a_page_size_that_was_set_is_kept() -> None:
-    """With a number it is as it was."""
+    """few-requests: with a number it is as it was."""
     with AnsweringServer(sized(5_000, refuses=False)) as server:
         read_report(server, client={"page_size": 500}, rounds_wait=(0,))
         assert {body["sz"] for endpoint, body in server.asked if endpoint == "list"} == {500}
@@ -631,7 +641,7 @@ PINNED = {"version": 1, "rows": "position", "columns": [[label, key] for key, la
 
 
 def test_a_pinned_profile_is_enforced_from_the_first_answer() -> None:
-    """Rows keyed otherwise than it says, or without a column of it, are red at once."""
+    """learn-once: rows keyed otherwise than it says, or without a column of it, are red at once."""
     rows = [call(1, callId="c1"), call(2, callId="c2")]
     assert len(export(pages(rows), client={"profile": PINNED}).rows) == 2
     assert "rows are keyed by position" in str(
@@ -643,7 +653,7 @@ def test_a_pinned_profile_is_enforced_from_the_first_answer() -> None:
 
 
 def test_new_columns_are_added_ignored_or_refused_as_asked() -> None:
-    """``on_new_columns`` is about columns that a pinned profile does not know."""
+    """learn-once: ``on_new_columns`` is about columns that a pinned profile does not know."""
     rows = [call(1, callId="c1", **{"5": "7"})]
     more = {**COLUMNS, "5": "Lead Score"}
     client = {"profile": PINNED}
@@ -668,6 +678,6 @@ def test_new_columns_are_added_ignored_or_refused_as_asked() -> None:
     ],
 )
 def test_a_wrong_profile_is_one_sentence(profile: Any, sentence: str) -> None:
-    """What it was, and what is allowed."""
+    """clear-sentence: what it was, and what is allowed."""
     with pytest.raises(CallReportError, match=sentence):
         export(pages([call(1)]), client={"profile": profile})
