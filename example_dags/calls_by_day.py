@@ -1,9 +1,9 @@
 """Every night: a file a day for yesterday and the two days before, one task each, and a manifest of all of them.
 
 Calls are updated after they end (dispositions, recordings), and some come late, so the last days are read again. A day
-that is as it was is not written again. The days are exported side by side on as many workers as there are; the manifest
-is written last, when together they are the whole report. For a backfill, set another LOOKBACK for one run, or start
-this Dag's runs in any order: each day has a key of its own, and the same calls give the same bytes.
+that has not changed is not written again. The days are exported side by side on as many workers as there are. The
+manifest is written last, if together they are the whole report. For a backfill, set another LOOKBACK for one run, or
+start this Dag's runs in any order: each day has a key of its own, and the same calls give the same bytes.
 
 It needs two connections: ``callreport_default`` (the account) and ``aws_default`` (the bucket).
 """
@@ -23,10 +23,10 @@ from airflow_provider_callreport.windows import windows
 # Days begin at midnight in the account's zone, the one in the connection's field "timezone".
 ZONE = "Asia/Kolkata"
 
-# How many days before yesterday are looked at again.
+# How many days before yesterday are read again.
 LOOKBACK = 2
 
-# Who loads the files waits for this asset. From Airflow 3.3 on there is an event for each day that changed.
+# A Dag that loads the files can wait for this asset. From Airflow 3.3 on each day that changed gets an event.
 CALL_DAYS = Asset("call_days")
 
 FIRST_DAY = f"{{{{ data_interval_end.in_timezone('{ZONE}').subtract(days={LOOKBACK + 1}).date() }}}}"
@@ -66,7 +66,7 @@ with DAG(
         redact={"Caller Number": "last4"},
         file_format="csv",
         s3_bucket="reports",
-        # The vendor's limit is of the account, not of a task. A pool holds over all Dags: docs/scale_out.md.
+        # The vendor limits the account, not a task. A pool limits all Dags together: docs/scale_out.md.
         max_active_tis_per_dag=4,
     ).expand_kwargs(days())
 

@@ -50,7 +50,7 @@ with DAG(
         file_format="xlsx",
         email_to=["sales.head@example.com"],
         email_cc="team.leads@example.com",
-        # [[ ... ]] is filled in after the export, {{ ... }} by Airflow before it. See "The mail" in the README.
+        # [[ ... ]] is filled in after the export, {{ ... }} by Airflow before it. See docs/mail.md.
         email_subject="Calls of [[ window ]]: [[ rows|count ]]",
         # A day without calls (a holiday) sends no mail, and the task is shown as skipped.
         empty="skip",

@@ -34,7 +34,7 @@ with DAG(
     # purpose, start a backfill: each day is written to its own key, in any order.
     catchup=False,
     default_args={
-        # Only what may pass with time is tried again. A wrong token fails the task at once, whatever stands here.
+        # Only errors that may pass are tried again. A wrong token fails the task at once, whatever these lines say.
         "retries": 3,
         "retry_delay": timedelta(minutes=5),
         "retry_exponential_backoff": True,

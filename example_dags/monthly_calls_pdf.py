@@ -18,7 +18,7 @@ from airflow_provider_callreport.operators.callreport import CallReportExportOpe
 
 ZONE = "Asia/Kolkata"  # the account's zone; see daily_masked_calls_to_s3.py
 
-# The first day of the month before the run and of the month of the run; the former again without its day.
+# The first days of last month and of this month, and last month without a day.
 MONTH = f"{{{{ data_interval_end.in_timezone('{ZONE}').start_of('month').subtract(months=1).date() }}}}"
 NEXT_MONTH = f"{{{{ data_interval_end.in_timezone('{ZONE}').start_of('month').date() }}}}"
 MONTH_NAME = f"{{{{ data_interval_end.in_timezone('{ZONE}').subtract(months=1).strftime('%Y-%m') }}}}"
@@ -53,7 +53,7 @@ with DAG(
         file_format="pdf",
         s3_bucket="reports",
         s3_key=f"statements/calls_{MONTH_NAME}.pdf",
-        # An audited file is written once. A retry of the same run is no second file; another run's is an error.
+        # An audited file is written once. A retry of the same run keeps it; a file of another run is an error.
         if_exists="fail",
         email_to=["auditor@example.com"],
         # Used when the mail would be larger than max_attachment_bytes (15 MB): it then holds a link that works for

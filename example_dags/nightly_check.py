@@ -28,14 +28,14 @@ def day(days_ago: int) -> str:
 with DAG(
     dag_id="nightly_check",
     description="Compares last week's masked calls in S3 with the API",
-    # Two hours after daily_masked_calls_to_s3, so that yesterday's file is there.
+    # Two hours after daily_masked_calls_to_s3, so that yesterday's file exists.
     schedule="0 3 * * *",
     start_date=pendulum.datetime(2026, 1, 1, tz=ZONE),
     catchup=False,
     # The API is asked for one day after the other, not for seven at a time.
     max_active_tasks=1,
     default_args={
-        # Only what may pass with time is tried again. Drift is red at once.
+        # Only errors that may pass are tried again. Drift fails the task at once.
         "retries": 3,
         "retry_delay": timedelta(minutes=5),
     },
@@ -50,6 +50,6 @@ with DAG(
             window_end=day(days_ago - 1),
             s3_bucket="reports",
             s3_key=f"masked_calls/dt={day(days_ago)}/masked_calls.csv",
-            # Reads the file: also one that was edited by hand, with its metadata copied, is noticed.
+            # Reads the file, and so notices one that was edited by hand with its metadata copied.
             check_bytes=True,
         )

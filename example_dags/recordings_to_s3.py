@@ -1,7 +1,7 @@
 """Every night: the recordings of yesterday's answered calls, and a manifest that names every one of them.
 
 A recording goes to ``recordings/dt=YYYY-MM-DD/<call>_<part>.mp3``. The manifest beside them has a line for each: call,
-part, status, key, bytes, SHA-256; and a line for each call without a recording, so that none is missing in silence.
+part, status, key, bytes, SHA-256. A call without a recording has a line, too.
 
 It needs two connections: ``callreport_default`` (the account) and ``aws_default`` (the bucket). Recordings are personal
 data: give the bucket encryption, and a lifecycle rule that ends with your retention period.
@@ -29,8 +29,8 @@ with DAG(
     start_date=pendulum.datetime(2026, 1, 1, tz=ZONE),
     catchup=False,
     default_args={
-        # A recording that is promised and not there is still being made: the task is red, and a later try fetches
-        # only what is not in S3 yet. So patience here costs little.
+        # DeepCall may still be making a recording that the report promises. The task fails then, and a later try
+        # fetches only what is not in S3 yet, so that many tries cost little.
         "retries": 4,
         "retry_delay": timedelta(minutes=15),
     },

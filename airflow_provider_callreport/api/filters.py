@@ -76,6 +76,11 @@ class Window:
         """``end`` in the account's zone, aware."""
         return self.end.astimezone(self.zone)
 
+    @property
+    def span(self) -> str:
+        """``from START to END`` in the account's zone, for messages."""
+        return f"from {self.local_start.isoformat()} to {self.local_end.isoformat()}"
+
     def wall_times(self) -> tuple[datetime, datetime] | None:
         """The naive span ``[first, last)`` in the account's zone, or None when no wall time belongs to this window."""
         first, last = _next_wall_time(self.start, self.zone), _next_wall_time(self.end, self.zone)

@@ -31,13 +31,13 @@ _PIECE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What is known of a delivery.
+    """A delivery, as its source describes it.
 
     Attributes:
         calls: calls in it.
         where: where that is written, for messages.
-        start, end: its window, or None where the source does not tell.
-        bytes: size of the object, or None where the source is another.
+        start, end: its window, or None where the source has none.
+        bytes: size of the object, or None where the source is not an object.
         sha256: its SHA-256, or None likewise.
         run: a hash of the run that wrote the object (`delivery.s3.run_stamp`), or None.
     """
@@ -76,7 +76,7 @@ def count_calls(
     if by == "auto":
         return _read(client, report, filters, window)
     raise CallReportError(
-        f"the API's count is {count}, which is no exact number; let the check read the report: count_by is 'read'"
+        f"the API's count is {count}, which is not exact; set count_by to 'read' to read the report instead"
     )
 
 
@@ -97,7 +97,7 @@ def delivered_in_s3(
         client: a boto3 client of that connection, if the caller has one.
 
     Raises:
-        DriftError: an object is not there, was not written by this package, or has other bytes.
+        DriftError: an object does not exist, was not written by this package, or has other bytes.
         DeliveryError: S3 does not answer.
     """
     from botocore.exceptions import ClientError
@@ -114,7 +114,7 @@ def delivered_in_s3(
                 if not is_not_found(error):
                     raise
                 raise DriftError(
-                    f"{uri} is not there; nothing was delivered for this window, or it was removed"
+                    f"{uri} does not exist; nothing was delivered for this window, or it was removed"
                 ) from None
             metadata = answer.get("Metadata", {})
             with closing(answer["Body"]) as body:
@@ -169,14 +169,11 @@ def latest_for_window(events: Sequence[Any], window: Window, where: str) -> Deli
                 continue
             if (delivered.start, delivered.end) == (window.start, window.end):
                 return delivered
-    raise DriftError(
-        f"no event of {where} is for the window from {window.local_start.isoformat()} to "
-        f"{window.local_end.isoformat()}: nothing was delivered for it"
-    )
+    raise DriftError(f"no event of {where} is for the window {window.span}: nothing was delivered for it")
 
 
 def compare(counted: int, delivered: Sequence[Delivered], window: Window, *, tolerance: int = 0) -> dict[str, Any]:
-    """Compare, and say what came of it.
+    """Compare the two numbers.
 
     Args:
         counted: calls that the API has now.
@@ -187,7 +184,7 @@ def compare(counted: int, delivered: Sequence[Delivered], window: Window, *, tol
     Raises:
         DriftError: they differ by more, or something was delivered for another window.
     """
-    span = f"from {window.local_start.isoformat()} to {window.local_end.isoformat()}"
+    span = window.span
     for one in delivered:
         if one.start is not None and one.end is not None and (one.start, one.end) != (window.start, window.end):
             raise DriftError(

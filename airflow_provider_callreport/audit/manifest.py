@@ -1,10 +1,10 @@
-"""The join after many exports: do the slices make one whole report? Then a manifest names their files.
+"""The join after many exports: if the slices make one whole report, a manifest names their files.
 
-Read `write_manifest` from top to bottom. Nothing is taken from one witness alone: what the exports say of themselves is
-held against the window, against the objects in S3, and against the API's own count of the whole window. Any drift is an
-error of one sentence, and the manifest is written last: where it is, the report is whole.
+Read `write_manifest` from top to bottom. It compares what the exports returned with the window, with the objects in S3
+and with the API's own count of the whole window. Any drift is an error of one sentence. The manifest is written last:
+if it exists, the report is whole.
 
-Nothing of the clock and of the run is in the manifest. The same slices give the same bytes.
+The manifest holds no time of writing and no name of a run, so that the same slices give the same bytes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _PARTS: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One export, as its XCom value tells it.
+    """One export, as its XCom value describes it.
 
     Attributes:
         window: which calls.
@@ -73,7 +73,7 @@ class Slice:
     @property
     def span(self) -> str:
         """The window, for messages."""
-        return f"from {self.window.local_start.isoformat()} to {self.window.local_end.isoformat()}"
+        return self.window.span
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +281,7 @@ def _check_alike(request: ManifestRequest) -> None:
 
 def _check_tiles(request: ManifestRequest) -> None:
     window, slices = request.window, request.slices
-    whole = f"the window from {window.local_start.isoformat()} to {window.local_end.isoformat()}"
+    whole = f"the window {window.span}"
     for outside in (one for one in slices if one.window.start < window.start or one.window.end > window.end):
         raise DriftError(f"the slice {outside.span} reaches out of {whole}")
     edges = [window.local_start, *(one.window.local_end for one in slices)]

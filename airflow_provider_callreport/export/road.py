@@ -65,7 +65,7 @@ class ExportRequest:
         window: which calls.
         filters: API filter keys.
         columns: columns to keep, with new names, or None for all.
-        on_new_columns: what becomes of columns that a pinned profile does not know: ``"add"``, ``"ignore"`` or
+        on_new_columns: what to do with columns that a pinned profile does not know: ``"add"``, ``"ignore"`` or
             ``"fail"``.
         column_names: ``"as_is"`` or ``"snake_case"``; see `column_names.named_columns`.
         redact: label -> mode.

@@ -47,8 +47,8 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
 
     Args:
         report: ``"calls"`` (the call log) or ``"masked_calls"`` (calls of masked-number campaigns).
-        filters: API filter keys, such as ``{"cNum": "919876543210"}``; unknown ones pass through. Helpers are in
-            `airflow_provider_callreport.api.filters`.
+        filters: API filter keys, such as ``{"cNum": "919876543210"}``; `CallReportFilter` has names for them. A key
+            that the vendor does not document is sent, and named in the log, the summary and the mail.
         window_start: first instant of the window, ISO 8601; default the start of the run's data interval. A time
             without an offset is in the account's zone.
         window_end: first instant after the window; default the end of the run's data interval.
@@ -56,12 +56,12 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
             fields of the rows, such as ``"callId"``.
         column_names: ``"as_is"``, or ``"snake_case"`` for names that databases take (``caller_number``), of the labels
             and of the new names in ``columns``.
-        on_new_columns: what becomes of columns that a pinned profile does not know: ``"add"``, ``"ignore"`` or
+        on_new_columns: what to do with columns that a pinned profile does not know: ``"add"``, ``"ignore"`` or
             ``"fail"``.
         redact: label -> ``"last4"``, ``"drop"`` or ``"hmac"``, by the API's label. A label that the report does not
             have is an error.
         file_format: a key of `airflow_provider_callreport.formats.FORMATS`.
-        format_options: options of that format; see the README.
+        format_options: options of that format; see docs/operators.md.
         filename: name of the file in the mail; default from report, window and format.
         report_title: title inside the file and the mail; default "Calls" or "Masked calls".
         group_by: the API's label of a column, such as ``"Campaign"``: one file for each of its values. ``s3_key`` or
@@ -74,8 +74,8 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         s3_bucket: bucket, or None for no S3.
         s3_key: key of the object.
         aws_conn_id: AWS connection; None lets boto3 look for credentials.
-        if_exists: ``"replace"``, ``"fail"`` or ``"skip"`` when the key is taken by another run's object. Of a
-            ``destination`` outside of S3 nobody knows the run: another file is one with other bytes.
+        if_exists: ``"replace"``, ``"fail"`` or ``"skip"`` when another run's object is at the key. Outside of S3 nobody
+            knows whose file it is: there, another file is one with other bytes.
         s3_extra_args: further arguments for S3, such as ``{"ServerSideEncryption": "aws:kms", "Tagging": "a=b"}``.
         email_to: addresses, or None for no mail. With ``group_by`` also an object of group to addresses, such as
             ``{"Asha": "head.north@example.com", "*": "head@example.com"}``: each address gets one mail, with the files
@@ -83,7 +83,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
             are an error.
         email_cc: addresses in copy.
         email_bcc: addresses in blind copy.
-        email_subject: subject; may hold ``[[ rows ]]`` and the other placeholders of the README.
+        email_subject: subject; may hold ``[[ rows ]]`` and the other placeholders of docs/mail.md.
         email_html: HTML body, or a ``.html`` file beside the Dag; may hold the same placeholders.
         smtp_conn_id: SMTP connection; its ``from_email`` is the sender.
         max_attachment_bytes: largest encoded mail.
@@ -105,7 +105,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
     alias one for each object, at ``s3://bucket/key``. An object that already exists gets no event.
 
     Returns:
-        The summary as a dict under 4 KB: see the README.
+        The summary as a dict under 4 KB: see docs/operators.md.
     """
 
     arguments = EXPORT

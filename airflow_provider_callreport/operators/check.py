@@ -1,4 +1,4 @@
-"""The operator of the audit: what was delivered for a window is compared with what the API counts now."""
+"""The operator of the audit: it compares what was delivered for a window with what the API counts now."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class CallReportCheckOperator(CallReportBaseOperator):
-    """Fails when a window's delivered report has not as many calls as the API counts now.
+    """Fails when the API counts more calls in a window now, or fewer, than were delivered.
 
-    What was delivered is read from exactly one source: the objects in S3, a value, or an asset's events.
+    The number of delivered calls comes from exactly one source: the objects in S3, a value, or an asset's events.
 
     Args:
         s3_bucket: bucket of the delivered files.
         s3_key: key, or list of keys for a report with ``group_by``. The number of calls, the window and the SHA-256 are
-            in the metadata that this package's operators write. The manifest of recordings can be checked likewise.
+            in the metadata that this package's operators write. A manifest can be checked, too.
         check_bytes: read each object and compare its SHA-256, so that an overwritten file is noticed.
         delivered: a number of calls, or an export's XCom value, such as ``"{{ ti.xcom_pull('export')['rows'] }}"``.
         asset: the asset whose event has the number and the window in its ``extra``; it becomes an inlet of the task.

@@ -1,4 +1,4 @@
-"""The operator that joins many exports: one manifest that names all files, when together they are the whole report."""
+"""The operator that joins many exports: one manifest of all files, if together they are the whole report."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
-    """Writes a manifest of many exports, when together they are the whole report; else it is red and says why.
+    """Writes a manifest of many exports, if together they are the whole report; otherwise it fails and says why.
 
-    It is the task after a mapped `CallReportExportOperator`, one task for each of
+    It follows a mapped `CallReportExportOperator` that has a task for each window of
     `airflow_provider_callreport.windows.windows`. Green means that
 
     - the exports' windows follow one another from ``window_start`` to ``window_end`` without gap and overlap, each is
@@ -49,8 +49,8 @@ class CallReportManifestOperator(AnnouncesDelivery, CallReportBaseOperator):
         check_bytes: read each object and compare its SHA-256, instead of believing the metadata.
         if_exists: ``"replace"`` or ``"fail"`` when another run's manifest is at the key.
         partition_key: key of the asset partition that a slice belongs to, with fields in braces as in `windows`, such
-            as ``"{start:%Y-%m-%d}"``: there is an event for each partition with something new. Airflow 3.3 and later;
-            before, there is one event without a partition.
+            as ``"{start:%Y-%m-%d}"``: each partition with something new gets an event. Airflow 3.3 and later; earlier
+            versions make one event without a partition.
         aws_conn_id: AWS connection; None lets boto3 look for credentials.
         s3_extra_args: further arguments for S3, such as ``{"ServerSideEncryption": "aws:kms"}``.
         callreport_conn_id: connection to the API.

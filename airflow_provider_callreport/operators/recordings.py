@@ -1,4 +1,4 @@
-"""The operator of recordings: the sound of the calls that a filter matches, in S3, with a manifest of every call."""
+"""The operator of recordings: it copies those of the calls that a filter matches to S3, with a manifest."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
         s3_bucket: bucket of the recordings and the manifest.
         s3_key: key of a recording, with ``[[ call ]]`` and ``[[ part ]]`` where the ids of the call and of its part go,
             such as ``"recordings/dt={{ ds }}/[[ call ]]_[[ part ]].mp3"``.
-        manifest_key: key of the manifest; a line a recording, and one for each call without.
+        manifest_key: key of the manifest, which has a line for each recording and for each call without one.
         manifest_format: ``"jsonl"`` or ``"csv"``.
         report: ``"calls"`` or ``"masked_calls"``.
         filters: API filter keys; see `airflow_provider_callreport.api.call_filter.CallReportFilter`.
@@ -42,8 +42,8 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
             the key is an error. ``"replace"`` fetches all again.
         on_incomplete: ``"fail"``, or ``"warn"`` to deliver a manifest in which some recordings are ``missing``,
             ``failed`` or ``unproved`` (their streams had no length).
-        concurrency: calls that are worked on at a time, 1 to 32. The connection's ``requests_per_second`` holds for all
-            of them together.
+        concurrency: calls whose recordings are copied at a time, 1 to 32. The connection's ``requests_per_second``
+            holds for all of them together.
         max_recording_bytes: the largest recording.
         aws_conn_id: AWS connection; None lets boto3 look for credentials.
         s3_extra_args: further arguments for S3, such as ``{"ServerSideEncryption": "aws:kms"}``.
