@@ -133,7 +133,7 @@ def test_an_overwritten_file_is_noticed(server: SandboxServer, s3: SandboxS3) ->
 def test_a_missing_file_is_drift_and_a_missing_bucket_an_error(server: SandboxServer, s3: SandboxS3) -> None:
     """all-or-nothing: nothing delivered is not "zero calls", also on a day without calls."""
     behave(server, calls=listed())
-    with client_of(server) as client, pytest.raises(DriftError, match=r"s3://reports/calls\.csv is not there"):
+    with client_of(server) as client, pytest.raises(DriftError, match=r"s3://reports/calls\.csv does not exist"):
         audit(client)
     assert server.requests == []
     with pytest.raises(DestinationRefusedError, match="the bucket does not exist"):

@@ -221,7 +221,7 @@ def span(start: str, end: str, zone: str = "Asia/Kolkata") -> dict[str, str]:
         (edit(1, of_file_status="skipped"), "left another run's object at s3://reports/calls/dt=2026-03-14/calls.csv"),
         (edit(1, of_file_sha256="0" * 64), "dt=2026-03-14/calls.csv is not the file that the export from 2026-03-14"),
         (edit(1, of_file_bytes=1), "dt=2026-03-14/calls.csv is not the file that the export from 2026-03-14"),
-        (edit(1, of_file_uri="s3://reports/gone.csv"), "s3://reports/gone.csv is not there"),
+        (edit(1, of_file_uri="s3://reports/gone.csv"), "s3://reports/gone.csv does not exist"),
         (edit(1, of_file_uri=f"s3://reports/{key(0)}"), "is the file of two slices; one overwrote the other"),
         (lambda values: values.clear(), "there are no exports to join"),
     ],
