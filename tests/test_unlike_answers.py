@@ -139,8 +139,11 @@ def test_no_rows_beside_a_sentence_are_believed_where_reportcount_says_0_or_the_
 
 def test_no_rows_without_a_count_of_0_need_the_second_witness() -> None:
     """empty-is-proved: ``{"data": []}`` may be a gateway's answer to anything."""
-    assert isinstance(refuse(pages([], cnt=None)), AnswerError)
-    assert export(pages([], cnt=None, witness={"total": "0"})).rows == []
+    bare = pages([], cnt=None, columnArr={})
+    assert isinstance(refuse(bare), AnswerError)
+    assert export(pages([], cnt=None, columnArr={}, witness={"total": "0"})).rows == []
+    # Of an account without cnt, the columns show that the report itself has answered; nothing proves more.
+    assert export(pages([], cnt=None)).outcome.complete is None
 
 
 def test_reportcount_convicts_an_empty_report() -> None:
@@ -417,6 +420,14 @@ def test_a_server_that_answers_its_last_page_for_ever_has_ended() -> None:
     assert len(export(clamps({}, {"cnt": 4})).rows) == 4
     refuse(clamps({}, None))
     refuse(clamps({"cnt": 6}, None))
+
+
+@pytest.mark.parametrize(("cnt", "complete"), [({"cnt": 1}, True), ({}, None)])
+def test_a_short_page_that_comes_twice_is_the_last_one(cnt: dict[str, int], complete: bool | None) -> None:
+    """No server is known with pages of one call, so that the second page is the first once more."""
+    answer = {"columnArr": COLUMNS, "data": FIVE[:1], **cnt}
+    reading = export(lambda endpoint, body: answer if endpoint == "list" else None)
+    assert (len(reading.rows), reading.outcome.complete) == (1, complete)
 
 
 @pytest.mark.parametrize("past", [(404, {}), (400, {"status": "error", "code": 1000, "message": "no such page"})])

@@ -13,6 +13,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -65,6 +66,9 @@ MAX_PAGES = 1_000_000
 #: Page sizes that ``page_size = auto`` asks for: the second where the API does not take the first. In a network with
 #: 50 ms of latency, 1,000 calls a page are seven times as fast as 100, which is what the vendor's samples ask for.
 AUTO_SIZES = (1_000, 100)
+
+#: Calls a page where a request does not say how many (the vendor's page).
+_DEFAULT_SIZE = 50
 
 #: Code 1000 says that something in the request is wrong. Only a message about the size lets us ask for fewer calls
 #: than the user has set.
@@ -554,6 +558,7 @@ class ReportReader:
             AnswerChangedError: it is unlike the answers before.
             RepeatedPageError: nothing in it is new.
         """
+        before = copy(scan.totals)
         scan.totals.add(answer)
         self._meaning = scan.totals.meaning
         self._judge_beside(answer)
@@ -573,7 +578,7 @@ class ReportReader:
         if (entry.known == len(records) and known_here) or (
             came_before and (entry.distinct > 1 or total is None) and not entry.known
         ):
-            return self._repeated(scan, entry, total, form)
+            return self._repeated(scan, entry, before, form)
         scan.digests.append(entry.digest)
         scan.received += len(records)
         if total is not None and scan.received > 2 * total + scan.longest + len(records):
@@ -588,7 +593,7 @@ class ReportReader:
         fresh = [records[at] for at in entry.fresh]
         return Page(self.page, fresh, answer.column_arr, [found[at] for at in entry.fresh], form)
 
-    def _repeated(self, scan: _Scan, entry: Entry, total: int | None, form: Form) -> Page | None:
+    def _repeated(self, scan: _Scan, entry: Entry, before: Totals, form: Form) -> Page | None:
         """An answer brings nothing new: its server answers the last page for ever, or heeds no cursor, or is wrong.
 
         Returns:
@@ -598,10 +603,15 @@ class ReportReader:
             RepeatedPageError: none of the two.
         """
         self._ledger.unique -= len(entry.fresh)
+        total = scan.totals.usable()
         moved = total is not None and (scan.totals.shrank or scan.totals.grew)
         is_last = bool(scan.digests) and entry.digest == scan.digests[-1]
         if scan.place.cursor is None:
-            if is_last and not moved and scan.unique == self._known_total(scan):
+            # No server is known with pages shorter than the API's default: a shorter one is the report's last.
+            is_short = len(scan.tail) < (scan.longest if len(scan.digests) > 1 else min(scan.asked, _DEFAULT_SIZE))
+            if is_last and not moved and (scan.unique == self._known_total(scan) or is_short):
+                # The last page once more says nothing new of the total either.
+                scan.totals = before
                 return None
         elif is_last and len(scan.digests) == 1:
             log.warning("%s: the API does not heed its cursor; it is read by page number", self.report)
@@ -785,8 +795,10 @@ class ReportReader:
             self._unknown_key = unknown[0], self.page
         if self.requests == 1:
             said = self.client.settings.empty_answer
-            told = bool(said) and not unknown and bool(said.keys() & answer.beside.keys())
-            self._is_plain_empty = not answer.records and not unknown and (answer.count == 0 or told)
+            told = bool(said.keys() & answer.beside.keys())
+            # Where an account has no cnt, its columns show that the report has answered, and not something before it.
+            columns = bool(answer.column_arr) and answer.count is None
+            self._is_plain_empty = not answer.records and not unknown and (answer.count == 0 or told or columns)
 
     def _knows(self, key: str, value: Any, answer: Answer) -> bool:
         said = self.client.settings.empty_answer
@@ -938,8 +950,9 @@ class ReportReader:
             )
         if not self._ledger.unique and not self._is_plain_empty:
             return (
-                "the answer has no rows and no cnt of 0, and reportCount does not confirm that there are no calls; "
-                "where this account's empty answers are so, say so in the connection's extra field empty_answer"
+                "the answer has no rows and neither a cnt of 0 nor columns, and reportCount does not confirm that "
+                "there are no calls; where this account's empty answers are so, say so in the connection's extra field "
+                "empty_answer"
             )
         return None
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -282,7 +282,6 @@ class Export:
                     note=proof.note,
                     figures=collector.figures() if collector is not None else None,
                     window_open=proof.window_open,
-                    read_at=datetime.now(UTC) if proof.window_open else None,
                 )
                 files = sink.close(outcome)
             except BaseException:
