@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_callreport.export.summary import ExportSummary, FileSummary
     from airflow_provider_callreport.report import ExportedFile
+    from airflow_provider_callreport.rules import Report
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +155,7 @@ def emit_events(operator: BaseOperator, context: Context, delivery: Delivery) ->
     operator.outlets = kept
 
 
-def report_asset(report: str = "calls", host: str = DEFAULT_HOST, extra: Mapping[str, Any] | None = None) -> Asset:
+def report_asset(report: Report = "calls", host: str = DEFAULT_HOST, extra: Mapping[str, Any] | None = None) -> Asset:
     """The asset that stands for a report of the API: an inlet, or what an asset watcher watches.
 
     Args:

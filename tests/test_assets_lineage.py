@@ -351,7 +351,7 @@ def test_wrong_asset_of_a_report_is_refused(uri: str, why: str) -> None:
         assert caught_warnings
     host, _, report = uri.removeprefix("callreport://").partition("/")
     with pytest.raises(ValueError, match=why):
-        report_asset(report, host)
+        report_asset(report, host)  # type: ignore[arg-type]
 
 
 def test_airflow_knows_the_scheme() -> None:

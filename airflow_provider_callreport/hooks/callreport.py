@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_callreport.api.settings import ClientSettings
     from airflow_provider_callreport.api.table import ColumnChoice
     from airflow_provider_callreport.report import Value
+    from airflow_provider_callreport.rules import Report
 
 DEFAULT_CONN_ID = "callreport_default"
 
@@ -165,7 +166,7 @@ class CallReportHook(BaseHook):
 
     def iter_pages(
         self,
-        report: str = "calls",
+        report: Report = "calls",
         filters: Mapping[str, Any] | None = None,
         *,
         window_start: datetime | str,
@@ -200,7 +201,7 @@ class CallReportHook(BaseHook):
 
     def iter_rows(
         self,
-        report: str = "calls",
+        report: Report = "calls",
         filters: Mapping[str, Any] | None = None,
         *,
         window_start: datetime | str,
