@@ -91,6 +91,21 @@ def _add_pairs(add: AddArgument, flag: str, metavar: str, words: str) -> None:
     add(flag, action="append", default=[], metavar=metavar, help=f"{words}; may be repeated")
 
 
+def add_probe(add: AddArgument) -> None:
+    """The arguments of ``probe``."""
+    add_account(add)
+    add("--report", choices=tuple(REPORTS), default="calls", help="which report (default calls)")
+    add(
+        "--start",
+        metavar="TIME",
+        help="begin of a day with calls, ISO 8601 (default: the last full day, or a day of the 30 before)",
+    )
+    add("--end", metavar="TIME", help="first instant after the window (default: a day after --start)")
+    add("--save", metavar="PATH", help="write the profile there: names of columns and types, no value of a call")
+    add("--force", action="store_true", help="replace a file that is there")
+    add("--json", action="store_true", help="print all that was found as JSON")
+
+
 def add_preview(add: AddArgument) -> None:
     """The arguments of ``preview``."""
     add_account(add)
@@ -125,6 +140,12 @@ _HERE = __package__ or "airflow_provider_callreport.cli"
 
 COMMANDS: tuple[Command, ...] = (
     Command("check", "Sign in, and say whether the connection works.", add_account, f"{_HERE}.check"),
+    Command(
+        "probe",
+        "Find out what the account's answers look like, in at most 15 requests that change nothing.",
+        add_probe,
+        f"{_HERE}.probe",
+    ),
     Command("preview", "Show the first calls of a report.", add_preview, f"{_HERE}.preview"),
     Command("export", "Write a whole report to a file, or fail and say why.", add_export, f"{_HERE}.export"),
     Command("sandbox", DESCRIPTION, add_arguments, f"{_HERE}.sandbox", list_of_faults),

@@ -26,6 +26,7 @@ class ExitCode(IntEnum):
     INCOMPLETE = 6, "the report is not whole"
     FILE = 7, "the file cannot be written, or exists already"
     NO_CALLS = 8, "there are no calls, and `--empty fail` was given"
+    SETTING = 9, "`probe` found something that needs a setting, or a person"
     INTERRUPTED = 130, "interrupted (Ctrl-C)"
 
 
