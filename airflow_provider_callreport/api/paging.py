@@ -152,17 +152,18 @@ class Lessons:
     follows_cursor: bool = True
 
 
-def read_until_whole(make: Callable[[Lessons], ReportReader], read: Callable[[ReportReader], T]) -> T:
+def read_until_whole(make: Callable[[Lessons | None], ReportReader], read: Callable[[ReportReader], T]) -> T:
     """Read a report; where it changed meanwhile, read it again, at most `MAX_READINGS` times in all.
 
     Args:
-        make: a reader that knows what the readings before have taught.
+        make: a reader that knows what the readings before have taught; None before the first.
         read: reads it to its end.
 
     Raises:
         CallReportError: the report could not be read whole.
     """
-    lessons = Lessons()
+    # Before the first reading what is known is the profile.
+    lessons: Lessons | None = None
     for reading in range(1, MAX_READINGS + 1):
         reader = make(lessons)
         try:

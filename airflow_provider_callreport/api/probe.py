@@ -277,9 +277,8 @@ def probe(
             )
         except CallReportError as error:
             known.say(topic, "unknown", f"could not be found out: {error}")
-    return ProbeResult(
-        report, known.window, client.requests_made, tuple(known.findings), known.settings, _without_numbers(known)
-    )
+    profile = _without_numbers(known)
+    return ProbeResult(report, known.window, client.requests_made, tuple(known.findings), known.settings, profile)
 
 
 # --- the questions ---------------------------------------------------------------------------------------------------
@@ -489,27 +488,33 @@ def _next_page(ask: _Asker, known: _Known) -> None:
     if known.day is None or known.one is None:
         return
     rows = len(known.rows)
-    # Page 1 of the size that came has rows where the API has made the size smaller.
-    size = rows if _may_be_clamped(known) else min(max(1, rows // 3), _FEW)
     if rows < 2:
         known.say("pages", "unknown", "the window has a single call, so nothing could be learned of pages.")
         return
-    second = ask.page(known.window, size, 1)
-    known.second = second if size < rows else None
-    if size == rows:
-        _judge_size_by(second, known)
-        return
-    size_that_came = max(size, len(known.one.records))
-    if second.records == known.rows[size : 2 * size]:
+    if _may_be_clamped(known):
+        # Page 1 of the size that came has rows where the API has made the size smaller.
+        second = ask.page(known.window, rows, 1)
+        if second.records and not _begin_alike(second.records, known.rows):
+            known.say("pages", "works", "page 1 follows page 0.")
+            _say_clamped(known)
+            return
+        known.total = None if second.records else rows
+    size = min(max(1, rows // 3), _FEW)
+    known.second = ask.page(known.window, size, 1)
+    _judge_next(known, known.second.records, size, max(size, len(known.one.records)))
+
+
+def _judge_next(known: _Known, came: list[Record], size: int, size_that_came: int) -> None:
+    if came == known.rows[size : 2 * size]:
         known.say("pages", "works", "page 1 follows page 0.")
-    elif _begin_alike(second.records, known.rows):
+    elif _begin_alike(came, known.rows):
         known.say(
             "pages",
-            "setting" if known.one.cursor is None else "unlike",
+            "setting" if known.one is None or known.one.cursor is None else "unlike",
             "page 1 repeats page 0: page is not obeyed, or counted from 1; without a cursor only reports of one page "
             "can be read.",
         )
-    elif second.records and all(row in known.rows[size_that_came:] for row in second.records):
+    elif came and all(row in known.rows[size_that_came:] for row in came):
         known.say("pages", "unlike", "page 1 follows page 0, by a size of the API's own.")
     else:
         known.say("pages", "unknown", "page 1 is not what stands behind page 0; calls may have come meanwhile.")
@@ -518,22 +523,9 @@ def _next_page(ask: _Asker, known: _Known) -> None:
 def _may_be_clamped(known: _Known) -> bool:
     """Whether the API may have made the page smaller, and no total tells."""
     one, day = known.one, known.day
-    if one is None or day is None or not 1 < len(day.records) < known.asked:
+    if one is None or day is None or len(day.records) >= known.asked:
         return False
-    is_total = day.count is not None and one.count == day.count and day.count >= len(day.records)
-    return known.counted is None and not is_total
-
-
-def _judge_size_by(second: Answer, known: _Known) -> None:
-    """Judge the page size by the page behind the largest one."""
-    if not second.records:
-        known.total = len(known.rows)
-        known.say("pages", "unknown", "the calls fit on one page, so nothing could be learned of pages.")
-    elif _begin_alike(second.records, known.rows):
-        known.say("pages", "unknown", "page 1 repeats page 0, which may be because there is no other.")
-    else:
-        known.say("pages", "works", "page 1 follows page 0.")
-        _say_clamped(known)
+    return day.count is None or one.count != day.count or day.count < len(day.records)
 
 
 def _say_clamped(known: _Known) -> None:
@@ -722,17 +714,14 @@ def _long_ago(ask: _Asker, known: _Known) -> None:
     }
     confirmed = known.profile.report_count == "agrees"
     if new:
-        carries = {key: value if _may_be_shown(ask, value) else None for key, value in new.items()}
-        if not all(_may_be_shown(ask, key) for key in new):
-            known.say("no calls", "setting", "an answer without calls has a key that looks like a number or a secret.")
-            return
-        known.settings["empty_answer"] = carries
         told = all(key in ours and ours[key] in (None, value) for key, value in new.items())
-        known.say(
-            "no calls",
-            "unlike" if told or confirmed else "setting",
-            f"an answer without calls also has {listed(sorted(new))}, which empty_answer tells apart from an error.",
-        )
+        names = f"an answer without calls also has {listed(sorted(map(_hidden, new)))}"
+        if all(_may_be_shown(ask, one) for pair in new.items() for one in pair):
+            known.settings["empty_answer"] = new
+            names += ", which empty_answer tells apart from an error."
+        else:
+            names += ", with what may be a number or a secret; if it is always the same, write it into empty_answer."
+        known.say("no calls", "unlike" if told or confirmed else "setting", names)
     elif answer.count != 0:
         known.say(
             "no calls",

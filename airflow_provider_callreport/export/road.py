@@ -236,7 +236,7 @@ class Export:
         """
         return read_until_whole(self._reader, self._read)
 
-    def _reader(self, lessons: Lessons) -> ReportReader:
+    def _reader(self, lessons: Lessons | None) -> ReportReader:
         request = self.request
         return ReportReader(
             self.client,

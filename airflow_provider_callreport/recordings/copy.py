@@ -291,7 +291,7 @@ def copy_recordings(client: CallReportClient, request: RecordingsRequest, *, run
 def _list_calls(client: CallReportClient, request: RecordingsRequest, path: Path) -> Proof:
     """Write the id of every call, and how many recordings the report promises, to a private file."""
 
-    def reader(lessons: Lessons) -> ReportReader:
+    def reader(lessons: Lessons | None) -> ReportReader:
         return ReportReader(
             client,
             request.report,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import date
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -119,6 +120,9 @@ def add_arguments(add: Callable[..., Any]) -> None:
     add("--no-s3", action="store_true", help="no S3 server")
     add("--no-smtp", action="store_true", help="no SMTP server")
     add("--bucket", action="append", metavar="NAME", help='a bucket to create, may be repeated (default "reports")')
+    add(
+        "--profile", metavar="PATH", help="answer like the account of this profile, which callreport probe --save wrote"
+    )
     add("--row-shape", choices=CHOICES["row_shape"], default="position", help="how rows look (default position)")
     add("--cursor", choices=CHOICES["cursor"], default="none", help="where answers have a cursor (default none)")
     add(
@@ -142,6 +146,7 @@ def add_arguments(add: Callable[..., Any]) -> None:
 
 def _settings(options: argparse.Namespace) -> SandboxSettings:
     from airflow_provider_callreport.sandbox.calls import SyntheticCalls
+    from airflow_provider_callreport.sandbox.from_profile import apply_profile, read_profile
     from airflow_provider_callreport.sandbox.settings import SandboxSettings, parse_faults
 
     span = {
@@ -157,6 +162,8 @@ def _settings(options: argparse.Namespace) -> SandboxSettings:
         cursor=options.cursor,
         faults=parse_faults(options.fault),
     )
+    if options.profile is not None:
+        apply_profile(settings, read_profile(Path(options.profile)))
     for assignment in options.set:
         name, found, text = assignment.partition("=")
         if not found:

@@ -8,9 +8,6 @@ from functools import lru_cache
 from airflow_provider_callreport.sandbox.rows import encode_json
 from airflow_provider_callreport.sandbox.settings import SandboxSettings
 
-#: Where a ``cnt`` that is ``"capped"`` stops, as search engines' totals do.
-CAP = 10_000
-
 
 @dataclass
 class Answer:
@@ -56,7 +53,7 @@ class Answer:
         return "[" + ",".join(self.rows) + "]"
 
 
-def make_answer(settings: SandboxSettings, rows: list[str], total: int, cursor: str | None) -> Answer:
+def make_answer(settings: SandboxSettings, rows: list[str], total: int, cursor: str | None, before: int = 0) -> Answer:
     """Wrap a page.
 
     Args:
@@ -64,15 +61,22 @@ def make_answer(settings: SandboxSettings, rows: list[str], total: int, cursor: 
         rows: the page's rows.
         total: how many calls match.
         cursor: JSON of the cursor of the last row, None when the page is empty.
+        before: calls on the pages before.
     """
-    cnt = _encode_count(settings.cnt, total, len(rows))
+    cnt = _encode_count(settings, total, len(rows), before)
     # null beside a count of calls is not a form of "no more calls" but a fault, and has a name among the faults.
     says_none = cnt in ("0", '"0"')
     return Answer(
-        columns=encode_columns(settings.labels, settings.columns_shape),
+        columns=encode_columns(settings.labels, settings.columns_shape)
+        if settings.column_arr is None
+        else encode_json(dict(settings.column_arr)),
         hidden={"list": "[]", "object": "{}"}.get(settings.hide_section),
         rows=rows,
         cnt=cnt,
+        head="".join(
+            f"{encode_json(key)}:{encode_json(said[0] if said else len(rows))},"
+            for key, said in settings.beside.items()
+        ),
         s_after=(cursor or "[]") if settings.cursor == "top" else None,
         keyed_rows=settings.row_shape == "data_object",
         empty={"list": "[]", "null": "null" if says_none else "[]", "object": "{}"}[settings.empty_data],
@@ -104,15 +108,17 @@ def encode_cursor(settings: SandboxSettings, key: tuple[int, int]) -> str:
     return str(serial) if settings.cursor_shape == "scalar" else f"[{milliseconds},{serial}]"
 
 
-def _encode_count(shape: str, total: int, rows: int) -> str | None:
-    match shape:
+def _encode_count(settings: SandboxSettings, total: int, rows: int, before: int) -> str | None:
+    match settings.cnt:
         case "total":
             return str(total)
         case "page":
             return str(rows)
+        case "so_far":
+            return str(before + rows if rows else 0)
         case "text":
             return f'"{total}"'
         case "capped":
-            return str(min(total, CAP))
+            return str(min(total, settings.cnt_cap))
         case _:
             return None

@@ -155,7 +155,7 @@ class SandboxApp:
         for fault in due_faults(settings.faults, Stage.PAGE, name, page):
             PAGE_FAULTS[fault.name](fault, query)
         rows = query.rows(settings)
-        answer = make_answer(settings, rows, query.total, page_cursor(query, rows, settings))
+        answer = make_answer(settings, rows, query.total, page_cursor(query, rows, settings), query.offset)
         for fault in due_faults(settings.faults, Stage.ANSWER, name, page):
             ANSWER_FAULTS[fault.name](fault, answer, query)
         encoded, media_type = answer.encode(), JSON
@@ -277,6 +277,8 @@ def report_count(count: int, shape: str, settings: SandboxSettings) -> Response:
             return JSONResponse(count)
         case "numeral":
             return JSONResponse(str(count))
+        case "differs":
+            return JSONResponse({"cnt": count + count // 7 + (count > 0)})
         case "error":
             raise VendorError(1009)
         case _:

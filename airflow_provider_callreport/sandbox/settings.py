@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,8 +27,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "cursor_shape": ("list", "scalar"),
     "page_with_cursor": ("refuse", "ignore"),
     "page_size_policy": ("clamp", "refuse"),
-    "cnt": ("total", "page", "text", "capped", "missing"),
-    "report_count": ("cnt", "count", "total", "data", "data_cnt", "bare", "numeral", "error", "missing"),
+    "cnt": ("total", "page", "so_far", "text", "capped", "missing"),
+    "report_count": ("cnt", "count", "total", "data", "data_cnt", "bare", "numeral", "differs", "error", "missing"),
     "row_shape": ROW_SHAPES,
     "columns_shape": ("object", "shuffled", "list", "empty_object", "empty_list", "missing"),
     "hide_section": ("list", "object", "missing"),
@@ -72,9 +72,12 @@ class SandboxSettings:
 
         cnt: what ``cnt`` says: the ``"total"``, the rows of this ``"page"``, the total as ``"text"``, the total
             ``"capped"`` at 10,000, or it is ``"missing"``.
+            ``"so_far"`` counts the calls until the end of this page.
+        cnt_cap: where a ``"capped"`` ``cnt`` stops.
         report_count: the answer of ``reportCount``: ``{"cnt": n}``, ``{"count": n}``, ``{"total": n}``,
             ``{"data": n}``, ``{"data": {"cnt": n}}`` (``"data_cnt"``), ``"bare"`` number, ``"numeral"`` in quotes,
-            ``"error"`` 1009 or HTTP 404 (``"missing"``).
+            ``"error"`` 1009, HTTP 404 (``"missing"``) or the
+            number of other calls (``"differs"``).
 
         row_shape: rows as objects keyed by ``"position"``, ``"label"`` or webhook field names (``"fields"``), as search
             hits (``"hit"``), as ``"array"``, ``"short_array"`` (three cells too few), ``"long_array"`` (one too many),
@@ -83,6 +86,9 @@ class SandboxSettings:
         labels: the columns. Unknown labels have empty cells; duplicates are allowed.
         columns_shape: the form of ``columnArr``; ``"shuffled"`` is the object with its keys in text order ("10"
             before "2").
+        column_arr: ``columnArr`` itself, or None for one of ``labels`` in ``columns_shape``.
+        beside: further keys of each answer with the values that they may have; the first is sent, and of none a number
+            that differs from page to page.
         hide_section: the form of ``hideSectionArr``.
         empty_data: the form of ``data`` when there are no calls; ``"null"`` only beside a ``cnt`` of 0.
         number_shape, time_shape, duration_shape, amount_shape, recording_shape, dtmf_shape: how such values are
@@ -120,12 +126,15 @@ class SandboxSettings:
     page_with_cursor: str = "refuse"
 
     cnt: str = "total"
+    cnt_cap: int = 10_000
     report_count: str = "cnt"
 
     row_shape: str = "position"
     ids: bool = True
     labels: tuple[str, ...] = LABELS
     columns_shape: str = "object"
+    column_arr: Mapping[str, str] | None = None
+    beside: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     hide_section: str = "list"
     empty_data: str = "list"
     number_shape: str = "text"
