@@ -494,7 +494,8 @@ def test_airflows_parser_takes_every_command(capsys: pytest.CaptureFixture[str])
     module, _, function = name.rpartition(".")
     (group,) = getattr(import_module(module), function)()
     commands = {command.name: command for command in group.subcommands}
-    assert list(commands) == [command.name for command in COMMANDS] == ["check", "preview", "export", "sandbox"]
+    names = ["check", "probe", "preview", "export", "sandbox"]
+    assert list(commands) == [command.name for command in COMMANDS] == names
     for command in COMMANDS:
         ours: list[tuple[str, ...]] = []
         command.add_arguments(lambda *flags, found=ours, **_: found.append(flags))

@@ -265,13 +265,13 @@ def test_airflow_takes_its_commands() -> None:
 
 
 def test_the_tutorial_works_up_to_the_sheet(api: SandboxServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """true-docs: its steps 3, in order, end well against stand-in servers."""
+    """true-docs: its steps 3 and 8, in order, end well against stand-in servers."""
     lines = [line for block in code_blocks("console", TUTORIAL) for line in block.splitlines()]
     steps = [shlex.split(line)[1:] for line in lines if line.startswith("callreport ") and "sandbox" not in line]
-    assert [step[0] for step in steps] == ["check", "preview", "export"]
+    assert [step[0] for step in steps] == ["check", "preview", "export", "probe"]
     for step in steps:
         assert main(step) == ExitCode.OK
-    assert [path.name for path in Path.cwd().iterdir()] == ["calls_2026-10-15.xlsx"]
+    assert {path.name for path in Path.cwd().iterdir()} == {"calls_2026-10-15.xlsx", "profile.json"}
     assert "2000 calls" in capsys.readouterr().out
 
 

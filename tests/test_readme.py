@@ -47,7 +47,7 @@ def test_commands_exist() -> None:
     named = set(re.findall(r"^make ([a-z]+)|`make ([a-z]+)", README, re.MULTILINE))
     assert {"demo", "test"} <= {one or other for one, other in named} <= targets
     commands = re.findall(r"`(callreport [^`\n]+)`", README)
-    assert len(commands) == 1
+    assert len(commands) == 2
     for command in commands:
         parser().parse_args(shlex.split(command)[1:])
 

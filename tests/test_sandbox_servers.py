@@ -165,7 +165,7 @@ def test_the_command_prints_lines_for_a_shell() -> None:
     [
         (["--fault", "nonesuch"], "unknown fault 'nonesuch'; known are"),
         (["--set", "colour=red"], "unknown sandbox setting 'colour'; known are"),
-        (["--set", "cnt=most"], "cnt must be one of total, page, text, capped, missing, not 'most'"),
+        (["--set", "cnt=most"], "cnt must be one of total, page, so_far, text, capped, missing, not 'most'"),
         (["--set", "cnt"], "--set takes NAME=VALUE, not 'cnt'"),
         (["--timezone", "Asia/Atlantis"], "timezone must be an IANA zone such as Asia/Kolkata, not 'Asia/Atlantis'"),
         (["--calls-per-day", "-1"], "per_day must be 0 or more, not -1"),
