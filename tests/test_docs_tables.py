@@ -70,7 +70,7 @@ def test_every_format_and_option_is_in_the_table() -> None:
 
 def test_every_placeholder_of_the_mail_is_in_the_table() -> None:
     """true-docs: the variables that a mail template can use are exactly those of the table."""
-    named = [name for row in table(page("how_to.md"), "Placeholder") for name in codes(row[0])]
+    named = [name for row in table(page("mail.md"), "Placeholder") for name in codes(row[0])]
     assert sorted(named) == sorted(mail_context(INFO, OUTCOME, [FILE], []))
 
 

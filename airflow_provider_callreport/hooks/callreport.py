@@ -41,7 +41,7 @@ class CallReportHook(BaseHook):
     """Talks to one DeepCall account.
 
     Args:
-        callreport_conn_id: the Airflow connection; its fields are in the README's table.
+        callreport_conn_id: the Airflow connection; its fields are in ``docs/connection.md``.
         client_settings: extra fields of the connection, to be overridden here: ``page_size``, ``timeout``,
             ``deadline``, ``max_retry_time``, ``requests_per_second``, ``timezone``, ``verify`` and so on.
 

@@ -105,7 +105,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
     alias one for each object, at ``s3://bucket/key``. An object that already exists gets no event.
 
     Returns:
-        The summary as a dict under 4 KB: see docs/operators.md.
+        The summary as a dict under 4 KB; see docs/operators.md.
     """
 
     arguments = EXPORT

@@ -273,7 +273,7 @@ EXPORT: tuple[Argument, ...] = (
         "email_subject",
         "str | None",
         None,
-        "subject; see [The mail](how_to.md#write-the-mail-yourself)",
+        "subject; see [The mail](mail.md#subject-and-body)",
         optional(LINE),
         default_doc="title, window, calls",
     ),
