@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -94,6 +95,13 @@ def test_redaction_examples_are_what_the_code_does() -> None:
     spellings = codes(re.search(r"- For `hmac`,(.*?) are one number", page("how_to.md"), re.DOTALL)[1])  # type: ignore[index]
     assert len(spellings) == 4
     assert {international(text) for text in spellings} == {"919876543210"}
+
+
+def test_every_extra_is_in_the_table() -> None:
+    """true-docs: what can be installed besides, and no more."""
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    named = [codes(row[0])[0] for row in table(page("index.md"), "Extra")]
+    assert sorted(named) == sorted(pyproject["project"]["optional-dependencies"])
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------
