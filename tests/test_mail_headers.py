@@ -20,7 +20,7 @@ from typing import Any
 
 import fast_mail_parser
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_callreport.delivery.headers import ascii_filenames
@@ -86,6 +86,8 @@ def assert_lines_are_right(raw: bytes) -> None:
 
 
 @given(SUBJECTS)
+@example("=?utf-8?q?x?=")
+@example("Calls =?utf-8?b?DQpCY2M6IGV2aWxAZXhhbXBsZS5vcmc=?= of today")
 def test_subject_is_read_back_as_it_was(subject: str) -> None:
     """same-headers: any subject of one line comes out as it went in, by both parsers."""
     raw = mail(subject)
@@ -95,6 +97,7 @@ def test_subject_is_read_back_as_it_was(subject: str) -> None:
 
 
 @given(st.lists(NAMES, min_size=1, max_size=6))
+@example(["=?utf-8?q?x?=", "Rao, Asha", "राव, आशा"])
 def test_each_recipient_is_read_back_with_her_name(names: list[str]) -> None:
     """same-headers: no address vanishes and no name changes, whatever the names are; a comma is never swallowed."""
     to = [Address(name, f"user{number}", "example.com") for number, name in enumerate(names)]
