@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.exceptions import AirflowFailException
-from airflow.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment
