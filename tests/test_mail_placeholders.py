@@ -26,7 +26,7 @@ LINKS = [Link("s3://reports/calls.csv", SECRET, datetime(2026, 3, 15, 6, tzinfo=
 def rendered(field: str, source: str, *, native: bool = False, folder: Path | None = None, **params: Any) -> Any:
     """A field of an operator after Airflow has rendered it, as a task does."""
     arguments: dict[str, Any] = {"email_to": "a@example.com", field: source}
-    with DAG("mail", render_template_as_native_obj=native, template_searchpath=[str(folder or ".")]):
+    with DAG("mail", schedule=None, render_template_as_native_obj=native, template_searchpath=[str(folder or ".")]):
         operator = CallReportExportOperator(
             task_id="mail", window_start="2026-03-13T00:00:00", window_end="2026-03-14T00:00:00", **arguments
         )
@@ -78,7 +78,7 @@ def test_the_body_too_also_where_it_is_a_file_that_includes_another(tmp_path: Pa
 
 def test_a_text_that_another_task_made_is_text() -> None:
     """own-placeholders: what Airflow does not render, because it is data, holds no placeholders."""
-    with DAG("mail"):
+    with DAG("mail", schedule=None):
         operator = CallReportExportOperator(task_id="mail", email_to="a@example.com", email_subject="[[ rows ]]")
     data = "".join(["[[ links", "[0].url ]]"])
     operator.email_subject = data
