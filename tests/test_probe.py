@@ -385,6 +385,20 @@ CASES: dict[str, tuple[Account, dict[str, str], dict[str, Any], dict[str, Any], 
         ExitCode.OK,
     ),
     "a row without an id": (Account(row=no_id_row), {"ids": "no id"}, {"id": ""}, {}, ExitCode.OK),
+    "rows that are keyed in two ways": (
+        Account(row=lambda number: label_row(number) if number % 2 else by_position(number)),
+        {"rows": "the rows cannot be read"},
+        {"rows": None, "count": "total"},
+        {},
+        ExitCode.SETTING,
+    ),
+    "columnArr is text": (
+        Account(column_arr="Time"),
+        {"rows": "columnArr is str"},
+        {"rows": None},
+        {},
+        ExitCode.SETTING,
+    ),
     "columns named by numbers": (
         Account(row=lambda number: {**field_row(number), f"{PHONE}12345": 1}, column_arr=None),
         {"rows": "look like numbers"},
@@ -450,6 +464,40 @@ def test_it_only_reads(probed: Callable[..., Probed]) -> None:
     account.answer = answer  # type: ignore[method-assign]
     probed(account)
     assert endpoints == {"list", "masklist", "reportCount"}
+
+
+def test_an_api_that_limits_the_pace_is_named() -> None:
+    """account-probe: the question is asked again after Retry-After, and the setting is proposed."""
+    well = Account()
+    asked: list[str] = []
+
+    def answer(endpoint: str, body: dict[str, Any]) -> Any:
+        asked.append(endpoint)
+        limited = len(asked) == 2
+        return (429, {"status": "error", "message": "too many"}) if limited else well.answer(endpoint, body)
+
+    with AnsweringServer(answer) as server, client_of(server) as client:
+        found = probe(client, "calls", DAY)
+    assert (found.settings["requests_per_second"], found.needs_setting) == (1, True)
+    assert found.profile.page_size == 1_000
+
+
+def test_the_profile_of_the_connection_is_compared(probed: Callable[..., Probed]) -> None:
+    """account-probe: what has changed since is named."""
+    first = probed(Account())
+    again = probed(Account(), profile=first.saved)
+    assert (again.code, again.line("profile")) == (ExitCode.OK, "the connection's profile is still right.")
+    changed = probed(Account(row=label_row), profile=first.saved)
+    assert changed.code == ExitCode.SETTING
+    assert "another rows, columns: put the new one" in changed.line("profile")
+
+
+def test_masked_calls_are_counted_apart(probed: Callable[..., Probed]) -> None:
+    """account-probe: that reportCount counts other calls than masklist needs no setting."""
+    found = probed(Account(witness=lambda total: {"cnt": total + 9}), "--report", "masked_calls")
+    assert (found.code, found.saved["report_count"]) == (ExitCode.OK, "differs")
+    assert found.line("reportCount") == "reportCount counts 69, the list 60: it counts other calls."
+    assert found.line("other report") == "calls can be read; reportCount counts neither of the two reports."
 
 
 # --- the window ------------------------------------------------------------------------------------------------------
@@ -567,7 +615,13 @@ READABLE = [
     name
     for name, (account, _, profile, settings, _) in CASES.items()
     if account.obeys == "hours" and not account.empty and "use_report_count" not in settings and "beside" not in profile
-    if name not in ("neither pages nor cursor", "columns named by numbers")
+    if name
+    not in (
+        "neither pages nor cursor",
+        "columns named by numbers",
+        "rows that are keyed in two ways",
+        "columnArr is text",
+    )
 ]
 
 

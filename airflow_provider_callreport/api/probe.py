@@ -62,6 +62,9 @@ _UNKNOWN_FILTER = "zzUnknownKey"
 _WAIT = 1.0
 _LONGEST_WAIT = 30.0
 
+#: Requests per second to propose where the API complains of the pace.
+_SLOW = 1
+
 #: A text with so many digits in a row may be a phone number or an id.
 _NUMBER = re.compile(r"\d(?:[ ().+-]?\d){4,}")
 _LONGEST_VALUE = 80
@@ -135,11 +138,13 @@ class _Asker:
         client: the account; it tries nothing again by itself.
         report: which report.
         paged: every page that came with rows.
+        was_limited: whether the API said that there were too many requests.
     """
 
     client: CallReportClient
     report: str
     paged: list[Answer] = field(default_factory=list)
+    was_limited: bool = False
 
     def page(
         self,
@@ -186,6 +191,7 @@ class _Asker:
         except TimeoutExceededError:
             raise
         except (RateLimitedError, ServiceError, TransportError) as error:
+            self.was_limited = self.was_limited or isinstance(error, RateLimitedError)
             if not error.retryable:
                 raise
             wait = getattr(error, "retry_after", None)
@@ -275,9 +281,13 @@ def probe(
             known.say(
                 topic, "unknown", f"was not asked: {client.requests_made} requests were made, which is the limit."
             )
+        except (AnswerError, TableError) as error:
+            known.say(topic, "setting", f"the answer cannot be read: {error}")
         except CallReportError as error:
             known.say(topic, "unknown", f"could not be found out: {error}")
     profile = _without_numbers(known)
+    _pace(ask, known)
+    _pinned(ask, known, profile)
     return ProbeResult(report, known.window, client.requests_made, tuple(known.findings), known.settings, profile)
 
 
@@ -356,8 +366,8 @@ def _rows(ask: _Asker, known: _Known) -> None:
     if known.day is None or not known.rows:
         _columns_of_no_rows(known)
         return
-    pinned = Profile(ragged=_is_ragged(known.day))
     try:
+        pinned = Profile(ragged=_is_ragged(known.day))
         form, found = learn_form(known.rows, known.day.column_arr, known.window, pinned=pinned)
     except TableError as error:
         known.say("rows", "setting", f"the rows cannot be read: {error}")
@@ -432,7 +442,8 @@ def _check_window(known: _Known, times: Sequence[datetime]) -> None:
     first, end = known.window.wall_times() or (times[0], times[0])
     off = [max(first - moment, moment - end + timedelta(seconds=1)) for moment in times if not first <= moment < end]
     if not off:
-        known.say("window", "works", "all calls are of the day that was asked for.") if times else None
+        if times:
+            known.say("window", "works", "all calls are of the day that was asked for.")
         return
     farthest = max(off)
     if farthest > timedelta(hours=12) or 2 * len(off) > len(times):
@@ -836,6 +847,33 @@ def _what_is_beside(ask: _Asker, known: _Known) -> None:
         )
     elif beside:
         known.say("further keys", "unlike", f"answers also have {listed(sorted(beside))}.")
+
+
+def _pace(ask: _Asker, known: _Known) -> None:
+    """Did the API complain of too many requests?"""
+    if not ask.was_limited:
+        return
+    ours = ask.client.settings.requests_per_second
+    known.settings["requests_per_second"] = _SLOW if ours is None else ours / 2
+    known.say(
+        "pace",
+        "setting",
+        "the API answered that there are too many requests; set requests_per_second (the vendor names no limit).",
+    )
+
+
+def _pinned(ask: _Asker, known: _Known, profile: Profile) -> None:
+    """Is the profile that the connection has still right?"""
+    pinned = Profile.parse(ask.client.settings.profile)
+    if pinned is None:
+        return
+    before, now = pinned.to_json(), profile.to_json()
+    changed = [part for part in now if now[part] != before.get(part)] if known.rows else []
+    if changed:
+        words = f"the connection's profile has another {', '.join(changed)}: put the new one into the connection."
+        known.say("profile", "setting", words)
+    else:
+        known.say("profile", "works", "the connection's profile is still right.")
 
 
 _QUESTIONS: tuple[tuple[str, Callable[[_Asker, _Known], None]], ...] = (
