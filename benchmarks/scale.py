@@ -120,8 +120,8 @@ class Model:
         """PUT-like and GET-like requests of one file."""
         size = calls * self.bytes_per_row
         parts = math.ceil(size / S3Destination.part_bytes)
-        # One HEAD; then a PUT, or the begin, the parts and the end of an upload in parts.
-        return (1 if parts <= 1 else parts + 2), 1
+        # A HEAD before and after; between them a PUT, or the begin, the parts and the end of an upload in parts.
+        return (1 if parts <= 1 else parts + 2), 2
 
 
 def scale(rounds: int, grid: Sequence[tuple[int, int, float, int]] = GRID, *, results: Path = RESULTS) -> Model:
