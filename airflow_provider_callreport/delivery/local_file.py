@@ -1,12 +1,12 @@
-"""A file of the machine: it appears under its name when it is whole, or not at all.
+"""A file on the worker's machine: it appears under its name when it is whole, or not at all.
 
-The bytes go to a temporary file beside it, are flushed to the disk, read back and compared with the export's SHA-256;
-then one system call gives the file its name. Where the name may be taken, that call is ``rename``; where it must be
-free, it is ``link``, which the kernel refuses when anything has the name: of any number of writers exactly one wins.
+The bytes go to a temporary file beside it. They are flushed to the disk, read back and compared with the export's
+SHA-256. Then one system call gives the file its name: ``rename`` where the name may be taken, ``link`` where it must be
+free. The kernel refuses ``link`` when anything has the name, so of any number of writers exactly one wins.
 
-A process that is killed leaves its temporary file behind, whose name begins with a dot. The next delivery to the same
-directory removes it (`remove_leftovers`). A temporary file is in use while its writer holds a lock on it, as with a
-spool directory.
+A process that is killed leaves its temporary file behind; its name begins with a dot. The next delivery to the same
+directory removes it (`remove_leftovers`). A temporary file is in use while its writer holds a lock on it, as in a spool
+directory.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PREFIX, _SUFFIX = ".callreport-", ".tmp"
 
 _PIECE = 1024 * 1024
 
-#: What another try does not help against, and what to do.
+#: Errors that another try does not cure, and what to do.
 _REFUSED = {
     errno.EACCES: "permission is denied; let the user that runs the worker write into the directory",
     errno.EPERM: "permission is denied; let the user that runs the worker write into the directory",
@@ -58,7 +58,7 @@ _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def write_file(path: Path, file: ExportedFile, *, exclusive: bool) -> None:
-    """Write the file to a path; missing directories are made.
+    """Write the file to a path, and make missing directories.
 
     A file that is replaced hands on its mode and, where the worker may set it, its group; a new one has the mode that
     the worker's umask gives. A symbolic link at the path is replaced, not followed; one in the directories is followed.
@@ -70,8 +70,8 @@ def write_file(path: Path, file: ExportedFile, *, exclusive: bool) -> None:
 
     Raises:
         FileExistsError: ``exclusive``, and something has the name.
-        FileChangedError: the file is not the one that was hashed; nothing is at the path but what was there.
-        DamagedUploadError: other bytes were read back than were written; likewise.
+        FileChangedError: the file is not the one that was hashed; the path is as it was.
+        DamagedUploadError: the bytes that were read back are not those that were written; the path is as it was.
         DestinationRefusedError: the path is a device or the like, or the file system has no hard links and
             ``exclusive`` cannot be kept.
         OSError: see `local_errors`.
@@ -89,7 +89,7 @@ def write_file(path: Path, file: ExportedFile, *, exclusive: bool) -> None:
 
 
 def holds(path: Path, size: int, sha256: str) -> bool | None:
-    """Whether these bytes are at the path already: True, False when something else is, None when nothing is.
+    """True when these bytes are at the path already, False when something else is, None when nothing is.
 
     Args:
         path: absolute.
@@ -156,7 +156,7 @@ def _delivery_error(error: OSError, failed: str) -> DeliveryError:
 
 
 def _make_directory(directory: Path) -> None:
-    """Make a directory and those above it, each of them on the disk before anything is in it."""
+    """Make a directory and its parents; each is on the disk before anything is written into it."""
     if directory.is_dir():
         return
     _make_directory(directory.parent)
@@ -169,7 +169,7 @@ def _make_directory(directory: Path) -> None:
 
 @contextmanager
 def _temporary_file(directory: Path) -> Iterator[tuple[Path, int]]:
-    """A new locked file in the directory, and a descriptor of it; its temporary name is gone in the end."""
+    """A new locked file in the directory, and a descriptor of it. Its temporary name is removed at the end."""
     # The name is known before there is a file: a signal's exception can come at any moment.
     path, descriptor = directory / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}", None
     try:
@@ -197,7 +197,7 @@ def _locked(path: Path) -> int | None:
 
 
 def _take_over(path: Path, descriptor: int) -> None:
-    """Give the new file what the old one has, so that a replacement does not open it to others."""
+    """Give the new file the mode and group of the old one, so that a replacement does not open it to others."""
     try:
         old = path.lstat()
     except FileNotFoundError:
@@ -225,7 +225,9 @@ def _write(file: ExportedFile, descriptor: int, path: Path) -> None:
         os.fsync(descriptor)
         target.seek(0)
         if hashlib.file_digest(target, "sha256").hexdigest() != file.sha256:
-            raise DamagedUploadError(f"Other bytes were read back than were written for file://{path}; it is not made.")
+            raise DamagedUploadError(
+                f"Other bytes were read back than were written for file://{path}; the file was not made."
+            )
 
 
 def _link(temporary: Path, path: Path) -> None:
@@ -241,7 +243,7 @@ def _link(temporary: Path, path: Path) -> None:
 
 
 def _sync(directory: Path) -> None:
-    """Bring a directory's names to the disk; some file systems do not know how."""
+    """Flush a directory's names to the disk; some file systems cannot."""
     with contextlib.suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -1,6 +1,6 @@
 """Local files and other clouds: one file goes to the address of an ``ObjectStoragePath``, whole or not at all.
 
-What may happen at the address differs from store to store, so each has a row, and what a store cannot keep is refused:
+Stores differ in what they can do. Each has a row here, and what a store cannot do is refused:
 
 ================ ================================= ========================== ===========================
 scheme           how it becomes visible            how it is checked          ``if_exists``
@@ -8,7 +8,7 @@ scheme           how it becomes visible            how it is checked          ``
 file             ``rename`` or ``link`` of a whole read back before it is     replace, fail, skip
                  file                              visible
 s3               as `delivery.s3`                  by S3, before it is        replace, fail, skip
-                                                   visible
+                                                   visible and after
 gs, gcs          one upload; visible when it is    read back                  replace, fail, skip
                  complete                                                     (``ifGenerationMatch=0``)
 abfs, abfss      one Put Blob, or Put Block List   read back                  replace, fail, skip
@@ -20,13 +20,13 @@ any other        the store's own move of a whole   read back before it is     re
                  a dot
 ================ ================================= ========================== ===========================
 
-"Read back" means: every byte, its SHA-256 compared with the export's. An object in a cloud can be read from the moment
-at which its upload is complete, so between the two it can be seen unchecked; it is whole then, by the store's rules.
-Objects of a zonal bucket of Google (Rapid Storage) can be seen while they are written: do not use one. Google keeps
-the condition of an upload in parts (over 5 MiB) with the upload's session; its emulator does not, so that this rests on
-what gcsfs sends.
+"Read back" means that every byte is read and the SHA-256 is compared with the export's. An object in a cloud can be
+read as soon as its upload is complete, so a reader can see it before it is checked. It is whole then, by the store's
+rules. Do not use a zonal bucket of Google (Rapid Storage): its objects can be seen while they are written. Google keeps
+the condition of an upload in parts (over 5 MiB) with the upload's session. Its emulator does not, so no test covers
+that; it depends on what gcsfs sends.
 
-Whose file it is cannot be told, other than in S3. The same bytes are taken for our own:
+Outside S3 nobody can tell whose file it is. The same bytes are taken for our own:
 
 ========= ===================================== ===============================
 policy    other bytes are there                 the same bytes are there
@@ -38,7 +38,7 @@ skip      left alone, status ``SKIPPED``        status ``ALREADY_THERE``
 
 Sources: https://cloud.google.com/storage/docs/request-preconditions,
 https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations,
-and what gcsfs and adlfs make of them.
+and the source of gcsfs and adlfs.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ _EXAMPLES = "file:///data/calls.csv, s3://bucket/calls.csv, gs://bucket/calls.cs
 
 _PIECE = 8 * 1024 * 1024
 
-#: How often a file that comes and goes while we look is looked at again.
+#: How often we look again at a file that appears and disappears.
 _RACE_ATTEMPTS = 6
 
 #: Errors of the libraries, by name because they are no dependencies, that say that nobody may sign in.
@@ -133,7 +133,7 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a file of the worker's machine."""
+        """Whether it is a file on the worker's machine."""
         return self.scheme == _LOCAL
 
     @property
@@ -149,7 +149,7 @@ def parse_address(destination: Any) -> Address:
         destination: the address of a file, such as ``gs://bucket/calls.csv``.
 
     Raises:
-        ValueError: it is none; one sentence that says what is allowed.
+        ValueError: it is not such an address; the sentence says what is allowed.
     """
     if not isinstance(destination, str) or not destination.strip():
         raise ValueError(f"destination is {destination!r}; allowed is the address of a file, such as {_EXAMPLES}")
@@ -207,7 +207,7 @@ def destination_at(
         s3_extra_args: as `S3Destination`, for ``s3://`` only.
 
     Raises:
-        ValueError: the address is none, or the arguments do not fit together.
+        ValueError: the address is not valid, or the arguments do not fit together.
     """
     address = parse_address(destination)
     if conn_id is not None and address.conn_id is not None and conn_id != address.conn_id:
@@ -230,7 +230,7 @@ def destination_at(
 
 @dataclass(frozen=True)
 class ObjectStorageDestination:
-    """One file's address outside of S3.
+    """One file's address outside S3.
 
     Attributes:
         scheme: ``"file"``, ``"gs"``, ``"abfs"`` or any that Airflow knows.
@@ -241,7 +241,7 @@ class ObjectStorageDestination:
         file_system: an open connection, where Airflow does not keep one; see `connected`.
 
     Raises:
-        ValueError: ``if_exists`` is none of the three, or cannot be kept by the store.
+        ValueError: ``if_exists`` is not one of the three, or the store cannot keep it.
     """
 
     scheme: str
@@ -276,8 +276,8 @@ class ObjectStorageDestination:
 
         Args:
             file: the finished file.
-            info: the report's description; not used, since only S3 has metadata for it.
-            outcome: the report's proof; likewise.
+            info: the report's description; not used, because only S3 has metadata for it.
+            outcome: the report's proof; not used either.
             run: who delivers; the same for each try of a task instance.
 
         Returns:
@@ -287,8 +287,8 @@ class ObjectStorageDestination:
             ObjectExistsError: ``if_exists="fail"`` and another file is there.
             FileChangedError: the file is not the one that was hashed; nothing was written.
             DamagedUploadError: other bytes were read back.
-            DestinationRefusedError: credentials, permission, bucket, path, or a provider that is not installed.
-            DestinationUnavailableError: a full disk, no answer, a fault of the store, or never-ending races.
+            DestinationRefusedError: credentials, permission, bucket or path are wrong, or a provider is missing.
+            DestinationUnavailableError: a full disk, no answer, a fault of the store, or races without an end.
         """
         target = self.connected()
         with target._place(run=run) as place:
@@ -299,11 +299,11 @@ class ObjectStorageDestination:
         return delivered
 
     def link(self, file: ExportedFile, expires_in: timedelta | None = None) -> Link | None:
-        """Say where the file is; None for a local file, whose path is nothing to a reader of the mail.
+        """Say where the file is; None for a local file, because a reader of the mail cannot use its path.
 
         Args:
             file: the delivered file.
-            expires_in: must be None: addresses that work for a time are made for S3 only.
+            expires_in: must be None: only S3 has addresses that work for a time.
         """
         if expires_in is not None:
             raise ValueError(f"link_expires_in is set and destination begins with {self.scheme}://; it is for S3 only")
@@ -357,8 +357,8 @@ class ObjectStorageDestination:
 
         Args:
             listed: what may be at the address.
-            info: not used: no file says of which report it is.
-            run: not used, likewise.
+            info: not used: a file does not say which report it is.
+            run: not used: nobody knows who wrote a file.
 
         Returns:
             Why it was not removed; empty when it is gone.
@@ -447,7 +447,7 @@ class ObjectStorageDestination:
 
 @dataclass(frozen=True, slots=True)
 class _LocalFile:
-    """A path of the machine."""
+    """A file on the worker's machine."""
 
     path: Path
 
@@ -472,7 +472,7 @@ class _LocalFile:
 
 
 class _StoredObject:
-    """An object of a store that fsspec knows."""
+    """An object in a store that fsspec knows."""
 
     def __init__(self, destination: ObjectStorageDestination, run: RunIdentity | None) -> None:
         self._fs, self._path = destination.store()
@@ -484,7 +484,7 @@ class _StoredObject:
         self._temporary = f"{folder}{slash}.callreport-{stamp}.tmp"
 
     def holds(self, size: int, sha256: str) -> bool | None:
-        """Whether these bytes are there already: True, False when something else is, None when nothing is."""
+        """True when these bytes are there already, False when something else is, None when nothing is."""
         self._fs.invalidate_cache(self._path)
         try:
             found = self._fs.info(self._path)
@@ -509,13 +509,13 @@ class _StoredObject:
         self._fs.rm_file(self._path)
 
     def write(self, file: ExportedFile, *, exclusive: bool) -> None:
-        """Write, and read back.
+        """Write the file, and read it back.
 
         Raises:
-            FileExistsError: ``exclusive``, and an object is there.
+            FileExistsError: ``exclusive``, and an object exists already.
         """
         for _ in verified_parts(file, _PIECE):
-            # The library reads the file itself, and what it sends is visible: look first.
+            # The library reads the file itself, and what it sends is visible: so the file is checked first.
             pass
         if self._scheme in (*_GOOGLE, *_AZURE):
             arguments = _google if self._scheme in _GOOGLE else _azure
@@ -579,8 +579,8 @@ def _azure(file: ExportedFile, uri: str, *, exclusive: bool) -> dict[str, Any]:
 def _storage_errors(uri: str, conn_id: str | None, *, doing: str) -> Iterator[None]:
     """Turn what the store's library raises into a `DeliveryError` that names the address and what to do.
 
-    The library's own words stay out of the sentence, because what is in them is unknown; they are in the chained
-    exception.
+    The sentence leaves out the library's own words, because nobody knows what they hold. The chained exception has
+    them.
     """
     try:
         yield
@@ -608,7 +608,7 @@ def _delivery_error(error: Exception, failed: str, credentials: str) -> Delivery
     if isinstance(error, PermissionError) or kind in _DENIED or status == 403 or str(error).startswith("Forbidden"):
         return DestinationRefusedError(f"{failed}: access is denied; grant it to {credentials} ({kind}).")
     if kind == "AirflowNotFoundException":
-        return DestinationRefusedError(f"{failed}: there is no {credentials}; create it or correct it.")
+        return DestinationRefusedError(f"{failed}: {credentials} does not exist; create it or correct it.")
     if isinstance(error, FileNotFoundError) or status == 404:
         return DestinationRefusedError(
             f"{failed}: its bucket or container does not exist; create it or correct destination ({kind})."

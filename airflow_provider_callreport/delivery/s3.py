@@ -92,7 +92,7 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
 
 
 def run_stamp(run: RunIdentity) -> str:
-    """The run's identity as it is written to an object: a hash, so that Dag and run names do not leave."""
+    """The run's identity as an object's metadata has it: a hash, so that names of Dags and runs do not leave."""
     return hashlib.sha256(run.key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -171,7 +171,10 @@ class S3Destination:
     def deliver_with(
         self, client: Any, file: ExportedFile, *, info: ReportInfo, outcome: ReportOutcome, run: RunIdentity
     ) -> DeliveredFile:
-        """Write the file as `deliver`, with a client of `s3_client` and without lineage: for one of thousands."""
+        """Write the file as `deliver` does, with a client that is open already and without lineage.
+
+        For one of thousands of files, such as recordings.
+        """
         with s3_errors(self.uri, self.aws_conn_id):
             body = body_of(file, max(self.part_bytes, -(-file.bytes // _MAX_PARTS)))
             args = self._object_args(file, info, outcome, run)
@@ -179,7 +182,11 @@ class S3Destination:
         return DeliveredFile(self.uri, status, file, version_id)
 
     def object(self, client: Any) -> S3Object:
-        """The object at the key, for a client of `s3_client`."""
+        """The object at the key.
+
+        Args:
+            client: a boto3 client of `s3_client.connect`.
+        """
         return S3Object(client, self.bucket, self.key, self.extra_args)
 
     def link(self, file: ExportedFile, expires_in: timedelta | None = None) -> Link:
@@ -297,7 +304,7 @@ def _report_metadata(info: ReportInfo) -> dict[str, str]:
 
 
 def check_extra_args(extra_args: Mapping[str, Any]) -> None:
-    """Refuse what S3 would refuse later, or what is ours to set.
+    """Refuse what S3 would refuse later, and what the export itself sets.
 
     Raises:
         ValueError: an unknown name, an ``SSECustomerKey`` of another type, or ``Metadata`` that is not text or

@@ -19,7 +19,7 @@ from airflow_provider_callreport.delivery.errors import (
 )
 from airflow_provider_callreport.privacy.foreign_text import scrub
 
-#: Somebody else writes the same key at this moment, or changed it since we looked: look again.
+#: Somebody else writes the same key at this moment, or has changed it since we looked. We look again.
 RACE_CODES = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "OperationAborted"})
 
 _NOT_FOUND_CODES = frozenset({"404", "NoSuchKey", "NotFound"})

@@ -1,8 +1,8 @@
 """One file per campaign or agent: rows are sorted into groups on disk while they stream past.
 
-A spreadsheet cannot be closed and opened again, and an account may have hundreds of agents, so the groups' files are
-not written side by side. Rows are parked in the private spool directory, one small file per group that is open only
-for the moment of writing; when the report has been proved whole, the real files are written one after another.
+A spreadsheet cannot be closed and opened again, and an account may have hundreds of agents. So the groups' files are
+not written side by side. Rows are parked in the private spool directory, in one small file per group, which is open
+only while rows are added. When the report is proved whole, the real files are written one after another.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class GroupSpool:
                         f"group_by={self._group_by!r} gives more than {MAX_GROUPS} files; "
                         "choose a column with fewer values"
                     )
-                # Emptied: when a report is read again, its first reading has left rows here.
+                # The file is emptied: when a report is read again, rows of its first reading are in it.
                 self._paths[name] = private_file(self._directory / f"group-{len(self._paths)}")
             with self._paths[name].open("ab") as file:
                 pickle.dump(members, file, protocol=pickle.HIGHEST_PROTOCOL)
@@ -97,7 +97,7 @@ class GroupSpool:
         return sorted(self._rows.items())
 
     def take(self, name: str) -> Iterator[Sequence[Row]]:
-        """The rows of one group, in the order in which they came, a batch at a time; then they are gone."""
+        """Yield the rows of one group in their order, a batch at a time, and remove them at the end."""
         if name not in self._paths:
             return
         path = self._paths[name]
@@ -116,10 +116,10 @@ def has_placeholder(text: str) -> bool:
 
 
 def check_placeholder(argument: str, text: str | None, group_by: str | None) -> None:
-    """A key or name must have the placeholder if, and only if, there are groups.
+    """A key or name must have the placeholder if the report has groups, and must not have it otherwise.
 
     Raises:
-        SettingsError: it has not, or has.
+        SettingsError: it is missing, or is there without groups.
     """
     if text is None or has_placeholder(text) == (group_by is not None):
         return
@@ -131,7 +131,7 @@ def check_placeholder(argument: str, text: str | None, group_by: str | None) -> 
 
 
 def place(text: str, group: str) -> str:
-    """A key or file name for one group or part: in the placeholder's place, else before the suffix.
+    """The key or file name of one group or part. Its name replaces the placeholder, or goes before the suffix.
 
     Args:
         text: the key or file name, with the placeholder or without.
@@ -169,11 +169,12 @@ def index_key(text: str) -> str:
 
 
 def safe_names(names: Sequence[str]) -> dict[str, str]:
-    """Names fit for keys and files; whatever the groups are, now or at another time, no two of them share a name.
+    """Names that fit keys and files. No two groups ever share a name, in one report or in two.
 
-    A name that is fit stays as it is: letters of any script, digits, ``._-()+,@=&'`` and blanks. Any other is made fit,
-    and a hash of the whole name is put behind it: ``a/b`` is ``a_b-c14cddc033``. So is one that could be taken for
-    another: that ends as if it had a hash, is a name of this package, or differs from another group's in case only.
+    A name that fits stays as it is: letters of any script, digits, ``._-()+,@=&'`` and blanks. Any other name is made
+    to fit, and a hash of the whole name follows it: ``a/b`` becomes ``a_b-c14cddc033``. A name also gets a hash when it
+    could be taken for another: it ends as if it had a hash, this package uses it, or another group's name differs from
+    it in case only.
 
     Args:
         names: the groups; that of calls whose cell is empty is ``""``.
@@ -188,7 +189,7 @@ def _group(value: Value) -> str:
 
 
 def _folded(name: str) -> str:
-    """The same for names that a file system may take for one."""
+    """One text for all names that a file system may take for the same."""
     return unicodedata.normalize("NFC", name).casefold()
 
 

@@ -1,7 +1,7 @@
 """Rows become finished files in the spool directory: one file, one in parts, or one per group.
 
-The sinks take rows page by page and give their files only when they are told how the reading ended; until then there
-is nothing that could be delivered.
+A sink takes rows page by page. It gives its files only when it is told how the reading ended; before that, nothing
+exists that could be delivered.
 """
 
 from __future__ import annotations
@@ -116,10 +116,10 @@ class _Part:
 
 
 class SplitFile:
-    """The whole report in parts of at most so many rows: ``over_max_rows="split"``.
+    """The whole report in parts with a limit of rows: ``over_max_rows="split"``.
 
-    A report that fits is one file of its usual name; otherwise each part's name ends with ``-part-1``, ``-part-2``, ...
-    A part that is full waits, open, for the proof of the whole report: its cover says how many parts there are.
+    A report that fits is one file with its usual name. Otherwise the name of each part ends with ``-part-1``,
+    ``-part-2``, ... A full part stays open until the whole report is proved: its cover says how many parts exist.
 
     Args:
         plan: what the parts are made with.
@@ -128,7 +128,7 @@ class SplitFile:
 
     def __init__(self, plan: FilePlan, rows_a_part: int) -> None:
         self._most = rows_a_part
-        # The limit is kept here, so that no part ever meets it.
+        # This class keeps the limit, so that no part ever reaches it.
         self._plan = replace(plan, options={**plan.options, "over_max_rows": "fail"})
         self._parts: list[_Part] = []
 
@@ -165,7 +165,7 @@ class SplitFile:
 
 
 class GroupedFiles:
-    """A file for each value of one column; one file that says so when there are no calls.
+    """A file for each value of one column. A report without calls is one file, which says so.
 
     Args:
         plan: what the files are made with. Its ``filename`` has the placeholder ``[[ group ]]``; the title of each file
@@ -182,7 +182,7 @@ class GroupedFiles:
         self._spool = GroupSpool(plan.directory, plan.columns, group_by)
         self._pages = 0
         self._writer: ReportWriter | None = None
-        # A format whose library is missing says so before the report is read.
+        # If the format's library is missing, that is said before the report is read.
         plan.file_format.load()
 
     def write(self, rows: Sequence[Row]) -> None:
