@@ -293,7 +293,7 @@ def test_columns_options_and_policies_reach_the_road(
     behave(api, [Fault("short_page", page=1)])
     ended = Ended(capsys, "export", *DAY, "--on-incomplete", "warn", "--output", str(none))
     assert ended.code == ExitCode.OK
-    assert "1995" in ended.out.splitlines()[0]
+    assert "1,995" in ended.out.splitlines()[0]
     assert none.read_text().count("\n") == 1996
 
 
