@@ -43,7 +43,7 @@ from airflow_provider_callreport.api.table import Table
 from airflow_provider_callreport.export.road import EmptyReportError, ExportRequest, export_report
 from airflow_provider_callreport.export.summary import ExportSummary
 from airflow_provider_callreport.report import RunIdentity
-from airflow_provider_callreport.sandbox import answer, app
+from airflow_provider_callreport.sandbox import app
 from airflow_provider_callreport.sandbox.calls import Call, ListedCalls, SyntheticCalls
 from airflow_provider_callreport.sandbox.faults import Fault
 from airflow_provider_callreport.sandbox.query import page_query
@@ -468,12 +468,11 @@ def test_a_window_down_to_one_second_is_not_split_for_ever(
 ) -> None:
     """capped-totals: more calls in one second than can be counted cannot be split: reportCount is the proof."""
     monkeypatch.setattr(totals, "TOTAL_CAP", 1_000)
-    monkeypatch.setattr(answer, "CAP", 1_000)
     calls = listed(*(Call(NOON, call_id=f"call-{number}", number=f"9198{number:08}") for number in range(1_001)))
     window = dataclasses.replace(
         DAY, start=DAY.start + timedelta(hours=12), end=DAY.start + timedelta(hours=12, seconds=4)
     )
-    behave(server, calls=calls, cnt="capped")
+    behave(server, calls=calls, cnt="capped", cnt_cap=1_000)
     reading = read_report(server, window=window, page_size=500)
     assert sorted(row[0] for row in reading.rows) == sorted(row[0] for row in truth(calls))
     assert reading.outcome.complete is True

@@ -550,6 +550,15 @@ def test_the_newest_call_is_held_against_the_clock(
     assert (said.verdict, found.settings.get("timezone")) == (verdict, proposed)
 
 
+@pytest.mark.parametrize(("zone", "verdict"), [("Asia/Kolkata", "works"), ("UTC", "unknown")])
+def test_the_newest_call_of_a_busy_account_is_not_on_the_first_page(zone: str, verdict: str) -> None:
+    """account-probe: a full page of the last two hours says nothing of the newest call, so it is looked for apart."""
+    here = ZoneInfo(zone)
+    window = Window(datetime(2026, 3, 13, tzinfo=here), datetime(2026, 3, 14, tzinfo=here), here)
+    found = look(Account(limit=5), window, zone, now=began(CALLS - 1).replace(tzinfo=KOLKATA) + timedelta(minutes=1))
+    assert next(one.verdict for one in found.findings if one.topic == "time zone") == verdict
+
+
 def test_calls_that_are_filed_elsewhere_need_slack(probed: Callable[..., Probed]) -> None:
     """account-probe: a call two hours off the window is a setting to paste."""
 

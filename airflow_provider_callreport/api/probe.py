@@ -750,10 +750,12 @@ def _clock(ask: _Asker, known: _Known) -> None:
     if form is None or form.began is None:
         return
     zone = known.window.zone
-    answer = ask.page(Window(known.now - _RECENT, known.now + _AHEAD, zone), known.asked)
-    found = bodies(answer.records)
-    form.check(found)
-    times = [one for one in form.times(found, zone) if isinstance(one, datetime)]
+    full = known.profile.page_size or len(known.rows)
+    times = _times_in(ask, Window(known.now - _RECENT, known.now + _AHEAD, zone), known, form)
+    if len(times) >= full:
+        # The newest call may be on a later page.
+        ahead_of_clock = Window(known.now + _CLOCKS_DIFFER, known.now + _AHEAD, zone)
+        times = _times_in(ask, ahead_of_clock, known, form) or [min(times)]
     if not times:
         known.say(
             "time zone",
@@ -764,7 +766,7 @@ def _clock(ask: _Asker, known: _Known) -> None:
         return
     here = known.now.astimezone(zone).replace(tzinfo=None)
     ahead = max(times) - here
-    if ahead > _AHEAD - timedelta(hours=1) or len(times) >= known.asked:
+    if ahead > _AHEAD - timedelta(hours=1) or len(times) >= full > 1:
         known.say(
             "time zone",
             "unknown",
@@ -774,6 +776,13 @@ def _clock(ask: _Asker, known: _Known) -> None:
         _say_zone(known, ahead)
     else:
         known.say("time zone", "works", f"the newest call fits the clock in {zone.key}.")
+
+
+def _times_in(ask: _Asker, window: Window, known: _Known, form: Form) -> list[datetime]:
+    """When the calls on the first page of a window began."""
+    found = bodies(ask.page(window, known.asked).records)
+    form.check(found)
+    return [one for one in form.times(found, window.zone) if isinstance(one, datetime)]
 
 
 def _say_zone(known: _Known, ahead: timedelta) -> None:
