@@ -12,7 +12,7 @@ import pytest
 from tools.architecture import LAYERS, PACKAGE, PICTURE, ROOMS, ROOT, VOCABULARY, WITHOUT_AIRFLOW, imports, picture
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-IMPORTS = list(imports())
+IMPORTS = imports()
 
 
 def test_every_module_is_in_a_room() -> None:

@@ -267,6 +267,7 @@ def _nothing() -> Iterator[None]:
     yield
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_at_any_request_leaves_nothing_behind_for_good(store: OddS3, tmp_path: Path) -> None:
     """all-or-nothing: killed before each of its requests in turn, with a set before it and another one after it."""
 
@@ -372,6 +373,7 @@ def export(groups: Mapping[str, int], run: RunIdentity = RUN, key: str = KEY, **
         return export_report(client, asked, run=run, destination=S3Destination(BUCKET, key))
 
 
+@pytest.mark.slow
 def test_an_export_names_its_index_and_a_task_maps_over_it(store: OddS3) -> None:
     """same-rows: with 90 groups the XCom value has room for some, and the index lists all of them."""
     groups = {f"Campaign {number:02}": 1 + number % 3 for number in range(90)}

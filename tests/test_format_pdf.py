@@ -246,6 +246,7 @@ def test_data_becomes_text_only(tmp_path: Path) -> None:
         assert expected in text
 
 
+@pytest.mark.slow
 def test_equal_bytes_in_another_process(tmp_path: Path) -> None:
     """same-bytes: another hash seed, locale, time zone and moment change nothing."""
     # Pieces of words: the same glyph stands for this text in one and for that in another.

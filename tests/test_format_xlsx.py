@@ -211,6 +211,7 @@ def test_no_text_stands_in_its_cell(tmp_path: Path) -> None:
     assert int(re.findall(r'uniqueCount="(\d+)"', table)[0]) == table.count("<si>")
 
 
+@pytest.mark.slow
 def test_the_table_of_texts_is_bounded_in_memory_and_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +228,7 @@ def test_the_table_of_texts_is_bounded_in_memory_and_leaves_no_file(
     assert read_xlsx(path, SIXTEEN) == [[value if value != "" else None for value in row] for row in rows]
 
 
+@pytest.mark.slow
 def test_texts_stand_in_their_cells_when_the_table_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """excel-cells: a table of 2 GB would need the Zip64 format; no text is lost for it."""
     monkeypatch.setattr(SharedStrings, "MAX_BYTES", 20_000)

@@ -190,6 +190,7 @@ def test_a_mail_in_doubt_stops_no_other(server: MailServer, tmp_path: Path) -> N
     assert [mail.recipients[0] for mail in server.mails] == ["north@example.com", *OTHERS, "north@example.com"]
 
 
+@pytest.mark.slow
 def test_ninety_mails_go_over_a_few_connections(server: MailServer, tmp_path: Path) -> None:
     """right-reader: servers close a connection after some number of mails."""
     names = [f"agent {number}" for number in range(90)]

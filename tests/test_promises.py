@@ -22,16 +22,20 @@ CITED = re.compile(rf"({NAME}(?:, {NAME})*): ")
 
 
 @cache
+def tree(path: Path) -> ast.Module:
+    """A file, parsed."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def functions(path: Path) -> dict[str, str]:
     """The functions of a file, and their docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return {node.name: ast.get_docstring(node) or "" for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return {node.name: ast.get_docstring(node) or "" for node in tree(path).body if isinstance(node, ast.FunctionDef)}
 
 
 def docstrings() -> Iterator[tuple[str, str]]:
     """Every docstring of the tests, with its place."""
     for path in sorted(Path(__file__).parent.rglob("*.py")):
-        yield path.name, ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        yield path.name, ast.get_docstring(tree(path)) or ""
         for name, docstring in functions(path).items():
             yield f"{path.name}::{name}", docstring
 

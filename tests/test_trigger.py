@@ -344,6 +344,7 @@ def test_it_wakes_the_worker_up_after_the_sensors_timeout(
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.slow
 def test_importing_them_brings_no_heavy_library() -> None:
     """light-import: neither a Dag file with a sensor or a watcher pays for what does the work, nor the triggerer's
     event loop.

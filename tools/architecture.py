@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -68,8 +69,13 @@ class Import:
         return rest.partition(".")[0] if package == PACKAGE.name else None
 
 
-def imports() -> Iterator[Import]:
+@cache
+def imports() -> tuple[Import, ...]:
     """Every import of the package's files, also those in functions and for type checkers only."""
+    return tuple(_imports())
+
+
+def _imports() -> Iterator[Import]:
     for path in sorted(PACKAGE.rglob("*.py")):
         inside = path.relative_to(PACKAGE)
         room = "" if inside.name == "__init__.py" and len(inside.parts) == 1 else inside.with_suffix("").parts[0]
@@ -100,6 +106,7 @@ def direct(found: Mapping[str, set[str]]) -> dict[str, set[str]]:
     """The arrows without those that follow from others, and without those to the vocabulary."""
     plain = {room: targets - VOCABULARY.keys() for room, targets in found.items()}
 
+    @cache
     def below(room: str) -> set[str]:
         return plain[room].union(*(below(target) for target in plain[room]))
 
