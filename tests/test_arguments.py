@@ -134,7 +134,7 @@ def test_formats_are_those_of_the_registry() -> None:
 
 @pytest.mark.parametrize(("constructor", "argument"), RULES)
 def test_a_wrong_value_is_refused_in_one_sentence(constructor: Any, argument: Argument) -> None:
-    """Name, value and what is allowed, when the Dag is parsed; what the value was is cut where it is long."""
+    """clear-sentence: name, value and what is allowed, when the Dag is parsed; a long value is cut."""
     assert isinstance(argument.check, Rule)
     for value in (object, "x" * 5000 if argument.check.choices else ["x"], -1, float("nan"), "", " ", b"x"):
         if argument.check.accepts(value):
@@ -152,7 +152,7 @@ def test_a_wrong_value_is_refused_in_one_sentence(constructor: Any, argument: Ar
     [("call", "calls"), ("CALLS", "calls"), ("masked-calls", "masked_calls"), ("masked", "masked_calls")],
 )
 def test_the_nearest_value_is_named(value: str, near: str) -> None:
-    """A slip is mended by reading one sentence to its end."""
+    """clear-sentence: one sentence shows how to correct a slip."""
     with pytest.raises(
         ValueError, match=rf"^report is '{value}'; allowed are calls, masked_calls; did you mean {near}\?$"
     ):
@@ -163,7 +163,7 @@ def test_the_nearest_value_is_named(value: str, near: str) -> None:
 
 @pytest.mark.parametrize(("operator", "table"), OPERATORS, ids=[operator.__name__ for operator, _ in OPERATORS])
 def test_an_unknown_argument_is_refused_with_the_nearest(operator: Any, table: Sequence[Argument]) -> None:
-    """Airflow's own error names no argument that exists."""
+    """clear-sentence: Airflow's own error names no argument that exists."""
     name = f"{table[0].name}s"
     sentence = rf"^{operator.__name__} has no argument '{name}'; allowed are .*; did you mean {table[0].name}\?$"
     with pytest.raises(ValueError, match=sentence):
