@@ -174,7 +174,7 @@ def demo(runs: Sequence[DemoRun], faults: list[Fault], output: Path) -> bool:
 
 
 def run_in_airflow(runs: Sequence[DemoRun], connections: Mapping[str, str], output: Path) -> dict[str, Any]:
-    """Run the Dags in a process of its own; the results by Dag, empty when Airflow did not come so far."""
+    """Run the Dags in a process of its own; the results by Dag, or nothing when Airflow did not start."""
     home, logs, results = output / "airflow", output / "logs", output / "airflow" / "results.json"
     home.mkdir()
     logs.mkdir()
@@ -222,7 +222,7 @@ def _problems(
         expected = run.calls(settings)
         if not summary["rows"] == summary["reported_total"] == expected:
             found.append(
-                f"{summary['rows']} rows and a total of {summary['reported_total']} where there are {expected}"
+                f"{summary['rows']} rows and a total of {summary['reported_total']}, and the API has {expected}"
             )
         found += delivered.problems(summary)
     return found
@@ -258,7 +258,7 @@ def _attachments(mail: ReceivedMail) -> dict[str, bytes]:
     found = {}
     for part in mail.message.iter_attachments():
         content = part.get_payload(decode=True)
-        assert isinstance(content, bytes)  # it is no multipart
+        assert isinstance(content, bytes)  # only a multipart has a list here
         found[part.get_filename() or ""] = content
     return found
 

@@ -31,7 +31,7 @@ def slug(heading: str) -> str:
 
 
 def headings(text: str) -> list[tuple[int, int, str]]:
-    """The headings of a Markdown text as (line, level, title); what stands in code blocks is none."""
+    """The headings of a Markdown text as (line, level, title), without lines of code blocks."""
     found, fenced = [], False
     for number, line in enumerate(text.splitlines()):
         if _FENCE.match(line):
@@ -70,7 +70,7 @@ def main() -> int:
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     sys.stdout.write(done.stdout)
-    # What is wrong with a docstring is said by Griffe, and is no warning to Zensical.
+    # Griffe reports a wrong docstring, and Zensical does not count that as a warning.
     return 1 if done.returncode or re.search(r"^(griffe|WARNING)", done.stdout, re.MULTILINE) else 0
 
 

@@ -159,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ]
         steps = options.steps.split(",")
         if unknown := [step for step in steps if step not in STEPS]:
-            raise ValueError(f"there is no step {unknown[0]!r}; there are {', '.join(STEPS)}")
+            raise ValueError(f"steps has {unknown[0]!r}; allowed are {', '.join(STEPS)}")
     except ValueError as error:
         parser.error(str(error))
     wheel = _build_wheel()
@@ -179,7 +179,7 @@ def _pair(text: str) -> Pair:
     airflow, _, python = text.partition("/")
     if airflow not in AIRFLOWS or python not in PYTHONS or (airflow, python) in IMPOSSIBLE:
         raise ValueError(
-            f"{text!r} is no pair; write AIRFLOW/PYTHON with {', '.join(AIRFLOWS)} / {', '.join(PYTHONS)} "
+            f"the pair is {text!r}; allowed is AIRFLOW/PYTHON with {', '.join(AIRFLOWS)} / {', '.join(PYTHONS)} "
             "(2.11 and 3.0: up to 3.12)"
         )
     return Pair(airflow, python)

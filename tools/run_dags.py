@@ -22,7 +22,7 @@ except ImportError:  # before Airflow 3.2
 
 
 def main(arguments: list[str]) -> int:
-    """Run the Dags; the exit status is 1 when a Dag file cannot be read and 0 otherwise, whatever the Dags did."""
+    """Run the Dags; the exit status is 1 when a Dag file cannot be read and 0 otherwise, also when a Dag fails."""
     results, *wanted = arguments
     bag = DagBag()
     if bag.import_errors:
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
 
 
 def run(dag: Any, logical_date: str) -> dict[str, Any]:
-    """Run one Dag as ``airflow dags test`` does, and say what came of it."""
+    """Run one Dag as ``airflow dags test`` does, and print its result."""
     errors: list[str] = []
     for task in dag.tasks:
         task.retries = 0  # a run in the foreground would wait for minutes before each further try
