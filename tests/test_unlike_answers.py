@@ -663,6 +663,23 @@ def test_a_pinned_profile_is_enforced_from_the_first_answer() -> None:
     assert "the profile has the column 'Agents', which the report does not have" in str(error)
 
 
+def test_ids_and_totals_are_those_of_the_pinned_profile() -> None:
+    """An id that is missing or shared, a cnt of another kind: the profile says otherwise, so it is red."""
+    client = {"profile": {**PINNED, "count": "total"}}
+    shared = [call(1, callId="c1"), call(2, callId="c1")]
+    assert "as the profile says" in str(refuse(pages(shared), client=client))
+    assert "as the profile says" in str(refuse(pages([call(1), call(2)]), client=client))
+    rows = [call(number, callId=f"c{number}") for number in range(1, 5)]
+    plain = pages(rows)
+
+    def by_page(endpoint: str, body: dict[str, Any]) -> Any:
+        made = plain(endpoint, body)
+        return made and {**made, "cnt": len(made["data"])}
+
+    assert "as the profile says" in str(refuse(by_page, client=client))
+    assert export(by_page, client={"profile": {**PINNED, "count": "page"}}).outcome.complete is None
+
+
 def test_new_columns_are_added_ignored_or_refused_as_asked() -> None:
     """learn-once: ``on_new_columns`` is about columns that a pinned profile does not know."""
     rows = [call(1, callId="c1", **{"5": "7"})]

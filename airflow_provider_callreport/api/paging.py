@@ -415,7 +415,7 @@ class ReportReader:
             self.requests,
             self.page_size,
             self.page_size,
-            Totals(self.lessons.cap),
+            Totals(self.lessons.cap, None if self.profile is None else self.profile.count),
             WindowCheck(window, settings.window_slack),
         )
 
@@ -685,6 +685,9 @@ class ReportReader:
             # One full page, and a total that equals it: it may be that page's length.
             count = self._count(scan)
             total = total if count is None else count
+        is_pinned = self.profile is not None and self.profile.count == "total"
+        if is_pinned and scan.unique and total is None and scan.totals.meaning in ("page", "so far", "none"):
+            raise self._changed("a cnt that counts the whole report, as the profile says", "another cnt", None)
         if scan.has_no_end and scan.unique != total:
             raise self._changed("a cursor on each full page", "a full page without one", total)
         if scan.overlaps is not None and not self.lessons.drop_alike and scan.unique - alike != total:
@@ -784,6 +787,12 @@ class ReportReader:
         try:
             return self._ledger.enter(records, self.requests - 1, scan.since if has_time else 0)
         except IdsError:
+            if self.profile is not None and self.profile.id:
+                raise self._changed(
+                    f"an id of its own in each row, under {scrub(self.profile.id)!r}, as the profile says",
+                    "rows that lack it or share it",
+                    scan.totals.usable(),
+                ) from None
             self.lessons = replace(self.lessons, by_row=True)
             raise self._error(
                 ReportChangedError, "rows share an id, or lack one, and earlier rows did not", scan.totals.usable()
@@ -913,8 +922,7 @@ class ReportReader:
         """
         unique = self._ledger.unique
         doubt = self._doubt()
-        settings = self.client.settings
-        if verdict.complete is False or not settings.use_report_count or (self.report != "calls" and doubt is None):
+        if verdict.complete is False or not self._asks_count or (self.report != "calls" and doubt is None):
             counted = None
         else:
             counted = self._witness(unique)
@@ -940,6 +948,12 @@ class ReportReader:
             counted,
         )
 
+    @property
+    def _asks_count(self) -> bool:
+        """Whether ``reportCount`` is a witness, by the connection and its profile."""
+        differs = self.profile is not None and self.profile.report_count in ("differs", "missing")
+        return self.client.settings.use_report_count and not differs
+
     def _doubt(self) -> str | None:
         """Why the answers alone are not believed, or None."""
         if self._unknown_key is not None:
@@ -964,7 +978,7 @@ class ReportReader:
 
     def _count(self, scan: _Scan) -> int | None:
         """What ``reportCount`` counts for a scan's filter, or None where it is no witness."""
-        return self._ask_count(scan.filter, scan.unique) if self.client.settings.use_report_count else None
+        return self._ask_count(scan.filter, scan.unique) if self._asks_count else None
 
     def _ask_count(self, api_filter: Mapping[str, Any], rows: int) -> int | None:
         """Ask ``reportCount``.

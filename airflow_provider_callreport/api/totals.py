@@ -27,14 +27,16 @@ class Totals:
 
     Args:
         cap: a cap that was learned of this account, or None.
+        meaning: what a profile says that it counts, or None.
 
     Attributes:
         shrank: whether it became smaller, which says something of the report when `usable` is not None.
         grew: whether it became larger, likewise.
     """
 
-    def __init__(self, cap: int | None = None) -> None:
+    def __init__(self, cap: int | None = None, meaning: str | None = None) -> None:
         self._cap = cap
+        self._is_known_no_total = meaning in ("page", "so far", "none")
         self._answers = 0
         self._equals_length = True
         self._equals_calls_so_far = True
@@ -88,7 +90,11 @@ class Totals:
 
     @property
     def _is_no_total(self) -> bool:
-        return self.is_calls_so_far or (self._equals_length and self._answers > 1 and self._had_rows)
+        return (
+            self._is_known_no_total
+            or self.is_calls_so_far
+            or (self._equals_length and self._answers > 1 and self._had_rows)
+        )
 
     @property
     def is_calls_so_far(self) -> bool:
