@@ -471,7 +471,7 @@ def test_hits_are_read_through() -> None:
     table.start([{"_id": "x", "_source": ["a"]}], ["A"])
     assert table.rows([{"_id": "x", "_source": ["a"]}], None) == [("a",)]
     assert record_id({"_source": {"callId": "c"}}) == "c"
-    assert record_id({"_id": "x", "_source": {"callId": "c"}}) == "x"
+    assert record_id({"_id": "x", "_source": {"callId": "c"}}) == "c"
     assert record_id({"id": 7, "callId": ""}) is None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import itemgetter
@@ -44,16 +44,16 @@ class Answer:
     beside: Mapping[str, Any] = field(default_factory=dict)
     form: str = "list"
 
-    @property
-    def is_documented_empty(self) -> bool:
-        """Whether it is an empty answer as the vendor prints it: no row, a count of 0, and no key beside the known."""
-        return not self.records and self.count == 0 and not self.beside
 
-
-def parse_answer(payload: Any, raw: bytes) -> Answer:
+def parse_answer(payload: Any, raw: bytes, known: Collection[str] = ()) -> Answer:
     """Read an answer.
 
     Accepted for ``data``: a list of objects or arrays, an object of rows, ``{}``, and null beside a ``cnt`` of 0.
+
+    Args:
+        payload: the decoded JSON.
+        raw: its bytes.
+        known: keys beside the documented ones that the caller knows and judges.
 
     Raises:
         AnswerError: it is no answer: another type, no ``data``, ``data: null`` without ``cnt`` 0, or something beside
@@ -64,7 +64,7 @@ def parse_answer(payload: Any, raw: bytes) -> Answer:
         raise AnswerError(f"the answer is {_type_name(payload)} where an object with data was expected")
     if "data" not in payload:
         raise AnswerError("the answer has no data")
-    beside = said_beside(payload)
+    beside = said_beside(payload, known)
     data = payload["data"]
     count = whole_number(payload.get("cnt"))
     records = _records(data, count)
@@ -101,8 +101,7 @@ def record_id(record: Record | Any) -> str | int | None:
     """The call's own id, or None."""
     if not isinstance(record, dict):
         return None
-    own = (found for key in ID_KEYS if (found := _as_id(record.get(key))) is not None)
-    return next(own, None) or record_id(record.get("_source"))
+    return next((found for key in ID_KEYS if (found := _id_in(record, key)) is not None), None)
 
 
 def _id_in(record: Any, key: str) -> str | int | None:

@@ -6,7 +6,8 @@ An HTTP 200 proves nothing: the vendor's errors, pages of HTML and answers that 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -53,6 +54,12 @@ _QUIET = frozenset({"", "none", "ok", "success"})
 
 #: Keys of ``reportCount``'s number, the first of them first.
 _COUNT_KEYS = ("cnt", "count", "total", "data")
+
+#: What an answer with the code of "no data found" may say; another message is another error.
+_NO_DATA = re.compile(r"^$|\bno(t|ne)?\b.*\b(data|records?|calls?|results?|found)\b", re.IGNORECASE)
+
+#: Characters of a column's name, as ``hideSectionArr`` may hold it; a sentence is longer.
+_MAX_NAME = 24
 
 _ERROR_WORDS = frozenset({"error", "fail", "failed", "failure", "false"})
 
@@ -121,6 +128,7 @@ def check_answer(
         error.code == EMPTY_CODE
         and error_class(status, None) in (ApiError, RequestRejectedError)
         and _is_empty(payload)
+        and _NO_DATA.search(error.vendor_message)
     ):
         return {"data": [], "cnt": 0}
     raise error
@@ -160,7 +168,7 @@ def _the_number_in(answer: Mapping[str, Any]) -> Any:
     return next(iter(numbers), given[0] if given else None)
 
 
-def said_beside(payload: Mapping[str, Any]) -> dict[str, Any]:
+def said_beside(payload: Mapping[str, Any], known: Collection[str] = ()) -> dict[str, Any]:
     """What an answer says beside the documented keys.
 
     The vendor's own empty answer has the documented keys and no other. What else an answer says may be a sentence
@@ -169,17 +177,39 @@ def said_beside(payload: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         payload: the decoded JSON.
+        known: keys that the caller knows and judges.
+
+    Returns:
+        The keys beside the documented ones, and documented ones whose value is of another kind than the vendor's.
 
     Raises:
         AnswerError: a key that tells whether all is well says something else.
     """
-    beside = {key: value for key, value in payload.items() if key not in DOCUMENTED}
+    beside = {key: value for key, value in payload.items() if key not in DOCUMENTED or _is_odd(key, value, payload)}
     for key, value in beside.items():
+        if key in known:
+            continue
         right = _ALL_IS_WELL.get(_folded(key))
         if right is not None and _plain(value) not in right | _SILENT:
             # The value is not shown: it may be a sentence with anything in it.
-            raise AnswerError(f"the answer is no result: its key {scrub(key)[:60]} does not say that all is well")
+            raise AnswerError(
+                f"the answer is no result: its key {scrub(key)[:60]} does not say that all is well (where this "
+                "account's good answers carry that, say so in the connection's extra field empty_answer)"
+            )
     return beside
+
+
+def _is_odd(key: str, value: Any, payload: Mapping[str, Any]) -> bool:
+    """Whether a documented key holds something else than the vendor's answers do."""
+    if key == "hideSectionArr":
+        parts = list(value.values()) if isinstance(value, Mapping) else value
+        plain = isinstance(parts, list) and not any(isinstance(part, (dict, list)) for part in parts)
+        return value is not None and not (plain and all(len(str(part)) <= _MAX_NAME for part in parts))
+    if key == "sAftr" and not payload.get("data"):
+        # Beside rows it is a cursor, whatever it looks like.
+        parts = value if isinstance(value, list) else [value]
+        return value not in (None, "", {}) and any(isinstance(part, (dict, str)) and part != "" for part in parts)
+    return False
 
 
 def says_all_is_well(key: str, value: Any) -> bool:

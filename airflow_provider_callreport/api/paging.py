@@ -21,7 +21,7 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from airflow_provider_callreport.api import totals
-from airflow_provider_callreport.api.answer import Answer, Record, id_key, parse_answer
+from airflow_provider_callreport.api.answer import Answer, Record, id_key, parse_answer, record_sort
 from airflow_provider_callreport.api.answer_check import says_all_is_well
 from airflow_provider_callreport.api.bounds import SPARE_ROWS, check_keys, check_size, too_many_rows
 from airflow_provider_callreport.api.client import CallReportClient
@@ -35,6 +35,7 @@ from airflow_provider_callreport.api.errors import (
     RepeatedPageError,
     ReportChangedError,
     RequestRejectedError,
+    ServiceError,
     TableError,
     TimeoutExceededError,
     scrub,
@@ -43,8 +44,16 @@ from airflow_provider_callreport.api.filters import REPORTS, Window, build_filte
 from airflow_provider_callreport.api.ledger import Entry, IdsError, Ledger
 from airflow_provider_callreport.api.lookahead import Lookahead
 from airflow_provider_callreport.api.paginators import CursorRepeatedError, Cursors, PageNumbers, Paginator
-from airflow_provider_callreport.api.profile import Form, Profile, bodies, learn_form
+from airflow_provider_callreport.api.profile import (
+    KNOWN_LABELS,
+    Form,
+    Profile,
+    bodies,
+    learn_form,
+    read_column_arr,
+)
 from airflow_provider_callreport.api.totals import Totals, is_capped
+from airflow_provider_callreport.api.values import contradicts
 from airflow_provider_callreport.api.window_check import WindowCheck
 from airflow_provider_callreport.report.wording import calls, count
 from airflow_provider_callreport.rules import OnNewColumns
@@ -70,6 +79,9 @@ AUTO_SIZES = (1_000, 100)
 #: Calls a page where a request does not say how many (the vendor's page).
 _DEFAULT_SIZE = 50
 
+#: The first page of a size that nobody has set is asked for so often while the service fails.
+_MAX_FAILURES = 3
+
 #: Code 1000 says that something in the request is wrong. Only a message about the size lets us ask for fewer calls
 #: than the user has set.
 _ABOUT_SIZE = re.compile(r"\b(sz|size|limit)\b", re.IGNORECASE)
@@ -83,6 +95,9 @@ _ROUND = 1_000
 
 #: `reportCount` is a second witness, not a condition: it gets little patience.
 _WITNESS_RETRY_TIME = 10.0
+
+#: Calls that may come to a window that has not ended between two requests; of a large report one in a hundred.
+_MOVING = 5
 
 #: Pages that the last second of a window may have.
 _MAX_EDGE_PAGES = 50
@@ -212,6 +227,7 @@ class _Scan:
         digests: hashes of the answers with rows.
         tail: rows of the last answer with rows.
         has_no_end: a full page had no cursor, where the pages before had one.
+        counted: what ``reportCount`` said before the pages, where ``cnt`` says nothing.
     """
 
     filter: Mapping[str, Any]
@@ -231,6 +247,7 @@ class _Scan:
     digests: list[int] = field(default_factory=list)
     tail: list[Record] = field(default_factory=list)
     has_no_end: bool = False
+    counted: int | None = None
 
 
 class ReportReader:
@@ -299,6 +316,7 @@ class ReportReader:
         self.proof: Proof | None = None
         self._ledger = Ledger(by_row=self.lessons.by_row, drop_alike=self.lessons.drop_alike)
         self._lookahead: Lookahead[Answer] | None = Lookahead(concurrency) if reads_ahead else None
+        self._is_open = False
         self._column_arr: Any = None
         self._named = False
         self._meaning = "none"
@@ -310,6 +328,8 @@ class ReportReader:
         self._counted: tuple[Mapping[str, Any], int, int] | None = None
         self._calls_checked = 0
         self._calls_unread = 0
+        self._calls_off = 0
+        self._failures = 0
 
     def pages(self) -> Generator[Page, None, None]:
         """Yield every page that brings calls, then set ``proof``.
@@ -320,7 +340,7 @@ class ReportReader:
             CallReportError: the first page could not be read.
             IncompleteReportError: a later page could not be read, or the calls do not equal the total.
         """
-        is_open = self.window.end > datetime.now(UTC)
+        is_open = self._is_open = self.window.end > datetime.now(UTC)
         try:
             verdict = yield from self._read(self.window)
             ledger = self._ledger
@@ -384,13 +404,14 @@ class ReportReader:
         scan = self._scan(api_filter, window)
         before = self._ledger.unique
         first = self._ask_first(scan)
-        parts = self._parts(window, first)
+        parts = self._parts(scan, first)
         if not parts:
             yield from self._scan_pages(scan, first)
             verdict = self._verdict(scan)
             scan.check.finish()
             self._calls_checked += scan.check.checked
             self._calls_unread += scan.check.unread
+            self._calls_off += scan.check.off
             if scan.check.fractions or (self.form is not None and self.form.time.fractions):
                 verdict = yield from self._last_second(scan, verdict)
             return verdict
@@ -419,14 +440,16 @@ class ReportReader:
             WindowCheck(window, settings.window_slack),
         )
 
-    def _parts(self, window: Window, first: Answer) -> list[Window]:
+    def _parts(self, scan: _Scan, first: Answer) -> list[Window]:
         """The parts that a window is to be read in, or none."""
         by_page, count = first.cursor is None or not self._follows_cursor, first.count or 0
+        if first.count is None and by_page and len(first.records) >= scan.asked and self._count(scan) is not None:
+            count = 0 if self._counted is None else self._counted[2]
         cap = self.lessons.cap or totals.TOTAL_CAP
         # Without a row in it, it is no answer that another window would make better.
         if count < cap or not first.records or not by_page:
             return []
-        return split(window, 2 * count // cap)
+        return split(scan.window, 2 * count // cap)
 
     def _last_second(self, scan: _Scan, verdict: _Verdict) -> Generator[Page, None, _Verdict]:
         """Calls in the last second of a window, where the account's times have fractions.
@@ -454,6 +477,8 @@ class ReportReader:
                 for record, time in zip(answer.records, times, strict=False)
                 if isinstance(time, datetime) and end - timedelta(seconds=1) < time < end
             ]
+            # The server may have rounded up, and brought them with the others.
+            kept = [record for record in kept if not self._ledger.has_any([record])]
             entry = self._enter(kept, scan)
             if entry.fresh:
                 fresh += len(entry.fresh)
@@ -471,8 +496,13 @@ class ReportReader:
         self.page += 1
         while True:
             try:
-                return self._ask(scan)
-            except (RequestRejectedError, AnswerTooLargeError, TimeoutExceededError) as error:
+                answer = self._ask(scan)
+                if answer.records or not self._size_is_open or self.page_size <= AUTO_SIZES[1]:
+                    return answer
+                # A server may answer "none" to a size that it does not take.
+                self._size_is_open = False
+                self.page_size = scan.size = scan.asked = AUTO_SIZES[1]
+            except (RequestRejectedError, AnswerTooLargeError, TimeoutExceededError, ServiceError) as error:
                 smaller = self._smaller_size(error)
                 if smaller is None:
                     raise
@@ -516,7 +546,9 @@ class ReportReader:
 
     def _choose_place(self, scan: _Scan, first: Answer) -> None:
         """By cursor where the first answer has one, else by number; and no more calls a page than came."""
-        if first.cursor is not None and self._follows_cursor:
+        sorts = [record_sort(record) for record in first.records] if first.cursor_place == "row sort" else []
+        is_shared = sorts.count(sorts[-1]) > 1 if sorts else False
+        if first.cursor is not None and self._follows_cursor and not is_shared:
             self._cursor_place = first.cursor_place
             scan.place = Cursors(counts=self.client.settings.cursor_page == "count")
             return
@@ -568,7 +600,7 @@ class ReportReader:
         form, found = self._formed(records, answer.column_arr)
         if not records:
             return Page(self.page, [], answer.column_arr, [], form)
-        scan.check.add(form.times(found, scan.window.zone))
+        self._check_times(scan, form, found)
         entry = self._enter(records, scan)
         known_here = entry.known - entry.elsewhere
         scan.totals.compare(answer, scan.unique + len(entry.fresh) + entry.elsewhere)
@@ -581,6 +613,9 @@ class ReportReader:
         ):
             return self._repeated(scan, entry, before, form)
         scan.digests.append(entry.digest)
+        if total is None and scan.counted is None:
+            # A total that moves while the pages are read shows in two counts, where no cnt shows it.
+            scan.counted = self._count(scan)
         scan.received += len(records)
         if total is not None and scan.received > 2 * total + scan.longest + len(records):
             raise self._error(IncompleteReportError, "the API answers many more rows than its total", total)
@@ -593,6 +628,19 @@ class ReportReader:
             return Page(self.page, records, answer.column_arr, found, form)
         fresh = [records[at] for at in entry.fresh]
         return Page(self.page, fresh, answer.column_arr, [found[at] for at in entry.fresh], form)
+
+    def _check_times(self, scan: _Scan, form: Form, found: list[Any]) -> None:
+        """Hold the calls' times against the window, and against the form in which the first ones came."""
+        times = form.times(found, scan.window.zone)
+        at = form.began
+        if (
+            at is not None
+            and any(isinstance(time, str) for time in times)
+            and contradicts(form.cells(at, found), form.time)
+        ):
+            order = "the day first" if form.time.day_first else "the month first"
+            raise self._changed(f"times with {order}", "a time with another order", scan.totals.usable())
+        scan.check.add(times)
 
     def _repeated(self, scan: _Scan, entry: Entry, before: Totals, form: Form) -> Page | None:
         """An answer brings nothing new: its server answers the last page for ever, or heeds no cursor, or is wrong.
@@ -684,6 +732,9 @@ class ReportReader:
         if total is None or scan.unique == total == scan.asked:
             # One full page, and a total that equals it: it may be that page's length.
             count = self._count(scan)
+            if total is None and count is not None and scan.counted is not None:
+                shrank = count < scan.counted
+                grew = grew or count > scan.counted
             total = total if count is None else count
         is_pinned = self.profile is not None and self.profile.count == "total"
         if is_pinned and scan.unique and total is None and scan.totals.meaning in ("page", "so far", "none"):
@@ -807,8 +858,18 @@ class ReportReader:
             said = self.client.settings.empty_answer
             told = bool(said.keys() & answer.beside.keys())
             # Where an account has no cnt, its columns show that the report has answered, and not something before it.
-            columns = bool(answer.column_arr) and answer.count is None
-            self._is_plain_empty = not answer.records and not unknown and (answer.count == 0 or told or columns)
+            columns = answer.count is None and bool(answer.column_arr)
+            self._is_plain_empty = (
+                not answer.records
+                and not unknown
+                and (told or ((answer.count == 0 or columns) and self._has_known_columns(answer)))
+            )
+
+    def _has_known_columns(self, answer: Answer) -> bool:
+        """Whether an answer without rows names no columns, or one at least that is known."""
+        labels = {label for _, label in read_column_arr(answer.column_arr)}
+        known = {*KNOWN_LABELS, *(() if self.profile is None else dict(self.profile.columns))}
+        return not labels or not labels.isdisjoint(known)
 
     def _knows(self, key: str, value: Any, answer: Answer) -> bool:
         said = self.client.settings.empty_answer
@@ -855,10 +916,11 @@ class ReportReader:
         self, api_filter: Mapping[str, Any], number: int, cursor: str | None, size: int, page: int = 0
     ) -> Answer:
         """Make one request; touches nothing of the reader, so that several may be under way."""
+        known = {*self.client.settings.empty_answer, *(() if self.profile is None else self.profile.beside)}
 
         def parse(payload: Any, raw: bytes) -> Answer:
             check_keys(payload, raw)
-            answer = parse_answer(payload, raw)
+            answer = parse_answer(payload, raw, known)
             if len(answer.records) > max(size, SPARE_ROWS):
                 raise too_many_rows(size)
             return answer
@@ -866,9 +928,11 @@ class ReportReader:
         def on_retry(error: CallReportError) -> None:
             if self._lookahead is not None:
                 self._lookahead.trouble(error)
-            if isinstance(error, TimeoutExceededError) and self._size_is_open and self.requests == 0:
+            if self._size_is_open and self.requests == 0:
                 # A large page that takes too long is asked for smaller, and not once more.
-                raise error
+                self._failures += isinstance(error, ServiceError)
+                if isinstance(error, TimeoutExceededError) or self._failures >= _MAX_FAILURES:
+                    raise error
 
         return self.client.call(
             REPORTS[self.report],
@@ -937,6 +1001,9 @@ class ReportReader:
                 raise AnswerError(doubt)
             return verdict
         self._agreed = counted == unique
+        if self._is_open and verdict.complete and 0 < counted - unique <= max(_MOVING, unique // 100):
+            # Calls that came between the last page and the count; the window has not ended.
+            return verdict
         if counted == unique:
             return _Verdict(unique if verdict.total is None else verdict.total, True)
         if verdict.total == unique < counted and unique % _ROUND == 0 and unique:
@@ -1035,7 +1102,11 @@ class ReportReader:
         said = [note.replace("Complete:", "Complete so far:", 1) if is_open else note]
         if not self._window_is_checked:
             said.append("Whether the calls are of the window could not be checked, because their times cannot be read.")
-            log.warning("%s", said[-1])
+        if self._calls_off:
+            said.append(f"{self._calls_off} of them lie off the window by less than window_slack.")
+        said += [] if self.form is None else self.form.doubts()
+        for sentence in said[1:]:
+            log.warning("%s: %s", self.report, sentence)
         return said
 
 

@@ -65,6 +65,17 @@ KNOWN_FIELDS: dict[str, ColumnKind] = {
 
 _KINDS = {name.casefold(): kind for name, kind in {**KNOWN_LABELS, **KNOWN_FIELDS}.items()}
 
+#: Names of fields that the vendor's webhooks have, by one of which the rows of calls are known.
+_KNOWN_KEYS = frozenset(
+    name.casefold()
+    for name in (
+        *KNOWN_LABELS,
+        *KNOWN_FIELDS,
+        *ID_KEYS,
+        *("cNumber", "did", "callStatus", "cType", "campId", "masterAgent", "agents", "recordings", "status"),
+    )
+)
+
 #: Labels and fields that say when a call began.
 _BEGINNINGS = frozenset({"time", "ivrstime"})
 
@@ -87,6 +98,13 @@ _ALIKE = 0.8
 
 #: A time this far from the window is no time of a call that was asked for, whatever the window's slack.
 _FAR = timedelta(days=2)
+
+#: A page of so many rows that all lack a column says more than one row that does.
+_MANY = 10
+
+_NAME_THE_FIELD = (
+    "where the account's rows are so, name the field in the connection's extra field profile, as {\"further\": [...]}"
+)
 
 RowKind = Literal["position", "label", "field", "array"]
 
@@ -115,9 +133,11 @@ class Form:
         keys: each column's key in a row; of arrays its index.
         further: keys of the rows that are no column. ``columns=`` may name them.
         optional: keys of columns that rows may lack.
+        absent: keys of columns that no row of the first page had.
         width: cells of an array; 0 for objects.
         time: how times are written.
         ragged: whether arrays may leave out empty cells at their end. Only a pinned profile says so.
+        shift: how much lower rows count positions than ``columnArr``: -1 where they begin at 0 and it at 1.
         open: whether rows that are keyed by fields have more of them than a table may have columns.
     """
 
@@ -127,9 +147,11 @@ class Form:
     keys: tuple[str | int, ...]
     further: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
     width: int = 0
     time: TimeForm = field(default_factory=TimeForm)
     ragged: bool = False
+    shift: int = 0
     open: bool = False
     _seen: set[tuple[str, ...]] = field(default_factory=set, compare=False, repr=False)
 
@@ -152,11 +174,24 @@ class Form:
             self._check_width(bodies)
             return
         # Most rows have the same keys in the same order: each such sequence is looked at once.
-        for keys in set(map(tuple, bodies)) - self._seen:
+        sequences = set(map(tuple, bodies))
+        self._refuse_renamed(sequences, len(bodies))
+        for keys in sequences - self._seen:
             self._check_keys(keys)
             if len(self._seen) < MAX_COLUMNS:
                 self._seen.add(keys)
         check_cells(len(bodies), len(self.keys))
+
+    def doubts(self) -> list[str]:
+        """What about the columns is taken on trust, in sentences."""
+        if self.rows == "array" and 0 < self.width < len(self.labels):
+            return [f"The rows have {self.width} cells for {len(self.labels)} columns: the last ones are empty."]
+        others = self.further - set(ID_KEYS)
+        absent = [label for label, key in zip(self.labels, self.keys, strict=True) if key in self.absent]
+        if not absent or not others or self.rows not in ("label", "position"):
+            return []
+        name = listed(sorted(others)[:1])
+        return [f"No row of the first page has the column {listed(absent[:1])}; rows have the field {name}."]
 
     def cells(self, column: int, bodies: list[Any]) -> list[Any]:
         """One column's cells; None where a row lacks it."""
@@ -186,14 +221,10 @@ class Form:
             )
         if self.rows in ("field", "label") or not bodies:
             return self
-        offset = int(str(self.keys[0])) - self._first_position() if self.rows == "position" else 0
         places: dict[str, str | int] = {}
         for at, (position, label) in enumerate(named):
-            places[label] = at if self.rows == "array" else str(int(position) + offset)
+            places[label] = at if self.rows == "array" else str(int(position) + self.shift)
         return replace(self, keys=tuple(places[label] for label in self.labels), _seen=set())
-
-    def _first_position(self) -> int:
-        return min(int(str(key)) for key in self.keys)
 
     def _check_width(self, bodies: list[Any]) -> None:
         widths = set(map(len, bodies))
@@ -234,15 +265,30 @@ class Form:
         if missing:
             raise TableError(
                 f"a row lacks {self._label_of(min(map(str, missing)))} and has the field {listed(sorted(new)[:1])!r}, "
-                "which no earlier row had: rows are keyed in two ways"
+                f"which no earlier row had: rows are keyed in two ways; {_NAME_THE_FIELD}"
             )
         log.info("rows carry further fields, which columns= can name: %s", listed(sorted(new)))
+
+    def _refuse_renamed(self, sequences: set[tuple[str, ...]], rows: int) -> None:
+        """Refuse a page on which no row has a column that earlier rows had, and rows have a new field instead."""
+        if rows < _MANY or self.rows == "field" or not self._seen:
+            return
+        present = set(chain.from_iterable(sequences))
+        new = present - set(self.keys) - self.further - ENVELOPE
+        had = set(chain.from_iterable(self._seen)) & set(self.keys)
+        if new and (gone := had - present):
+            raise TableError(
+                f"no row of a page has {self._label_of(min(map(str, gone)))}, and rows have the new field "
+                f"{listed(sorted(new)[:1])!r}; {_NAME_THE_FIELD}"
+            )
 
     def _refuse_other_keys(self, new: set[str]) -> None:
         """Refuse a key that stands for a column in another way than the rest of the rows."""
         spelled = {label.strip().casefold(): label for label in self.labels}
         for key in sorted(new):
             label = spelled.get(key.strip().casefold())
+            if self.rows == "position" and whole_number(key) is not None:
+                raise TableError(f"a row has the position {listed((key,))!r}, which no earlier row had")
             if label is not None or (self.rows == "label" and _is_position(key, len(self.labels))):
                 raise TableError(
                     f"a row has the field {listed((key,))!r} for the column "
@@ -343,6 +389,8 @@ class Profile:
         """
         if has_rows and self.rows is not None and form.rows != self.rows:
             raise TableError(f"the profile says that rows are keyed by {self.rows}, and they came by {form.rows}")
+        if has_rows and self.width is not None and form.rows == "array" and form.width != self.width:
+            raise TableError(f"the profile says that rows have {self.width} cells, and they have {form.width}")
         if not self.columns:
             return form
         at = dict(zip(form.labels, form.keys, strict=True))
@@ -352,7 +400,8 @@ class Profile:
                 f"the profile has the column {listed(gone[:1])!r}, which the report does not have; it has "
                 f"{listed(form.labels)}"
             )
-        moved_key = next((label for label, key in known.items() if form.rows == "label" and at[label] != key), None)
+        by_name = form.rows == "label"
+        moved_key = next((label for label, key in known.items() if by_name and at[label] != key), None)
         if moved_key is not None and has_rows:
             raise TableError(
                 f"the profile has the column {listed((moved_key,))!r} under the key "
@@ -470,11 +519,43 @@ def learn_form(
         form.cells(at, found) for at, kind in enumerate(form.kinds) if kind is ColumnKind.DATETIME
     )
     time = learn_times(cells, near, window.zone)
-    form = replace(form, ragged=known.ragged, time=time if known.time is None else known.time)
+    form = replace(
+        form,
+        ragged=known.ragged,
+        time=time if known.time is None else known.time,
+        further=form.further | set(known.further),
+    )
     form.check(found)
+    _refuse_shifted(form, found, near, window.zone)
     if pinned is not None and (found or column_arr):
         form = pinned.fit(form, has_rows=bool(found), on_new_columns=on_new_columns)
     return form, found
+
+
+def _refuse_shifted(form: Form, found: list[Any], near: Callable[[datetime], bool], zone: ZoneInfo) -> None:
+    """Refuse rows whose column of times holds none, while another of their cells does: the cells are shifted.
+
+    Raises:
+        TableError: they are; or arrays are narrower than the columns, and no time shows that they begin with the first.
+    """
+    at = form.began
+    if at is None or not found or any(isinstance(time, datetime) for time in form.times(found, zone)):
+        return
+    if form.rows == "array" and form.width < len(form.labels):
+        raise TableError(
+            f"the rows have {form.width} cells for {len(form.labels)} columns, and the column "
+            f"{listed((form.labels[at],))!r} holds no time, so it cannot be told which cell belongs to which column"
+        )
+    read = converter(ColumnKind.DATETIME, zone, form.time)
+    known = {form.keys[place] for place, kind in enumerate(form.kinds) if kind is ColumnKind.DATETIME}
+    for body in found[:_MANY]:
+        cells = enumerate(body) if isinstance(body, list) else body.items()
+        texts = [cell for key, cell in cells if key not in known and isinstance(cell, str) and ":" in cell]
+        if any(isinstance(time, datetime) and near(time) for time in read(texts)):
+            raise TableError(
+                f"the column {listed((form.labels[at],))!r} holds no time, and another cell of its rows does: it "
+                "cannot be told which cell belongs to which column"
+            )
 
 
 def _is_near(window: Window, time: datetime) -> bool:
@@ -515,15 +596,23 @@ def _learn(
         if not own:
             raise TableError("the rows are empty objects, so nothing of the calls can be read")
         if named:
+            if not {key.casefold() for key in own} & _KNOWN_KEYS:
+                raise TableError(
+                    f"columnArr names columns that the rows do not have, and their fields {listed(own[:5])} are "
+                    "none of a call"
+                )
             log.warning("columnArr names columns that the rows do not have; the rows' own fields are the columns")
         own = own[: MAX_COLUMNS + 1]
         return _form("field", own, own, open=len(own) > MAX_COLUMNS)
     if len(present) > len(labels) + MAX_COLUMNS:
         raise TableError(f"the rows have more than {MAX_COLUMNS:,} different fields beside their columns")
     if by_position >= by_label:
-        return _learn_objects("position", labels, positions, found)
+        shift = int(positions[0]) - int(named[0][0]) if whole_number(positions[0]) is not None else 0
+        return _learn_objects("position", labels, positions, found, pinned, shift)
     _refuse_doubled(column_arr, spelled)
-    return _learn_objects("label", labels, [key or label for key, label in zip(spelled, labels, strict=True)], found)
+    return _learn_objects(
+        "label", labels, [key or label for key, label in zip(spelled, labels, strict=True)], found, pinned
+    )
 
 
 def _form(rows: RowKind, labels: Sequence[str], keys: Sequence[str | int], **more: Any) -> Form:
@@ -542,7 +631,9 @@ def _learn_arrays(found: list[Any], named: list[tuple[str, str]]) -> Form:
     return _form("array", labels, cells, width=widest, further=frozenset(further))
 
 
-def _learn_objects(rows: RowKind, labels: list[str], keys: list[str], found: list[Any]) -> Form:
+def _learn_objects(
+    rows: RowKind, labels: list[str], keys: list[str], found: list[Any], pinned: Profile, shift: int = 0
+) -> Form:
     """The form of rows that are objects; every row must be keyed in the same way.
 
     Raises:
@@ -555,14 +646,17 @@ def _learn_objects(rows: RowKind, labels: list[str], keys: list[str], found: lis
         missing = columns.difference(sequence)
         lacking |= missing
         (spare if missing else whole).update(set(sequence) - columns - ENVELOPE)
-    form = _form(rows, labels, keys, further=frozenset(whole | spare), optional=frozenset(lacking))
-    form._refuse_other_keys(whole | spare)
-    if any(columns.issubset(sequence) for sequence in sequences) and (new := spare - whole - set(ID_KEYS)):
+    further = frozenset(whole | spare)
+    form = _form(rows, labels, keys, further=further, optional=frozenset(lacking), shift=shift)
+    form._refuse_other_keys({key for key in further if rows == "label" or whole_number(key) is None})
+    known = whole | set(ID_KEYS) | set(pinned.further)
+    if any(columns.issubset(sequence) for sequence in sequences) and (new := spare - known):
         raise TableError(
             f"some rows lack {form._label_of(min(lacking))} and have the field {listed(sorted(new)[:1])!r}, which the "
-            "whole rows do not have: rows are keyed in two ways"
+            f"whole rows do not have: rows are keyed in two ways; {_NAME_THE_FIELD}"
         )
     absent = [label for label, key in zip(labels, keys, strict=True) if all(key not in s for s in sequences)]
+    form = replace(form, absent=frozenset(key for key in keys if all(key not in s for s in sequences)))
     for label in absent:
         alike = difflib.get_close_matches(label.casefold(), [key.casefold() for key in form.further], 1, _ALIKE)
         if alike:

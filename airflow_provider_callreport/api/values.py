@@ -93,6 +93,19 @@ def learn_times(cells: Iterable[Any], within: Callable[[datetime], bool], zone: 
     return replace(form, day_first=True) if all(match["separator"] == "-" for match in open_ones) else form
 
 
+def contradicts(cells: Iterable[Any], form: TimeForm) -> bool:
+    """Whether a time has its day and month in the other order than was learned."""
+    if form.day_first is None:
+        return False
+    for cell in cells:
+        match = _NUMERIC.fullmatch(cell.strip()) if isinstance(cell, str) else None
+        if match is not None and match["year"] is None:
+            month = int(match["b"] if form.day_first else match["a"])
+            if month > 12:
+                return True
+    return False
+
+
 def _within(match: re.Match[str], form: TimeForm, within: Callable[[datetime], bool]) -> bool:
     time = _from_numbers(match, form)
     return time is not None and within(time)

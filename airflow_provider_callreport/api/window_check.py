@@ -32,6 +32,7 @@ class WindowCheck:
 
     Attributes:
         checked: calls whose time could be read.
+        off: calls off the window by less than the slack.
         unread: calls that have a time, and it could not be read.
         fractions: whether a time had a part of a second.
     """
@@ -41,7 +42,7 @@ class WindowCheck:
         start, end = (moment.replace(tzinfo=None) for moment in (window.local_start, window.local_end))
         self._first, self._end = span or (start, end)
         self._slack = None if slack is None else timedelta(seconds=slack)
-        self._off = 0
+        self.off = 0
         self.checked = 0
         self.unread = 0
         self.fractions = False
@@ -64,7 +65,7 @@ class WindowCheck:
         self.fractions = self.fractions or any(time.microsecond for time in known)
         if low >= self._first and high < self._end:
             return
-        self._off += sum(not self._first <= time < self._end for time in known)
+        self.off += sum(not self._first <= time < self._end for time in known)
         if self._slack is None:
             return
         if low < moved(self._first, -self._slack) or high >= moved(self._end, self._slack):
@@ -79,8 +80,8 @@ class WindowCheck:
         Raises:
             AnswerError: most of them are off the window, each by less than the slack.
         """
-        if self._slack is not None and 2 * self._off > self.checked:
+        if self._slack is not None and 2 * self.off > self.checked:
             raise AnswerError(
-                f"{self._off} of {self.checked} calls are off the window from {self._first} to {self._end}: the API "
+                f"{self.off} of {self.checked} calls are off the window from {self._first} to {self._end}: the API "
                 f"did not obey the window, or something else has answered; {_ADVICE}"
             )
