@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from support.delivery import (
     RUN,
     MailServer,
     MemoryRecord,
+    certificate_for,
     exported,
     scripted_smtp,
     smtp_connection,
@@ -110,6 +112,25 @@ def test_a_server_that_hangs_up_after_its_answer_has_taken_the_mail(
         with scripted_smtp(answer=answer, hang_up=True) as port:
             monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", smtp_connection(port))
             assert send(file).sent is True
+
+
+@pytest.mark.parametrize("how", ["tls", "starttls"])
+def test_a_mail_goes_over_tls(monkeypatch: pytest.MonkeyPatch, file: ExportedFile, tmp_path: Path, how: str) -> None:
+    """safe-transport: both kinds of TLS, with the certificate checked; looking for early answers does no harm there."""
+    certificate, key = certificate_for("localhost", tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    settings: dict[str, Any] = {"disable_ssl": how == "starttls", "disable_tls": False, "host": "localhost"}
+    with smtp_server(tls=context) if how == "tls" else smtp_server(starttls=context) as server:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", smtp_connection(server.port, **settings))
+        with pytest.raises(DestinationRefusedError, match=r"The certificate of the mail server .* is not valid"):
+            send(file)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert send(file).sent is True
+        assert len(server.mails) == 1
+        server.refuse_data = "554 5.7.1 refused"
+        with pytest.raises(DestinationRefusedError, match=r"554 5\.7\.1 refused"):
+            send(file)
 
 
 # --- a way out of the doubt

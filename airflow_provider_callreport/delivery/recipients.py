@@ -88,7 +88,7 @@ def needs_smtputf8(address: Address) -> bool:
 
 
 def _split(value: str) -> list[str]:
-    """Split at separators; an empty text or an entry left empty gives ``""``, which no address is.
+    """Split at separators; an empty text or an entry left empty gives ``""``, which is not an address.
 
     Where semicolons separate, as in a list that was copied from Outlook, a comma may stand in a name:
     ``Rao, Asha <a@example.com>; Kumar, Ravi <b@example.com>``. One at the end of all separates nothing.

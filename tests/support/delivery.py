@@ -7,11 +7,12 @@ import itertools
 import json
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -274,9 +275,51 @@ class MailServer:
         return "250 OK"
 
 
+def certificate_for(host: str, folder: Path) -> tuple[Path, Path]:
+    """A certificate that signs itself, and its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "certificate.pem", folder / "key.pem"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files
+
+
 @contextmanager
-def smtp_server(*, size_limit: int | None = 33_554_432, smtputf8: bool = False) -> Iterator[MailServer]:
-    """Start an SMTP server on a free port; ``size_limit`` is what it says in SIZE (None: it does not offer it)."""
+def smtp_server(
+    *,
+    size_limit: int | None = 33_554_432,
+    smtputf8: bool = False,
+    tls: ssl.SSLContext | None = None,
+    starttls: ssl.SSLContext | None = None,
+) -> Iterator[MailServer]:
+    """Start an SMTP server on a free port.
+
+    Args:
+        size_limit: what it says in SIZE; None: it does not offer it.
+        smtputf8: whether it offers SMTPUTF8.
+        tls: what it speaks TLS with from the start.
+        starttls: what it speaks TLS with after STARTTLS, which it then wants first.
+    """
     logging.getLogger("mail.log").setLevel(logging.CRITICAL)
     behaviour = MailServer()
     door = socket.create_server(("127.0.0.1", 0))
@@ -286,13 +329,16 @@ def smtp_server(*, size_limit: int | None = 33_554_432, smtputf8: bool = False) 
         """Serves on a socket that is bound already, so that nobody else takes its port."""
 
         def _create_server(self) -> Any:
-            return self.loop.create_server(self._factory_invoker, sock=door)
+            return self.loop.create_server(self._factory_invoker, sock=door, ssl=self.ssl_context)
 
     controller = BoundController(
         behaviour,
         hostname="127.0.0.1",
         port=behaviour.port,
         ready_timeout=60,
+        ssl_context=tls,
+        tls_context=starttls,
+        require_starttls=starttls is not None,
         data_size_limit=size_limit,
         enable_SMTPUTF8=smtputf8,
         authenticator=lambda *_: behaviour.log_in(),
@@ -365,12 +411,14 @@ def scripted_smtp(
         thread.join(10)
 
 
-def smtp_connection(port: int, *, login: str | None = None, password: str | None = None, **extra: Any) -> str:
+def smtp_connection(
+    port: int, *, host: str = "127.0.0.1", login: str | None = None, password: str | None = None, **extra: Any
+) -> str:
     """An Airflow connection to that server, as the value of ``AIRFLOW_CONN_...``."""
     settings: dict[str, Any] = {"disable_ssl": True, "disable_tls": True, "timeout": 5, "retry_limit": 0}
     settings["from_email"] = "Call reports <reports@example.com>"
     who = {"login": login, "password": password}
-    return json.dumps({"conn_type": "smtp", "host": "127.0.0.1", "port": port, **who, "extra": {**settings, **extra}})
+    return json.dumps({"conn_type": "smtp", "host": host, "port": port, **who, "extra": {**settings, **extra}})
 
 
 class MemoryRecord:
