@@ -709,3 +709,135 @@ def test_a_wrong_profile_is_one_sentence(profile: Any, sentence: str) -> None:
     """clear-sentence: what it was, and what is allowed."""
     with pytest.raises(CallReportError, match=sentence):
         export(pages([call(1)]), client={"profile": profile})
+
+
+# --- what an attack from outside found -------------------------------------------------------------------------------
+
+
+def script_of(answers: Sequence[Sequence[Any]], counts: Sequence[int]) -> Callable[[str, dict[str, Any]], Any]:
+    """A server without ``cnt``: its pages as they come, and what reportCount says each time it is asked."""
+    told = iter(counts)
+    last = [counts[-1]]
+
+    def answer(endpoint: str, body: dict[str, Any]) -> Any:
+        if endpoint == "reportCount":
+            last[0] = next(told, last[0])
+            return {"cnt": last[0]}
+        page = body["page"]
+        return {"columnArr": COLUMNS, "data": list(answers[page]) if page < len(answers) else []}
+
+    return answer
+
+
+def test_a_report_that_moves_under_reportcount_alone_is_not_whole() -> None:
+    """moving-report: a call pushed over a border and one that came, or one that slipped past: two counts tell."""
+    moved = [[call(5), call(4)], [call(4), call(3)], [call(2), call(1)]]
+    assert isinstance(refuse(script_of(moved, [5, 6] * 9)), ReportChangedError)
+    slipped = [[call(5), call(4)], [call(2), call(1)]]
+    assert isinstance(refuse(script_of(slipped, [5, 4] * 9)), ReportChangedError)
+
+
+def test_a_server_that_rounds_the_end_up_brings_its_last_call_once() -> None:
+    """right-window: without ids, the call of the last half second is the one that came already."""
+    rows = at("2026-03-13 09:00:01.250", "2026-03-13 23:59:59.500")
+
+    def answer(endpoint: str, body: dict[str, Any]) -> Any:
+        found = [row for row in rows if body["filter"]["dtGte"] <= row["2"] <= f"{body['filter']['dtLte']}.999"]
+        return {"columnArr": COLUMNS, "data": found[body["page"] * 10 :], "cnt": len(found)} if "page" in body else None
+
+    assert len(export(answer, client={"page_size": 10}).rows) == 2
+
+
+SHIFTED: dict[str, list[Any]] = {
+    "a spare cell before the others": [["id7", *call(number).values()] for number in (1, 2)],
+    "the first cell is missing": [list(call(number).values())[1:] for number in (1, 2)],
+    "a spare key before the others": [
+        {"1": f"id{number}", **{str(int(key) + 1): cell for key, cell in call(number).items()}} for number in (1, 2)
+    ],
+    "an error as a row": [{"error": "Session expired"}],
+    "an error as an array": [["error", "Session expired, please login again"]],
+}
+
+
+@pytest.mark.parametrize("rows", SHIFTED.values(), ids=list(SHIFTED))
+def test_cells_that_are_not_under_their_columns_are_red(rows: list[Any]) -> None:
+    """same-rows: the column of times holds none, and another cell does: nothing is delivered, redacted or not."""
+    assert isinstance(refuse(pages(rows), redact={"Caller Number": "last4"}), TableError)
+
+
+def test_a_later_row_with_a_new_position_is_red() -> None:
+    """same-rows: also where a column is one that rows may lack."""
+    rows = [call(1), {key: cell for key, cell in call(2).items() if key != "4"}]
+    assert isinstance(refuse(pages([*rows, {"0": "x", **rows[1]}])), AnswerChangedError)
+
+
+def test_a_page_on_which_a_column_has_another_name_is_red() -> None:
+    """same-rows: one row without Status is sparse; a page of rows with a new field in its place is another report."""
+    rows = [by_label(call(number)) for number in range(1, 31)]
+    del rows[3]["Status"]
+    for row in rows[10:]:
+        row["disposition"] = row.pop("Status")
+    error = refuse(pages(rows), client={"page_size": 10})
+    assert '{"further": [...]}' in str(error)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"hideSectionArr": "Session expired, please login again"},
+        {"hideSectionArr": {"error": "Session expired, please login"}},
+        {"sAftr": "Session expired"},
+        {"sAftr": {"error": "rate limit"}},
+        {"columnArr": {"1": "Session expired"}},
+        {"columnArr": ["error"]},
+    ],
+)
+def test_an_error_inside_a_documented_key_is_no_empty_report(odd: dict[str, Any]) -> None:
+    """empty-is-proved: the documented form is also what stands in its keys."""
+    refuse(lambda endpoint, body: {"columnArr": COLUMNS, "data": [], "cnt": 0, **odd} if "page" in body else None)
+
+
+def test_no_data_found_is_believed_with_a_message_that_says_so() -> None:
+    """empty-is-proved: code 1012 beside another sentence is another error."""
+    for message, believed in (("No data found", True), ("", True), ("Session expired, please login", False)):
+        said = {"status": "error", "code": 1012, "message": message}
+        if believed:
+            assert export(lambda endpoint, body, said=said: said if "page" in body else None).rows == []  # type: ignore[misc]
+        else:
+            refuse(lambda endpoint, body, said=said: said if "page" in body else None)  # type: ignore[misc]
+
+
+def test_none_at_a_size_that_nobody_has_set_is_asked_for_smaller() -> None:
+    """empty-is-proved: a server may answer "no calls" to a page that is too large for it."""
+    plain = sized(5_000, refuses=False, total=150)
+
+    def answer(endpoint: str, body: dict[str, Any]) -> Any:
+        if endpoint == "reportCount":
+            return None
+        return {"columnArr": COLUMNS, "data": [], "cnt": 0} if body["sz"] > 100 else plain(endpoint, body)
+
+    assert len(export(answer, client={"page_size": None}).rows) == 150
+
+
+def test_a_time_in_another_order_than_the_first_ones_is_red() -> None:
+    """same-rows: the first page was read day first; a later one shows that the month comes first."""
+    month = Window(datetime(2026, 2, 1, tzinfo=DAY.zone), datetime(2026, 4, 1, tzinfo=DAY.zone), DAY.zone)
+    times = ["03-02-2026 10:00:00", "03-03-2026 10:00:00", "03-13-2026 10:00:00", "02-20-2026 10:00:00"]
+    assert isinstance(refuse(pages(at(*times)), window=month), AnswerChangedError)
+
+
+def test_calls_that_come_while_an_open_window_is_counted_are_no_contradiction() -> None:
+    """right-window: today so far, on a busy account: reportCount is asked a moment after the list."""
+    now = datetime.now(UTC).astimezone(DAY.zone)
+    window = Window(now - timedelta(hours=2), now + timedelta(hours=2), DAY.zone)
+    rows = at(f"{now - timedelta(minutes=5):%Y-%m-%d %H:%M:%S}")
+    assert len(export(pages(rows, witness={"cnt": 3}), window=window).rows) == 1
+    refuse(pages(rows, witness={"cnt": 300}), window=window)
+
+
+def test_fields_that_only_sparse_rows_have_can_be_named() -> None:
+    """clear-sentence: an account whose rows are so says it in its profile, as the sentence proposes."""
+    rows = [call(1), call(2), {**{key: cell for key, cell in call(3).items() if key != "4"}, "missedReason": "busy"}]
+    assert "missedReason" in str(refuse(pages(rows), client={"page_size": 10}))
+    client = {"page_size": 10, "profile": {"further": ["missedReason"]}}
+    assert [row[3] for row in export(pages(rows), client=client).rows] == ["Answered", "Answered", ""]
