@@ -31,7 +31,7 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
     Args:
         s3_bucket: bucket of the recordings and the manifest.
         s3_key: key of a recording, with ``[[ call ]]`` and ``[[ part ]]`` where the ids of the call and of its part go,
-            such as ``"recordings/dt={{ ds }}/[[ call ]]_[[ part ]].mp3"``.
+            such as ``"recordings/[[ call ]]_[[ part ]].mp3"``.
         manifest_key: key of the manifest, which has a line for each recording and for each call without one.
         manifest_format: ``"jsonl"`` or ``"csv"``.
         report: ``"calls"`` or ``"masked_calls"``.
