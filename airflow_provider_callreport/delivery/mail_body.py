@@ -5,7 +5,7 @@ see them, with its own ``{{ }}`` and ``{% %}``; the report's own facts are only 
 written in square brackets, which Airflow leaves alone, and both kinds can stand in one text::
 
     email_subject="{{ dag.dag_id }}: [[ title ]], [[ window ]], [[ rows|count ]] calls"
-    email_html="<p>Run {{ run_id }} has [[ rows|count ]] calls.</p>[% if proof != 'complete' %]<b>[[ note ]]</b>[% endif %]"
+    email_html="<p>{{ run_id }}: [[ rows|count ]] calls.</p>[% if proof != 'complete' %]<b>[[ note ]]</b>[% endif %]"
 
 It is Jinja otherwise (``[[ value ]]``, ``[% statement %]``, ``[# comment #]``), with HTML escaped, in Jinja's sandbox.
 Only what the Dag's author wrote counts: brackets that come in through ``{{ dag_run.conf }}`` or from another task are
