@@ -87,6 +87,8 @@ class LiveVendor:
         self.settings = replace(client_settings("http://127.0.0.1"), cursor_page="zero")
         self.regime = regime
         self.calls: dict[int, LiveCall] = {}
+        self.label = "number"
+        self.keeps_ids = True
 
     def call(
         self,
@@ -111,8 +113,8 @@ class LiveVendor:
         return len(self.calls)
 
     def _row(self, call: LiveCall) -> dict[str, Any]:
-        row: dict[str, Any] = {"number": call.number, "version": call.version}
-        if self.regime.ids:
+        row: dict[str, Any] = {self.label: call.number, "version": call.version}
+        if self.regime.ids and self.keeps_ids:
             row["callId"] = f"call-{call.number}"
         if self.regime.cursor:
             row["sort"] = _key(call)
@@ -156,6 +158,7 @@ class MovingReport(RuleBasedStateMachine):
         self.always = set(self.vendor.calls)
         self.quiet = True
         self.gap: set[str] = set()
+        self.vendor.keeps_ids = True
 
     @precondition(lambda self: self.pages is not None)
     @rule()
@@ -172,7 +175,7 @@ class MovingReport(RuleBasedStateMachine):
             OUTCOMES["red"] += 1
             self.pages = None
         else:
-            self.got += [record["number"] for record in page.records]  # type: ignore[call-overload]
+            self.got += [record[self.vendor.label] for record in page.records]  # type: ignore[call-overload]
 
     @precondition(lambda self: self.regime.replaces or "delete" not in self.gap)
     @rule(time=st.integers(0, 9))
@@ -201,6 +204,20 @@ class MovingReport(RuleBasedStateMachine):
         call = self.vendor.calls[self._pick(data)]
         self.vendor.calls[call.number] = replace(call, time=time)
         self._happened("move")
+
+    @precondition(lambda self: self.pages is not None)
+    @rule()
+    def rename(self) -> None:
+        """The vendor calls a field otherwise from now on: pages of two spellings are no one report."""
+        self.vendor.label = {"number": "Number", "Number": "number"}[self.vendor.label]
+        self._happened("rename")
+
+    @precondition(lambda self: self.pages is not None and self.regime.ids and not self.regime.moves)
+    @rule()
+    def lose_ids(self) -> None:
+        """Rows have no id from now on, until the report is read anew."""
+        self.vendor.keeps_ids = False
+        self._happened("lose ids")
 
     def teardown(self) -> None:
         """Read to the end whatever is being read."""
