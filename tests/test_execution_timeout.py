@@ -22,6 +22,8 @@ from airflow_provider_callreport.recordings.copy import RecordingsRequest, copy_
 from airflow_provider_callreport.report import RunIdentity
 from airflow_provider_callreport.sandbox.servers import SandboxS3
 
+pytestmark = pytest.mark.slow
+
 PAGE = 10
 
 
