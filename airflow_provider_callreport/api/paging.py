@@ -613,7 +613,9 @@ class ReportReader:
         ):
             return self._repeated(scan, entry, before, form)
         scan.digests.append(entry.digest)
-        if total is None and scan.counted is None:
+        rows = len(records)
+        may_be_page = len(scan.digests) == 1 and total == rows and rows >= min(scan.asked, _DEFAULT_SIZE)
+        if scan.counted is None and (total is None or may_be_page):
             # A total that moves while the pages are read shows in two counts, where no cnt shows it.
             scan.counted = self._count(scan)
         scan.received += len(records)
@@ -633,13 +635,8 @@ class ReportReader:
         """Hold the calls' times against the window, and against the form in which the first ones came."""
         times = form.times(found, scan.window.zone)
         at = form.began
-        if (
-            at is not None
-            and any(isinstance(time, str) for time in times)
-            and contradicts(form.cells(at, found), form.time)
-        ):
-            order = "the day first" if form.time.day_first else "the month first"
-            raise self._changed(f"times with {order}", "a time with another order", scan.totals.usable())
+        if at is not None and contradicts(form.cells(at, found), form.time):
+            raise self._changed("times as on the first page", "a time in another form", scan.totals.usable())
         scan.check.add(times)
 
     def _repeated(self, scan: _Scan, entry: Entry, before: Totals, form: Form) -> Page | None:
@@ -769,7 +766,8 @@ class ReportReader:
             raise self._error(ReportChangedError, "rows that equal an earlier row are surplus", total)
         if shrank or grew:
             return self._refused(ReportChangedError, "the API's total changed while the report was read", total)
-        return self._refused(IncompleteReportError, "the calls that came do not equal the API's total", total)
+        kind = IncompleteReportError if scan.totals.usable() == total else ReportChangedError
+        return self._refused(kind, "the calls that came do not equal the API's total", total)
 
     def _refuse_changed(self, scan: _Scan, total: int | None, *, moved: bool) -> None:
         """Where a call came again with another content, and the total does not say that it is the same one.

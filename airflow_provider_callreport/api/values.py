@@ -93,13 +93,17 @@ def learn_times(cells: Iterable[Any], within: Callable[[datetime], bool], zone: 
     return replace(form, day_first=True) if all(match["separator"] == "-" for match in open_ones) else form
 
 
-def contradicts(cells: Iterable[Any], form: TimeForm) -> bool:
-    """Whether a time has its day and month in the other order than was learned."""
-    if form.day_first is None:
+def contradicts(cells: Sequence[Any], form: TimeForm) -> bool:
+    """Whether a time has its day and month in another order than was learned, or AM and PM that no earlier one had."""
+    if _are_plain_times(cells):
         return False
     for cell in cells:
         match = _NUMERIC.fullmatch(cell.strip()) if isinstance(cell, str) else None
-        if match is not None and match["year"] is None:
+        if match is None:
+            continue
+        if match["half"] is not None and not form.twelve_hours:
+            return True
+        if match["year"] is None and form.day_first is not None:
             month = int(match["b"] if form.day_first else match["a"])
             if month > 12:
                 return True
