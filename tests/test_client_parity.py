@@ -270,12 +270,12 @@ def test_a_server_that_says_too_little(vendor: SandboxServer) -> None:
 
 def test_an_answer_that_is_too_large() -> None:
     """bounded-answers: on the wire and unpacked; the triggerer takes 4 MiB whatever the connection allows."""
-    long = json.dumps({"cnt": 7, "hideSectionArr": ["x" * 5000]}).encode()
+    long = json.dumps({"cnt": 7, "columnArr": {"1": "x" * 5000}}).encode()
     for script in (answer(200, long), packed("gzip", gzip.compress(long))):
         with ScriptedServer(script) as server:
             assert alike(server.url, max_response_bytes=4096) == Judged(None, AnswerTooLargeError)
             assert alike(server.url, max_response_bytes=len(long)) == Judged(7)
-    huge = json.dumps({"cnt": 7, "hideSectionArr": ["x" * MAX_BYTES]}).encode()
+    huge = json.dumps({"cnt": 7, "columnArr": {"1": "x" * MAX_BYTES}}).encode()
     with ScriptedServer(answer(200, huge)) as server:
         settings = client_settings(server.url)
         assert judge(by_worker, settings) == Judged(7)

@@ -85,7 +85,8 @@ def operators_run(airflow_runs: AirflowRuns) -> Evidence:
                 "callreport_fatal": Api(_settings(), fields={"password": "wrong-token"}),
                 # One try of the task makes one request here: only Airflow tries again.
                 "callreport_transient": Api(
-                    _settings(faults=[Fault("vendor_error", code=1009, times=1)]), {"max_retry_time": 0}
+                    _settings(faults=[Fault("vendor_error", code=1009, times=1)]),
+                    {"max_retry_time": 0, "page_size": 100},
                 ),
                 "callreport_wide": Api(_settings(labels=WIDE_LABELS)),
                 "callreport_recorded": Api(
