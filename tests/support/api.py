@@ -150,28 +150,28 @@ class Seen:
 Script = tuple[int, Mapping[str, str], bytes]
 
 
-class ScriptedServer:
-    """An HTTP server on loopback that answers what it is told: for answers that the stand-in vendor does not know.
+class LoopbackServer:
+    """An HTTP server on loopback whose answers a function makes of the requests.
 
     Args:
-        answers: status, headers and body of each answer; the last one is repeated for ever.
+        respond: gets a request, and returns the answer to it.
         tls: a server-side TLS context, for https.
 
     Attributes:
         seen: the requests, in order.
     """
 
-    def __init__(self, *answers: Script, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, respond: Callable[[Seen], Script], *, tls: ssl.SSLContext | None = None) -> None:
         self.seen: list[Seen] = []
-        script, seen = list(answers), self.seen
+        received = self.seen
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                seen.append(Seen(self.path, dict(self.headers), body, time.monotonic()))
-                status, headers, content = script.pop(0) if len(script) > 1 else script[0]
+                received.append(Seen(self.path, dict(self.headers), body, time.monotonic()))
+                status, headers, content = respond(received[-1])
                 self.send_response(status)
                 for name, value in {"Content-Length": str(len(content)), **headers}.items():
                     self.send_header(name, value)
@@ -204,59 +204,47 @@ class ScriptedServer:
         self._server.server_close()
 
 
-class AnsweringServer:
-    """An HTTP server on loopback whose answers a function makes of the requests.
+class ScriptedServer(LoopbackServer):
+    """A server that answers what it is told, in order: for answers that the stand-in vendor does not know.
+
+    Args:
+        answers: status, headers and body of each answer; the last one is repeated for ever.
+        tls: a server-side TLS context, for https.
+    """
+
+    def __init__(self, *answers: Script, tls: ssl.SSLContext | None = None) -> None:
+        script = list(answers)
+        super().__init__(lambda request: script.pop(0) if len(script) > 1 else script[0], tls=tls)
+
+
+class AnsweringServer(LoopbackServer):
+    """A server that looks at what is asked.
 
     Args:
         answer: gets the endpoint's name and the request's body, and returns what is sent as JSON, as bytes as they are,
             or as (status, either). None is HTTP 404.
-
-    Attributes:
-        asked: endpoint and body of each request, in order.
     """
 
     def __init__(self, answer: Callable[[str, dict[str, Any]], Any]) -> None:
-        self.asked: list[tuple[str, dict[str, Any]]] = []
-        asked = self.asked
+        def respond(request: Seen) -> Script:
+            made = answer(*_asked(request))
+            status, made = made if isinstance(made, tuple) else (404 if made is None else 200, made)
+            return status, {}, made if isinstance(made, bytes) else json.dumps(made).encode()
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                endpoint = self.path.rpartition("/")[2]
-                asked.append((endpoint, body))
-                made = answer(endpoint, body)
-                status, made = made if isinstance(made, tuple) else (404 if made is None else 200, made)
-                content = made if isinstance(made, bytes) else json.dumps(made).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *arguments: Any) -> None:
-                """Keep quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        super().__init__(respond)
 
     @property
-    def url(self) -> str:
-        """Its base URL."""
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def asked(self) -> list[tuple[str, dict[str, Any]]]:
+        """Endpoint and body of each request, in order."""
+        return list(map(_asked, self.seen))
 
     def pages_asked(self) -> list[int]:
         """The pages that were asked for, in order."""
         return [body["page"] for endpoint, body in self.asked if endpoint != "reportCount"]
+
+
+def _asked(request: Seen) -> tuple[str, dict[str, Any]]:
+    return request.path.rpartition("/")[2], json.loads(request.body)
 
 
 def json_answer(payload: Any, status: int = 200, **headers: str) -> Script:
