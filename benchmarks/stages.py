@@ -22,7 +22,8 @@ from typing import Any
 
 from airflow_provider_callreport.api.answer_check import decode
 from airflow_provider_callreport.api.ledger import Ledger
-from airflow_provider_callreport.api.paging import Page, ReportReader
+from airflow_provider_callreport.api.paging import ReportReader
+from airflow_provider_callreport.api.reading import Page
 from airflow_provider_callreport.api.table import Table
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.report import ReportOutcome

@@ -36,7 +36,8 @@ from airflow_provider_callreport.api.errors import (
     ReportChangedError,
     TableError,
 )
-from airflow_provider_callreport.api.paging import Proof, ReportReader
+from airflow_provider_callreport.api.paging import ReportReader
+from airflow_provider_callreport.api.reading import Proof
 from airflow_provider_callreport.api.table import Table
 from airflow_provider_callreport.export.road import EmptyReportError, ExportRequest, export_report
 from airflow_provider_callreport.export.summary import ExportSummary

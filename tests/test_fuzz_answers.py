@@ -31,7 +31,8 @@ from airflow_provider_callreport.api.answer import parse_answer
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.errors import CallReportError, IncompleteReportError, TableError
 from airflow_provider_callreport.api.ledger import Ledger
-from airflow_provider_callreport.api.paging import Proof, ReportReader
+from airflow_provider_callreport.api.paging import ReportReader
+from airflow_provider_callreport.api.reading import Proof
 from airflow_provider_callreport.export.road import Export, ExportRequest
 from airflow_provider_callreport.sandbox.call import LABELS
 

@@ -16,7 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from support.api import DAY, SOAK, client_settings
 
 from airflow_provider_callreport.api.errors import CallReportError, IncompleteReportError
-from airflow_provider_callreport.api.paging import Page, ReportReader
+from airflow_provider_callreport.api.paging import ReportReader
+from airflow_provider_callreport.api.reading import Page
 
 pytestmark = pytest.mark.slow
 

@@ -19,8 +19,8 @@ from airflow_provider_callreport.api.answer import Answer, parse_answer
 from airflow_provider_callreport.api.answer_check import read_count, says_all_is_well
 from airflow_provider_callreport.api.errors import AnswerError, RequestRejectedError, SettingsError, scrub
 from airflow_provider_callreport.api.filters import REPORTS, Window, build_filter
-from airflow_provider_callreport.api.paging import split
 from airflow_provider_callreport.api.profile import Profile, learn_form
+from airflow_provider_callreport.api.reading import split
 from airflow_provider_callreport.api.settings import DEFAULT_PAGE_SIZE, ClientSettings
 from airflow_provider_callreport.api.totals import is_capped
 from airflow_provider_callreport.api.window_check import WindowCheck

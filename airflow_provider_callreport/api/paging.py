@@ -14,10 +14,9 @@ import re
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import pairwise
 from typing import Any, TypeVar
 
 from airflow_provider_callreport.api import totals
@@ -43,7 +42,7 @@ from airflow_provider_callreport.api.errors import (
 from airflow_provider_callreport.api.filters import REPORTS, Window, build_filter
 from airflow_provider_callreport.api.ledger import Entry, IdsError, Ledger
 from airflow_provider_callreport.api.lookahead import Lookahead
-from airflow_provider_callreport.api.paginators import CursorRepeatedError, Cursors, PageNumbers, Paginator
+from airflow_provider_callreport.api.paginators import CursorRepeatedError, Cursors, PageNumbers
 from airflow_provider_callreport.api.profile import (
     KNOWN_LABELS,
     Form,
@@ -52,10 +51,10 @@ from airflow_provider_callreport.api.profile import (
     learn_form,
     read_column_arr,
 )
+from airflow_provider_callreport.api.reading import Lessons, Page, Proof, Scan, Verdict, note_of, split
 from airflow_provider_callreport.api.totals import Totals, is_capped
 from airflow_provider_callreport.api.values import contradicts
 from airflow_provider_callreport.api.window_check import WindowCheck
-from airflow_provider_callreport.report.wording import calls, count
 from airflow_provider_callreport.rules import OnNewColumns
 
 T = TypeVar("T")
@@ -87,9 +86,6 @@ _MAX_FAILURES = 3
 _ABOUT_SIZE = re.compile(r"\b(sz|size|limit)\b", re.IGNORECASE)
 _MIN_PAGE_SIZE = 10
 
-#: A window is read in at most so many parts at a time, whatever the API says that it holds; a part may have parts.
-_MAX_PARTS = 1000
-
 #: A count that is a multiple of this, and smaller than ``reportCount``, is a number at which the server stops counting.
 _ROUND = 1_000
 
@@ -101,70 +97,6 @@ _MOVING = 5
 
 #: Pages that the last second of a window may have.
 _MAX_EDGE_PAGES = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The calls of one answer that had not come before.
-
-    Attributes:
-        number: 0-based number of the page within the report.
-        records: rows as they came, without repeated ones.
-        column_arr: the answer's ``columnArr``.
-        bodies: the rows themselves; of search hits their ``_source``.
-        form: how they are read.
-    """
-
-    number: int
-    records: list[Record]
-    column_arr: Any
-    bodies: list[Any]
-    form: Form
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What the reading of a report proved.
-
-    Attributes:
-        rows: unique calls.
-        reported_total: the API's own total, or None when it gave no usable one.
-        complete: True when the two are equal; None when there was no usable total; False only when an incomplete
-            report was allowed.
-        pages: requests that answered a page.
-        duplicates_dropped: rows that came a second time.
-        note: the same in one sentence, and what could not be checked.
-        window_open: whether the window had not ended when the reading began.
-        window_checked: whether the calls' own times showed that they are of the window; True without calls.
-    """
-
-    rows: int
-    reported_total: int | None
-    complete: bool | None
-    pages: int
-    duplicates_dropped: int
-    note: str
-    window_open: bool = False
-    window_checked: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Lessons:
-    """What one reading of a report has taught that the next one begins with.
-
-    Attributes:
-        by_row: rows share ids, so that they are known by their content.
-        drop_alike: rows without an id that equal an earlier one are surplus, by the total.
-        cap: the number at which ``cnt`` stops counting, below 10,000; None when not known.
-        page_size: the size that was accepted, or None.
-        follows_cursor: False where the API answers a cursor and does not heed it.
-    """
-
-    by_row: bool = False
-    drop_alike: bool = False
-    cap: int | None = None
-    page_size: int | None = None
-    follows_cursor: bool = True
 
 
 def read_until_whole(make: Callable[[Lessons | None], ReportReader], read: Callable[[ReportReader], T]) -> T:
@@ -189,65 +121,6 @@ def read_until_whole(make: Callable[[Lessons | None], ReportReader], read: Calla
             log.warning("Reading the report again from its start: %s", error)
             lessons = reader.lessons
     raise AssertionError("unreachable")
-
-
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    """What is known of the total of one window, or of several together."""
-
-    total: int | None
-    complete: bool | None
-    note: str = ""
-
-    def joined(self, other: _Verdict) -> _Verdict:
-        total = None if self.total is None or other.total is None else self.total + other.total
-        if False in (self.complete, other.complete):
-            return _Verdict(total, False)
-        return _Verdict(total, True if self.complete and other.complete else None)
-
-
-@dataclass(slots=True)
-class _Scan:
-    """Where the reading of one filter stands.
-
-    Attributes:
-        filter: the API's filter object.
-        window: the part of the window that it asks for.
-        since: number of its first request.
-        size: calls a page.
-        asked: calls that the first page was asked for.
-        totals: what ``cnt`` has said.
-        check: holds the calls' times against the window.
-        place: what to ask for next.
-        unique: calls that have come, those that an earlier part of the window had brought included.
-        received: rows that have come.
-        alike, overlaps: see `ledger.Entry`, over all answers.
-        changed: rows whose call had come with another content.
-        longest: rows of the longest page.
-        digests: hashes of the answers with rows.
-        tail: rows of the last answer with rows.
-        has_no_end: a full page had no cursor, where the pages before had one.
-        counted: what ``reportCount`` said before the pages, where ``cnt`` says nothing.
-    """
-
-    filter: Mapping[str, Any]
-    window: Window
-    since: int
-    size: int
-    asked: int
-    totals: Totals
-    check: WindowCheck
-    place: Paginator = field(default_factory=PageNumbers)
-    unique: int = 0
-    received: int = 0
-    alike: int = 0
-    changed: int = 0
-    overlaps: int | None = None
-    longest: int = 0
-    digests: list[int] = field(default_factory=list)
-    tail: list[Record] = field(default_factory=list)
-    has_no_end: bool = False
-    counted: int | None = None
 
 
 class ReportReader:
@@ -396,11 +269,11 @@ class ReportReader:
 
     # --- windows and their parts -------------------------------------------------------------------------------------
 
-    def _read(self, window: Window) -> Generator[Page, None, _Verdict]:
+    def _read(self, window: Window) -> Generator[Page, None, Verdict]:
         """Read one window; in parts when it reaches beyond what can be counted or read by page number."""
         api_filter = build_filter(self.filters, window)
         if api_filter is None:
-            return _Verdict(None, None, "The window lies in an hour that clocks repeat; its calls are in the next one.")
+            return Verdict(None, None, "The window lies in an hour that clocks repeat; its calls are in the next one.")
         scan = self._scan(api_filter, window)
         before = self._ledger.unique
         first = self._ask_first(scan)
@@ -416,7 +289,7 @@ class ReportReader:
                 verdict = yield from self._last_second(scan, verdict)
             return verdict
         log.info("%s: %d calls or more; the window is read in %d parts", self.report, first.count, len(parts))
-        verdict = _Verdict(0, True)
+        verdict = Verdict(0, True)
         for part in parts:
             verdict = verdict.joined((yield from self._read(part)))
         held, count = self._ledger.unique - before, first.count or 0
@@ -428,9 +301,9 @@ class ReportReader:
         # A call that stands in two parts counts in both of them, and is one call.
         return verdict if verdict.total is None else replace(verdict, total=held if verdict.complete else verdict.total)
 
-    def _scan(self, api_filter: Mapping[str, Any], window: Window) -> _Scan:
+    def _scan(self, api_filter: Mapping[str, Any], window: Window) -> Scan:
         settings = self.client.settings
-        return _Scan(
+        return Scan(
             api_filter,
             window,
             self.requests,
@@ -440,7 +313,7 @@ class ReportReader:
             WindowCheck(window, settings.window_slack),
         )
 
-    def _parts(self, scan: _Scan, first: Answer) -> list[Window]:
+    def _parts(self, scan: Scan, first: Answer) -> list[Window]:
         """The parts that a window is to be read in, or none."""
         by_page, count = first.cursor is None or not self._follows_cursor, first.count or 0
         if first.count is None and by_page and len(first.records) >= scan.asked and self._count(scan) is not None:
@@ -451,7 +324,7 @@ class ReportReader:
             return []
         return split(scan.window, 2 * count // cap)
 
-    def _last_second(self, scan: _Scan, verdict: _Verdict) -> Generator[Page, None, _Verdict]:
+    def _last_second(self, scan: Scan, verdict: Verdict) -> Generator[Page, None, Verdict]:
         """Calls in the last second of a window, where the account's times have fractions.
 
         The API's window ends with a whole second, inclusive: a call at 23:59:59.5 is in neither of two windows that
@@ -491,7 +364,7 @@ class ReportReader:
 
     # --- one filter, page after page ---------------------------------------------------------------------------------
 
-    def _ask_first(self, scan: _Scan) -> Answer:
+    def _ask_first(self, scan: Scan) -> Answer:
         """Ask for the first page; for fewer calls where the API does not take the size."""
         self.page += 1
         while True:
@@ -517,7 +390,7 @@ class ReportReader:
         about_size = isinstance(error, RequestRejectedError) and _ABOUT_SIZE.search(error.vendor_message)
         return self.page_size // 2 if about_size and self.page_size > _MIN_PAGE_SIZE else None
 
-    def _scan_pages(self, scan: _Scan, answer: Answer) -> Generator[Page, None, None]:
+    def _scan_pages(self, scan: Scan, answer: Answer) -> Generator[Page, None, None]:
         rounds = iter(self.rounds_wait)
         self._choose_place(scan, answer)
         page = self._accept(scan, answer)
@@ -544,7 +417,7 @@ class ReportReader:
             time.sleep(wait)
             answer, page = self._look_again(scan, answer)
 
-    def _choose_place(self, scan: _Scan, first: Answer) -> None:
+    def _choose_place(self, scan: Scan, first: Answer) -> None:
         """By cursor where the first answer has one, else by number; and no more calls a page than came."""
         sorts = [record_sort(record) for record in first.records] if first.cursor_place == "row sort" else []
         is_shared = sorts.count(sorts[-1]) > 1 if sorts else False
@@ -566,7 +439,7 @@ class ReportReader:
     def _follows_cursor(self) -> bool:
         return self.client.settings.use_cursor and self.concurrency == 1 and self.lessons.follows_cursor
 
-    def _next_answer(self, scan: _Scan) -> Answer | None:
+    def _next_answer(self, scan: Scan) -> Answer | None:
         """The next answer, or None where the API refuses a page past the end of a report that has come whole."""
         try:
             return self._ask(scan)
@@ -576,12 +449,12 @@ class ReportReader:
                 return None
             raise
 
-    def _known_total(self, scan: _Scan) -> int | None:
+    def _known_total(self, scan: Scan) -> int | None:
         """What ``cnt`` says, else what ``reportCount`` counts."""
         total = scan.totals.usable()
         return self._count(scan) if total is None else total
 
-    def _accept(self, scan: _Scan, answer: Answer, skip: int = 0) -> Page | None:
+    def _accept(self, scan: Scan, answer: Answer, skip: int = 0) -> Page | None:
         """Hold an answer against what is known, and enter its rows; the first ``skip`` have been entered.
 
         Returns:
@@ -631,7 +504,7 @@ class ReportReader:
         fresh = [records[at] for at in entry.fresh]
         return Page(self.page, fresh, answer.column_arr, [found[at] for at in entry.fresh], form)
 
-    def _check_times(self, scan: _Scan, form: Form, found: list[Any]) -> None:
+    def _check_times(self, scan: Scan, form: Form, found: list[Any]) -> None:
         """Hold the calls' times against the window, and against the form in which the first ones came."""
         times = form.times(found, scan.window.zone)
         at = form.began
@@ -639,7 +512,7 @@ class ReportReader:
             raise self._changed("times as on the first page", "a time in another form", scan.totals.usable())
         scan.check.add(times)
 
-    def _repeated(self, scan: _Scan, entry: Entry, before: Totals, form: Form) -> Page | None:
+    def _repeated(self, scan: Scan, entry: Entry, before: Totals, form: Form) -> Page | None:
         """An answer brings nothing new: its server answers the last page for ever, or heeds no cursor, or is wrong.
 
         Returns:
@@ -668,7 +541,7 @@ class ReportReader:
             ReportChangedError if moved else RepeatedPageError, "the API answered a page that had come before", total
         )
 
-    def _has_ended(self, scan: _Scan, answer: Answer) -> bool:
+    def _has_ended(self, scan: Scan, answer: Answer) -> bool:
         rows = len(answer.records)
         if not rows:
             return True
@@ -685,7 +558,7 @@ class ReportReader:
             return self._count(scan) == total
         return rows < scan.longest
 
-    def _step(self, scan: _Scan, answer: Answer) -> None:
+    def _step(self, scan: Scan, answer: Answer) -> None:
         self.page += 1
         try:
             scan.place.step(answer)
@@ -697,7 +570,7 @@ class ReportReader:
                 scan.totals.usable(),
             ) from None
 
-    def _look_again(self, scan: _Scan, last: Answer) -> tuple[Answer, Page | None]:
+    def _look_again(self, scan: Scan, last: Answer) -> tuple[Answer, Page | None]:
         """The end is short of the total: ask for the last page again, in case calls have appeared since.
 
         Raises:
@@ -714,7 +587,7 @@ class ReportReader:
             raise self._error(ReportChangedError, "the last page now begins with other calls", scan.totals.usable())
         return answer, self._accept(scan, answer, skip=len(tail) if repeats_tail else 0)
 
-    def _verdict(self, scan: _Scan) -> _Verdict:
+    def _verdict(self, scan: Scan) -> Verdict:
         """Whether the calls that came are all there are, by ``cnt``.
 
         Raises:
@@ -755,12 +628,12 @@ class ReportReader:
                 note=f"INCOMPLETE: {scan.unique} calls came and the API counts {scan.totals.least()} or more.",
             )
         if total is None:
-            return _Verdict(None, None)
+            return Verdict(None, None)
         # While the total fell, rows may have moved past the place that was read; while it rose, a row that equals an
         # earlier one may be that row, pushed on to the next page. Then equal numbers prove nothing.
         doubtful = alike or self.lessons.by_row
         if scan.unique == total and not shrank and not (grew and doubtful):
-            return _Verdict(total, True)
+            return Verdict(total, True)
         if alike and scan.unique - alike == total:
             self.lessons = replace(self.lessons, drop_alike=True)
             raise self._error(ReportChangedError, "rows that equal an earlier row are surplus", total)
@@ -769,7 +642,7 @@ class ReportReader:
         kind = IncompleteReportError if scan.totals.usable() == total else ReportChangedError
         return self._refused(kind, "the calls that came do not equal the API's total", total)
 
-    def _refuse_changed(self, scan: _Scan, total: int | None, *, moved: bool) -> None:
+    def _refuse_changed(self, scan: Scan, total: int | None, *, moved: bool) -> None:
         """Where a call came again with another content, and the total does not say that it is the same one.
 
         Raises:
@@ -787,10 +660,10 @@ class ReportReader:
             total,
         )
 
-    def _refused(self, kind: type[IncompleteReportError], reason: str, promised: int, *, note: str = "") -> _Verdict:
+    def _refused(self, kind: type[IncompleteReportError], reason: str, promised: int, *, note: str = "") -> Verdict:
         """The verdict of a report that is not whole where that is allowed, else the error."""
         if self.allow_incomplete:
-            return _Verdict(None if note else promised, False, note)
+            return Verdict(None if note else promised, False, note)
         raise self._error(kind, reason, promised)
 
     # --- one answer --------------------------------------------------------------------------------------------------
@@ -825,7 +698,7 @@ class ReportReader:
             self._ledger.id_key = key
         return form
 
-    def _enter(self, records: list[Record], scan: _Scan) -> Entry:
+    def _enter(self, records: list[Record], scan: Scan) -> Entry:
         """Enter rows into the ledger.
 
         Raises:
@@ -882,7 +755,7 @@ class ReportReader:
         # Beside no rows, a key says nothing new where it said the same beside rows.
         return key in self._beside and self._beside[key] == value
 
-    def _ask(self, scan: _Scan) -> Answer:
+    def _ask(self, scan: Scan) -> Answer:
         """Make the scan's next request, or take its answer where it is under way."""
         deep = scan.place.cursor is None and (scan.place.page + 1) * scan.size > totals.TOTAL_CAP
         key, request = self._request(scan, scan.place.page)
@@ -890,7 +763,7 @@ class ReportReader:
         fetch = request if lookahead is None else partial(lookahead.answer, key, request)
         return self._receive(fetch, scan.totals.usable(), deep=deep, size=scan.size)
 
-    def _ask_ahead(self, scan: _Scan) -> None:
+    def _ask_ahead(self, scan: Scan) -> None:
         """Start the requests that are going to be wanted next."""
         lookahead = self._lookahead
         if lookahead is None or self.requests >= MAX_PAGES:
@@ -903,7 +776,7 @@ class ReportReader:
             if not lookahead.ask(*self._request(scan, number)):
                 return
 
-    def _request(self, scan: _Scan, number: int) -> tuple[tuple[Any, ...], Callable[[], Answer]]:
+    def _request(self, scan: Scan, number: int) -> tuple[tuple[Any, ...], Callable[[], Answer]]:
         """A request by page number, or by the scan's cursor, with the key that it is known by."""
         cursor = scan.place.cursor
         page = self.page + number - scan.place.page
@@ -975,7 +848,7 @@ class ReportReader:
 
     # --- the second witness ------------------------------------------------------------------------------------------
 
-    def _confirmed(self, verdict: _Verdict) -> _Verdict:
+    def _confirmed(self, verdict: Verdict) -> Verdict:
         """The verdict, held against ``reportCount``.
 
         Raises:
@@ -1003,7 +876,7 @@ class ReportReader:
             # Calls that came between the last page and the count; the window has not ended.
             return verdict
         if counted == unique:
-            return _Verdict(unique if verdict.total is None else verdict.total, True)
+            return Verdict(unique if verdict.total is None else verdict.total, True)
         if verdict.total == unique < counted and unique % _ROUND == 0 and unique:
             self.lessons = replace(self.lessons, cap=unique)
         return self._refused(
@@ -1041,7 +914,7 @@ class ReportReader:
         api_filter = build_filter(self.filters, self.window)
         return None if api_filter is None else self._ask_count(api_filter, rows)
 
-    def _count(self, scan: _Scan) -> int | None:
+    def _count(self, scan: Scan) -> int | None:
         """What ``reportCount`` counts for a scan's filter, or None where it is no witness."""
         return self._ask_count(scan.filter, scan.unique) if self._asks_count else None
 
@@ -1094,9 +967,9 @@ class ReportReader:
     def _window_is_checked(self) -> bool:
         return not self._ledger.unique or (self._calls_checked > 0 and not self._calls_unread)
 
-    def _sentences(self, verdict: _Verdict, *, is_open: bool) -> Sequence[str]:
+    def _sentences(self, verdict: Verdict, *, is_open: bool) -> Sequence[str]:
         """The proof in words."""
-        note = verdict.note or _note(verdict, self._ledger.unique)
+        note = verdict.note or note_of(verdict, self._ledger.unique)
         said = [note.replace("Complete:", "Complete so far:", 1) if is_open else note]
         if not self._window_is_checked:
             said.append("Whether the calls are of the window could not be checked, because their times cannot be read.")
@@ -1106,33 +979,3 @@ class ReportReader:
         for sentence in said[1:]:
             log.warning("%s: %s", self.report, sentence)
         return said
-
-
-def split(window: Window, number: int) -> list[Window]:
-    """The window in some equal parts on whole seconds, without those that hold no wall time; none for a single second.
-
-    Args:
-        window: the window.
-        number: how many parts; two at least, and no more than there are seconds, or `_MAX_PARTS`.
-    """
-    span = window.wall_times()
-    seconds = (window.end - window.start) // timedelta(seconds=1)
-    if span is None or span[1] - span[0] < timedelta(seconds=2) or seconds < 2:
-        return []
-    number = min(max(2, number), seconds, _MAX_PARTS)
-    edges = [window.start + timedelta(seconds=seconds * part // number) for part in range(number)] + [window.end]
-    parts = [Window(start, end, window.zone) for start, end in pairwise(edges)]
-    return [part for part in parts if part.wall_times()]
-
-
-def _note(verdict: _Verdict, rows: int) -> str:
-    came = f"{calls(rows)} came"
-    if verdict.complete:
-        return f"Complete: the API reports {calls(verdict.total or 0)} and all of them came."
-    if verdict.complete is None:
-        return f"Completeness could not be proved: {came} and the API gave no usable total."
-    if verdict.total is None:
-        return f"INCOMPLETE: {came}, and not all that the API counts."
-    if rows == verdict.total:
-        return f"INCOMPLETE, perhaps: {came}, and the API's total changed while they were read."
-    return f"INCOMPLETE: {came} and the API reports {count(verdict.total)}."

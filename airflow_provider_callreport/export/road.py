@@ -23,7 +23,8 @@ from airflow_provider_callreport.api.errors import (
     SettingsError,
 )
 from airflow_provider_callreport.api.filters import TITLES, Window, filter_lines, undocumented_filters
-from airflow_provider_callreport.api.paging import ROUNDS_WAIT, Lessons, Proof, ReportReader, read_until_whole
+from airflow_provider_callreport.api.paging import ROUNDS_WAIT, ReportReader, read_until_whole
+from airflow_provider_callreport.api.reading import Lessons, Proof
 from airflow_provider_callreport.api.table import ColumnChoice, Table
 from airflow_provider_callreport.export.column_names import named_columns
 from airflow_provider_callreport.export.figures import FiguresCollector

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_callreport.api.detail import CallDetail
     from airflow_provider_callreport.api.exports import ExportAnswer
     from airflow_provider_callreport.api.filters import Window
-    from airflow_provider_callreport.api.paging import Page
+    from airflow_provider_callreport.api.reading import Page
     from airflow_provider_callreport.api.settings import ClientSettings
     from airflow_provider_callreport.api.table import ColumnChoice
     from airflow_provider_callreport.report import Value

@@ -39,7 +39,8 @@ from airflow_provider_callreport.api.errors import (
 )
 from airflow_provider_callreport.api.filters import TITLES, Window, filter_lines
 from airflow_provider_callreport.api.lookahead import Lookahead
-from airflow_provider_callreport.api.paging import ROUNDS_WAIT, Lessons, Page, Proof, ReportReader, read_until_whole
+from airflow_provider_callreport.api.paging import ROUNDS_WAIT, ReportReader, read_until_whole
+from airflow_provider_callreport.api.reading import Lessons, Page, Proof
 from airflow_provider_callreport.api.table import Table
 from airflow_provider_callreport.delivery.errors import DeliveryError, ObjectExistsError
 from airflow_provider_callreport.delivery.s3 import S3Destination

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 
 from airflow_provider_callreport.api.client import CallReportClient
 from airflow_provider_callreport.api.filters import Window
-from airflow_provider_callreport.api.paging import Proof
+from airflow_provider_callreport.api.reading import Proof
 from airflow_provider_callreport.api.settings import ClientSettings, Credentials
 from airflow_provider_callreport.export.road import Export, ExportRequest
 from airflow_provider_callreport.report import ReportOutcome
