@@ -44,7 +44,7 @@ for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
 make_clients_quick()
 
 #: How many cases of a table, and how many examples of hypothesis, ``--quick`` runs of each test.
-_FEW_CASES, _FEW_EXAMPLES = 2, 10
+_FEW_CASES, _FEW_EXAMPLES = 1, 10
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

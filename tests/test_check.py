@@ -164,6 +164,7 @@ def test_counting_asks_or_reads(server: SandboxServer, report: str) -> None:
         assert count_calls(client, "calls", {}, DAY, by="read") == 7
 
 
+@pytest.mark.slow
 def test_a_count_that_cannot_be_had_is_an_error(server: SandboxServer) -> None:
     """whole-or-red: neither an HTML page nor a report with a hole is a number."""
     behave(server, calls=listed(*recorded_calls(9)), report_count="missing")

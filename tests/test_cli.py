@@ -274,6 +274,7 @@ def test_export_shows_progress_on_a_terminal_only(
     assert text.splitlines()[-1].startswith("file://")
 
 
+@pytest.mark.slow
 def test_columns_options_and_policies_reach_the_road(
     api: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -429,6 +429,7 @@ def test_a_day_beyond_ten_thousand_calls_comes_out_whole(server: SandboxServer, 
     assert (reading.outcome.complete, reading.outcome.reported_total) == (True, MANY.per_day)
 
 
+@pytest.mark.slow
 def test_a_total_of_ten_thousand_is_no_proof(server: SandboxServer) -> None:
     """capped-totals: 10,000 of 10,000 is what a capped count says of any larger report, so it proves nothing."""
     calls = SyntheticCalls(10_000)

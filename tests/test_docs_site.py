@@ -275,6 +275,7 @@ def test_the_tutorial_works_up_to_the_sheet(api: SandboxServer, capsys: pytest.C
     assert "2000 calls" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_tutorial_fails_with_the_sentence_that_it_shows(
     api: SandboxServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

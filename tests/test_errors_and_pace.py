@@ -322,6 +322,7 @@ def test_retry_after_does_not_shorten_the_backoff(asked: float) -> None:
 
 
 @pytest.mark.parametrize("retry_after", ["0", "-5", format_datetime(datetime(2020, 1, 1, tzinfo=UTC))])
+@pytest.mark.slow
 def test_a_server_that_never_wants_a_wait_is_asked_a_few_times(server: SandboxServer, retry_after: str) -> None:
     """retry-wait: 31 requests in 30 seconds were made of one; doubled waits make few."""
     behave(server, [Fault("http_status", status=429, retry_after=retry_after, times=None)], calls=CALLS)
@@ -509,6 +510,7 @@ def test_a_server_that_never_answers_the_tls_greeting_is_left() -> None:
         assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 def test_the_pace_holds(server: SandboxServer) -> None:
     """request-pace: with requests_per_second=8 the server never counts more than 9 in any second."""
     rate, requests = 8, 16
@@ -522,6 +524,7 @@ def test_the_pace_holds(server: SandboxServer) -> None:
     assert times[-1] - times[0] < requests / rate + 1, "and it is used to the full"
 
 
+@pytest.mark.slow
 def test_threads_share_the_pace(server: SandboxServer) -> None:
     """request-pace: four threads of one client together make no more requests than one."""
     rate, requests = 10, 16

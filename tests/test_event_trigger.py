@@ -284,6 +284,7 @@ def test_without_a_total_a_page_is_counted(server: SandboxServer, caplog: pytest
     assert "there are at least 5 from 2026-03-13T12:00:00+05:30: more are not noticed" in caplog.text
 
 
+@pytest.mark.slow
 def test_it_looks_for_ever_whatever_happens(server: SandboxServer, caplog: pytest.LogCaptureFixture) -> None:
     """cheap-waiting: a look that fails is followed by others; the log says why, and no secret."""
     server.settings.faults = [Fault("leaky_error", code=1014, times=1)]

@@ -335,6 +335,7 @@ def test_a_stream_without_a_length_is_not_stored_as_proved(s3: SandboxS3, share:
         assert s3.read(line["key"]) == recording_bytes(token(0), server.settings)
 
 
+@pytest.mark.slow
 def test_of_parallel_runs_each_succeeds_and_one_writes(server: SandboxServer, s3: SandboxS3) -> None:
     """if-exists: eight runs at the same keys at the same time: all green, every object whole, the manifests equal."""
     behave(server, calls=listed(*recorded_calls(4)))
@@ -603,6 +604,7 @@ def test_ids_of_the_vendor_cannot_break_a_log_line(
     assert str(failed.value).isprintable()
 
 
+@pytest.mark.slow
 def test_pace_holds_for_streams_and_details_together(server: SandboxServer, s3: SandboxS3) -> None:
     """request-pace: requests_per_second is one pace for list, detail and stream, whatever the concurrency."""
     behave(server, calls=listed(*recorded_calls(5)))

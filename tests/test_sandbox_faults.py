@@ -490,6 +490,7 @@ def test_a_closed_port_refuses_and_comes_back(server: SandboxServer) -> None:
     assert server.port == port
 
 
+@pytest.mark.slow
 def test_refuse_connections_for_some_seconds(server: SandboxServer) -> None:
     server.settings.faults = [Fault("refuse_connections", seconds=2)]
     with pytest.raises(requests.exceptions.ConnectionError, match="reset"):

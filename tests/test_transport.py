@@ -492,6 +492,7 @@ def test_closing_a_downloader_ends_its_downloads(tmp_path: Path) -> None:
         assert "the client was closed" in str(errors)
 
 
+@pytest.mark.slow
 def test_waiting_for_its_turn_does_not_count_against_the_deadline() -> None:
     """request-pace: a slow pace is the account's wish; the deadline bounds the server."""
     with (

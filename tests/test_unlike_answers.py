@@ -466,6 +466,7 @@ def test_a_cursor_that_is_missing_on_a_full_page_is_no_end() -> None:
     assert len(export(answer_with({}, {"cnt": 4})).rows) == 4
 
 
+@pytest.mark.slow
 def test_a_list_that_stops_at_a_round_number_is_read_in_parts() -> None:
     """capped-totals: cnt and data capped at 5,000 while reportCount says 7,000: the window is split, and all of them
     come.
@@ -521,6 +522,7 @@ HUGE: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("raw", HUGE.values(), ids=list(HUGE))
+@pytest.mark.slow
 def test_more_than_was_asked_for_is_refused_in_little_memory(raw: bytes) -> None:
     """bounded-answers: rows, cells and nesting are bounded by what was asked for, before and while an answer is
     decoded.
