@@ -843,3 +843,35 @@ def test_fields_that_only_sparse_rows_have_can_be_named() -> None:
     assert "missedReason" in str(refuse(pages(rows), client={"page_size": 10}))
     client = {"page_size": 10, "profile": {"further": ["missedReason"]}}
     assert [row[3] for row in export(pages(rows), client=client).rows] == ["Answered", "Answered", ""]
+
+
+def test_no_rows_are_believed_with_default_settings_too() -> None:
+    """empty-is-proved: the documented answer, without reportCount, at a page size that nobody has set."""
+    reading = export(pages([]), client={"page_size": None})
+    assert (reading.rows, reading.outcome.complete) == ([], True)
+    assert isinstance(refuse(pages([], cnt=None, columnArr={}), client={"page_size": None}), AnswerError)
+
+
+@pytest.mark.parametrize("heeds_page", [True, False])
+def test_a_last_second_with_many_calls_is_whole_or_red(heeds_page: bool) -> None:
+    """right-window: a server that makes pages smaller is read on; one that answers the same page for ever is red."""
+    rows = [
+        call(0, **{"1": f"91980{number:07}", "2": "2026-03-13 09:00:00.250"}, callId=f"a{number}")
+        for number in range(3)
+    ]
+    late = [
+        call(0, **{"1": f"91981{number:07}", "2": "2026-03-13 23:59:59.500"}, callId=f"b{number}")
+        for number in range(7)
+    ]
+
+    def answer(endpoint: str, body: dict[str, Any]) -> Any:
+        if endpoint != "list":
+            return None
+        is_edge = body["filter"]["dtLte"].endswith("00:00:00")
+        found, page = (late, body["page"] if heeds_page else 0) if is_edge else (rows, body["page"])
+        return {"columnArr": COLUMNS, "data": found[page * 3 : page * 3 + 3], "cnt": len(found)}
+
+    if heeds_page:
+        assert len(export(answer, client={"page_size": 10}).rows) == 10
+    else:
+        refuse(answer, client={"page_size": 10})

@@ -288,7 +288,7 @@ class ReportReader:
             if scan.check.fractions or (self.form is not None and self.form.time.fractions):
                 verdict = yield from self._last_second(scan, verdict)
             return verdict
-        log.info("%s: %d calls or more; the window is read in %d parts", self.report, first.count, len(parts))
+        log.info("%s: many calls; the window is read in %d parts", self.report, len(parts))
         verdict = Verdict(0, True)
         for part in parts:
             verdict = verdict.joined((yield from self._read(part)))
@@ -357,9 +357,15 @@ class ReportReader:
                 fresh += len(entry.fresh)
                 records = [kept[at] for at in entry.fresh]
                 yield Page(self.page, records, answer.column_arr, bodies(records), self.form)
-            if len(answer.records) < scan.size:
+            if len(answer.records) < scan.longest:
                 break
             place.step(answer)
+        else:
+            raise self._error(
+                IncompleteReportError,
+                f"the last second of the window has not ended after {_MAX_EDGE_PAGES} pages",
+                verdict.total,
+            )
         return verdict if verdict.total is None else replace(verdict, total=verdict.total + fresh)
 
     # --- one filter, page after page ---------------------------------------------------------------------------------
@@ -725,7 +731,7 @@ class ReportReader:
         unknown = [key for key, value in answer.beside.items() if not self._knows(key, value, answer)]
         if unknown and self._unknown_key is None:
             self._unknown_key = unknown[0], self.page
-        if self.requests == 1:
+        if not self._ledger.unique:
             said = self.client.settings.empty_answer
             told = bool(said.keys() & answer.beside.keys())
             # Where an account has no cnt, its columns show that the report has answered, and not something before it.
@@ -761,7 +767,7 @@ class ReportReader:
         key, request = self._request(scan, scan.place.page)
         lookahead = self._lookahead
         fetch = request if lookahead is None else partial(lookahead.answer, key, request)
-        return self._receive(fetch, scan.totals.usable(), deep=deep, size=scan.size)
+        return self._receive(fetch, scan.totals.usable(), deep=deep)
 
     def _ask_ahead(self, scan: Scan) -> None:
         """Start the requests that are going to be wanted next."""
@@ -815,16 +821,13 @@ class ReportReader:
             check_size=lambda raw: check_size(raw, size),
         )
 
-    def _receive(
-        self, fetch: Callable[[], Answer], promised: int | None, *, deep: bool = False, size: int = 0
-    ) -> Answer:
+    def _receive(self, fetch: Callable[[], Answer], promised: int | None, *, deep: bool = False) -> Answer:
         """Take the next answer. An error on a later page says how far the report had come.
 
         Args:
             fetch: brings the answer.
             promised: the total, as far as it is known.
             deep: whether the page is one that search engines refuse to reach by number.
-            size: calls that were asked for.
         """
         if self.requests >= MAX_PAGES:
             raise self._error(IncompleteReportError, f"the API still answers after {MAX_PAGES} requests", promised)
