@@ -616,7 +616,7 @@ def _learn(
 
 
 def _form(rows: RowKind, labels: Sequence[str], keys: Sequence[str | int], **more: Any) -> Form:
-    kinds = tuple(kind_of(label if rows == "field" else _printed(label)) for label in labels)
+    kinds = tuple(kind_of(label if rows == "field" else base_label(label)) for label in labels)
     return Form(rows, tuple(labels), kinds, tuple(keys), **more)
 
 
@@ -822,13 +822,10 @@ def _unique(labels: list[str]) -> list[str]:
     return unique
 
 
-def _printed(label: str) -> str:
+def base_label(label: str) -> str:
     """The label as the API prints it: without the number that made it unique in the report."""
     head, separator, tail = label.rpartition(" (")
     return head if separator and tail.endswith(")") and tail[:-1].isdigit() else label
-
-
-base_label = _printed
 
 
 def bodies(records: list[Record]) -> list[Any]:
