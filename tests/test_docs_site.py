@@ -28,7 +28,7 @@ from airflow_provider_callreport.sandbox.__main__ import _parser as sandbox_pars
 from airflow_provider_callreport.sandbox.servers import SandboxServer
 from airflow_provider_callreport.sandbox.settings import parse_faults
 from airflow_provider_callreport.windows import windows
-from tools.docs_site import DOCS, ROOT, as_markdown, build, headings, slug
+from tools.docs_site import DOCS, LLMS, ROOT, as_markdown, build, first_sentence, headings, llms, slug
 from tools.page_blocks import EXAMPLES, BlockError, written
 
 PAGES = {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
@@ -62,6 +62,28 @@ def test_every_page_is_in_the_navigation_once() -> None:
     """true-docs: a page that nobody can find is none."""
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
     assert sorted(nav_pages(nav)) == sorted(PAGES)
+
+
+def test_the_list_for_language_models_names_every_page() -> None:
+    """true-docs: `llms.txt` is as `make pages` writes it, and its links lead to the pages, each of them once."""
+    text = LLMS.read_text(encoding="utf-8")
+    assert text == llms(), "docs/llms.txt is out of date: run make pages"
+    assert re.match(r"# .+\n\n> .+\n\n## ", text)
+    assert sorted(re.findall(r"^- \[[^]]+\]\(([^)]+)\)", text, re.MULTILINE)) == sorted(PAGES)
+
+
+@pytest.mark.parametrize(
+    ("page", "sentence"),
+    [
+        ("# A\n\nOne\nsentence, [linked](b.md), **bold**. Two.\n", "One sentence, linked, bold."),
+        ("# A\n\nAs follows:\n\n- b\n", "As follows"),
+        ("# A\n\n## B\n\nOne.\n", ""),
+        ("# A\n\n```console\nmake\n```\n", ""),
+    ],
+)
+def test_the_first_sentence_of_a_page(page: str, sentence: str) -> None:
+    """true-docs: what `llms.txt` says of a page is prose that the page begins with, or nothing."""
+    assert first_sentence(page) == sentence
 
 
 def test_links_lead_somewhere(built: Path) -> None:

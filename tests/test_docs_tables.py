@@ -7,11 +7,15 @@ import json
 import re
 import tomllib
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
+import boto3
+import pytest
 from support.readme import code_blocks, codes, is_literal, page, section, table
 
 from airflow_provider_callreport.api.errors import CODE_TABLE, ApiError
+from airflow_provider_callreport.api.profile import KNOWN_FIELDS, KNOWN_LABELS
 from airflow_provider_callreport.connection import (
     CONNECTION_FIELDS,
     DEFAULT_HOST,
@@ -23,8 +27,10 @@ from airflow_provider_callreport.delivery.mail_body import mail_context
 from airflow_provider_callreport.export.redaction import MODES, last4, pseudonym
 from airflow_provider_callreport.export.summary import ExportSummary, FileSummary
 from airflow_provider_callreport.formats import FORMATS
+from airflow_provider_callreport.hooks.callreport import CallReportHook
 from airflow_provider_callreport.privacy.phone_numbers import international
-from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome
+from airflow_provider_callreport.report import ColumnKind, ExportedFile, ReportInfo, ReportOutcome
+from airflow_provider_callreport.sandbox.servers import SandboxS3
 
 ROOT = Path(__file__).parent.parent
 
@@ -97,11 +103,43 @@ def test_redaction_examples_are_what_the_code_does() -> None:
     assert {international(text) for text in spellings} == {"919876543210"}
 
 
+def test_every_column_is_in_the_table() -> None:
+    """true-docs: the labels with their kinds, and only redaction that the kind allows; the other fields are named."""
+    text = page("columns.md")
+    rows = table(text, "Label")
+    assert {codes(row[0])[0]: row[1] for row in rows} == KNOWN_LABELS
+    assert [row[1] for row in rows if set(codes(row[3])) & {"last4", "hmac"} and row[1] != ColumnKind.TEXT] == []
+    (others,) = [part for part in text.split("\n\n") if part.startswith("Also known")]
+    assert set(KNOWN_FIELDS) <= set(codes(others))
+
+
 def test_every_extra_is_in_the_table() -> None:
     """true-docs: what can be installed besides, and no more."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    named = [codes(row[0])[0] for row in table(page("index.md"), "Extra")]
+    named = [codes(row[0])[0] for row in table(page("requirements.md"), "Extra")]
     assert sorted(named) == sorted(pyproject["project"]["optional-dependencies"])
+
+
+# --- deployment ------------------------------------------------------------------------------------------------------
+
+
+def test_the_connection_of_a_secrets_back_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """true-docs: the JSON of the page, stored under the name of the page, is a connection that the hook takes."""
+    text = page("deployment.md")
+    (value,) = code_blocks("json", text)
+    (row,) = [row[1] for row in table(text, "Back end") if "amazon" in row[1]]
+    backend, secret = codes(row)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "sandbox")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with SandboxS3() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        boto3.client("secretsmanager").create_secret(Name=secret, SecretString=value)
+        module, _, name = backend.rpartition(".")
+        stored = getattr(import_module(module), name)().get_conn_value("callreport_default")
+    monkeypatch.setenv("AIRFLOW_CONN_CALLREPORT_DEFAULT", stored)
+    settings = CallReportHook().settings
+    assert (settings.credentials.user_id, settings.requests_per_second) == ("my-user-id", 2)
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------

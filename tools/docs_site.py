@@ -1,6 +1,7 @@
 """Makes the docs site: the pages of ``docs/``, the changes, and Zensical on them.
 
-The pages are whole where they are, for a reader of the repository. `page_blocks` writes what they take from the code.
+The pages are whole where they are, for a reader of the repository. `page_blocks` writes what they take from the code,
+and ``docs/llms.txt``, the list of the pages in the form of llmstxt.org.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml  # type: ignore[import-untyped]
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = ROOT / "build" / "docs"
+LLMS = DOCS / "llms.txt"
 
 #: Where CHANGELOG.md goes, without its title.
 _CHANGELOG = "<!-- changelog -->"
@@ -41,6 +45,31 @@ def headings(text: str) -> list[tuple[int, int, str]]:
     return found
 
 
+def first_sentence(text: str) -> str:
+    """The sentence that a page begins with, or nothing where it does not begin with prose."""
+    paragraph = " ".join(text.split("\n\n")[1].split())
+    if not re.match(r"(?!```)[\w`*\[]", paragraph):
+        return ""
+    sentence = re.split(r"(?<=\.)\s", paragraph)[0].rstrip(":")
+    return re.sub(r"\[([^\]]+)\]\([^)]*\)|\*\*", r"\1", sentence)
+
+
+def llms() -> str:
+    """The text of ``docs/llms.txt``: each page of the navigation with its first sentence."""
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    lines = [f"# {site['site_name']}", "", f"> {site['site_description']}"]
+    for entry in site["nav"]:
+        ((title, pages),) = entry.items()
+        if isinstance(pages, str):
+            title, pages = "Docs", [entry]
+        lines += ["", f"## {title}", ""]
+        for page in pages:
+            ((name, path),) = page.items()
+            about = first_sentence((DOCS / path).read_text(encoding="utf-8"))
+            lines.append(f"- [{name}]({path})" + (f": {about}" if about else ""))
+    return "\n".join(lines) + "\n"
+
+
 def as_markdown(docstring: str) -> str:
     """A docstring with an entry for each name, where several share one text, and without reStructuredText's ``::``."""
 
@@ -59,6 +88,9 @@ def build(target: Path = PAGES) -> None:
     """
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(DOCS, target)
+    # The site has a folder for each page.
+    text = re.sub(r"\(index\.md\)|(?<=\w)\.md\)", lambda found: "(./)" if "index" in found[0] else "/)", llms())
+    (target / LLMS.name).write_text(text, encoding="utf-8")
     changes = target / "changes.md"
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("\n", 1)[1]
     changes.write_text(changes.read_text(encoding="utf-8").replace(_CHANGELOG, changelog), encoding="utf-8")

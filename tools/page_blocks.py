@@ -16,17 +16,27 @@ import argparse
 import ast
 import re
 import sys
+import tempfile
 import textwrap
-from collections.abc import Callable, Mapping
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+
+from openpyxl import load_workbook
+from packaging.requirements import Requirement
+from pyarrow import parquet
 
 from airflow_provider_callreport import errors
 from airflow_provider_callreport.api.errors import CODE_TABLE, ApiError, error_class
 from airflow_provider_callreport.cli.commands import COMMANDS, Command
 from airflow_provider_callreport.cli.exit_codes import ExitCode
+from airflow_provider_callreport.formats import FORMATS
+from airflow_provider_callreport.formats.pdf.values import printer
+from airflow_provider_callreport.report import Column, ColumnKind, ReportInfo, ReportOutcome, Value
 from tools import argument_tables
-from tools.docs_site import DOCS, ROOT
+from tools.docs_site import DOCS, LLMS, ROOT, llms
 
 EXAMPLES = ROOT / "example_dags"
 
@@ -122,7 +132,108 @@ def error_classes() -> str:
     return f"```text\n{textwrap.dedent(tree)}\n```"
 
 
+#: A value of each kind, to show what the formats make of it.
+_SAMPLES: dict[ColumnKind, Value] = {
+    ColumnKind.TEXT: "00919876543210",
+    ColumnKind.NUMBER: 1234.5,
+    ColumnKind.DURATION: 3675,
+    ColumnKind.DATETIME: datetime(2026, 10, 1, 9, 30),
+}
+
+
+def column_kinds() -> str:
+    """What stands in a file of each format for a value of each kind: files are written, and read back."""
+    columns = [Column(kind.value, kind) for kind in _SAMPLES]
+    day = datetime(2026, 10, 1, tzinfo=UTC)
+    info = ReportInfo("calls", "Calls", day, day, "UTC")
+    found: list[list[str]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("csv", "xlsx", "jsonl", "parquet"):
+            path = Path(folder) / f"calls.{name}"
+            writer = FORMATS[name].load()(path, columns, info, {})
+            writer.write([list(_SAMPLES.values())])
+            writer.close(ReportOutcome(rows=1, reported_total=1, complete=True, note="Complete."))
+            found.append(_READERS[name](path))
+    paper = [f"`{printer(kind)(value)}`" for kind, value in _SAMPLES.items()]
+    header = ("Kind", "CSV", "Excel", "JSON Lines", "Parquet", "PDF")
+    return _table(header, list(zip(_SAMPLES, *found, paper, strict=True)))
+
+
+def _csv_cells(path: Path) -> list[str]:
+    return [f"`{cell}`" for cell in path.read_text("utf-8").splitlines()[1].split(",")]
+
+
+def _excel_cells(path: Path) -> list[str]:
+    (cells,) = load_workbook(path)["Calls"].iter_rows(min_row=2)
+    # To Excel, a date and a duration are numbers; openpyxl tells a date by the format.
+    return [f"{'text' if cell.data_type == 's' else 'number'}, `{cell.number_format}`" for cell in cells]
+
+
+def _json_values(path: Path) -> list[str]:
+    return [f"`{value}`" for value in re.findall(r':("[^"]*"|[^,}]+)', path.read_text("utf-8"))]
+
+
+def _parquet_types(path: Path) -> list[str]:
+    return [f"`{parquet.read_schema(path).field(kind.value).type}`" for kind in _SAMPLES]
+
+
+_READERS: dict[str, Callable[[Path], list[str]]] = {
+    "csv": _csv_cells,
+    "xlsx": _excel_cells,
+    "jsonl": _json_values,
+    "parquet": _parquet_types,
+}
+
+#: Why a requirement is there, and why it has its floor.
+_WHY = {
+    "python": "the oldest that the official providers still support",
+    "aiosmtpd": "the mail server that stands in",
+    "apache-airflow": "the oldest that the official providers still support",
+    "apache-airflow-providers-amazon": "`S3Hook`: connection and client of S3",
+    "apache-airflow-providers-common-compat": "one import for Airflow 2 and 3 (`common.compat.sdk`)",
+    "apache-airflow-providers-sftp": "Airflow's file system for SFTP",
+    "apache-airflow-providers-smtp": "the SMTP connection, with OAuth2",
+    "boto3": "conditional writes (`If-Match`) and SHA-256 of uploads",
+    "moto": "the S3 that stands in",
+    "msal": "tokens of Microsoft 365",
+    "msgspec": "reads and writes JSON",
+    "msoffcrypto-tool": "Excel files with a password",
+    "openpyxl": "styles, charts and properties of Excel files",
+    "pyarrow": '`file_format="parquet"`',
+    "pypdf": "PDFs with a password",
+    "pyzipper": "ZIP archives with a password",
+    "requests": "HTTP",
+    "starlette": "the API that stands in",
+    "tenacity": "waits between two tries",
+    "tzdata": "time zones where the system has none",
+    "uharfbuzz": "shapes the text of PDFs and cuts their fonts down",
+    "uvicorn": "the API that stands in",
+}
+
+
+def requirements() -> str:
+    """What `pyproject.toml` asks for, and why."""
+    rows: list[tuple[str, ...]] = []
+    for requirement, extra in _requirements():
+        name = requirement.name + (f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else "")
+        why = "SOCKS proxies" if extra == "socks" else _WHY.get(requirement.name)
+        if why is None:
+            raise BlockError(f"say in tools/page_blocks.py why {requirement.name} is required")
+        rows.append((f"`{name}`", str(requirement.specifier).replace(",", ", "), why, extra and f"`{extra}`"))
+    return _table(("Package", "Version", "For", "Extra"), rows).replace("|  |", "| |")
+
+
+def _requirements() -> Iterator[tuple[Requirement, str]]:
+    """Each requirement with the extra that brings it; without the extra, what is always installed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    yield Requirement(f"python{project['requires-python']}"), ""
+    for extra, texts in {"": project["dependencies"], **project["optional-dependencies"]}.items():
+        yield from ((Requirement(text), extra) for text in texts)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "column kinds": column_kinds,
+    "requirements": requirements,
     "vendor codes": vendor_codes,
     "HTTP statuses": http_statuses,
     "exit codes": exit_codes,
@@ -156,6 +267,7 @@ def write() -> None:
         text = path.read_text(encoding="utf-8")
         if (now := written(name, text)) != text:
             path.write_text(now, encoding="utf-8")
+    LLMS.write_text(llms(), encoding="utf-8")
 
 
 def main() -> int:
