@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_callreport.api import seen as seen_module
 from airflow_provider_callreport.api.ledger import Ledger
+from airflow_provider_callreport.api.seen import Seen
 
 #: Pages of ids; few different ones, so that many come again.
 PAGES = st.lists(st.lists(st.integers(0, 25), max_size=6, unique=True), max_size=12)
@@ -47,3 +51,32 @@ def test_rows_without_an_id_are_compared_with_those_of_earlier_pages(drop_alike:
         for cell in page:
             first.setdefault(cell, number)
     ledger.close()
+
+
+@pytest.mark.parametrize("share", [0.25, 4])
+@given(batches=st.lists(st.lists(st.integers(-40, 40), max_size=12, unique=True), max_size=12))
+def test_what_has_been_seen_is_exact_however_little_is_kept_in_memory(share: float, batches: list[list[int]]) -> None:
+    """moving-report: runs of eight hashes, blocks of two, a filter that grows from one word; against a dictionary."""
+    with (
+        patch.multiple(seen_module, _RECENT=8, _BLOCK=2, _WORDS=1, _SHARE=share),
+        closing(Seen()) as seen,
+    ):
+        known: dict[int, int] = {}
+        for number, batch in enumerate(batches):
+            # Spread over all 64 bits, the sign included, as hashes are.
+            hashes = [one * 0x0123456789ABCDEF for one in batch]
+            found = seen.find(hashes)
+            assert found == {one: known[one] for one in hashes if one in known}
+            new = {one: number << 32 for one in hashes if one not in known}
+            seen.add(new.items())
+            known |= new
+        assert seen.find(list(known)) == known
+
+
+def test_half_a_surrogate_pair_does_not_make_two_rows_of_one() -> None:
+    """moving-report: a row is known again on another page, whatever text stands beside it there."""
+    odd, plain = ["\ud83d", "half an emoji"], ["1", "2"]
+    with closing(Ledger()) as ledger:
+        ledger.enter([odd, plain], 0)
+        assert ledger.enter([plain], 1).alike == 1
+        assert ledger.enter([odd, ["3", "4"]], 2).alike == 1

@@ -1,10 +1,9 @@
 """Which calls have come: exact, for any number of them, in a few megabytes.
 
-A row is known by its call's own id, else by everything in it, a ``sort`` key included. For each row the ledger keeps a
-64-bit hash of what it is known by, the page that brought it, and a 32-bit hash of its content, in a private SQLite file
-that the operating system removes with the process. A collision, one in some thirty million reports of a million calls,
-would make a report one row short of its total, which is an error and not a silent loss. The hashes are Python's own,
-which differ from one process to the next.
+A row is known by its call's own id, else by everything in it, a ``sort`` key included. For each row the ledger keeps
+(`seen.py`) a 64-bit hash of what it is known by, the page that brought it, and a 32-bit hash of its content. A
+collision, one in some thirty million reports of a million calls, would make a report one row short of its total, which
+is an error and not a silent loss. The hashes are Python's own, which differ from one process to the next.
 
 Rows are known by an id only while every row has one of its own. Where rows share an id, which the legs of a call do, or
 one lacks it, the whole report must be known by its rows: half a report by id and half by row would not show a row that
@@ -13,23 +12,21 @@ comes in both halves. The ledger says so (`IdsError`), and the report is read ag
 
 from __future__ import annotations
 
-import marshal
-import sqlite3
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from airflow_provider_callreport.api.answer import Record, ids_under, record_sort
 from airflow_provider_callreport.api.errors import TableError
+from airflow_provider_callreport.api.seen import Seen
 
-#: Pages of SQLite's cache, in KiB: what bounds the ledger's memory.
-_CACHE_KIB = 2000
-
-#: Version 2 of marshal has no back references, so equal rows give equal bytes.
-_MARSHAL = 2
+_encode = msgspec.json.Encoder().encode
 _NOTHING: tuple[Any, ...] = (None, [], {}, "")
-_NO_SORT = frozenset(marshal.dumps(nothing, _MARSHAL) for nothing in _NOTHING)
+_NO_SORT = frozenset(map(_encode, _NOTHING))
 _CONTENT = (1 << 32) - 1
 
 
@@ -82,17 +79,11 @@ class Ledger:
         self.drop_alike = drop_alike
         self.unique = 0
         self.dropped = 0
-        # "" is SQLite's private temporary database: kept in its cache, spilled to an unlinked file. It holds hashes
-        # only. Pages are fetched in another thread than the one that closes, hence check_same_thread.
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}", "temp_store=FILE"):
-            self._database.execute(f"PRAGMA {pragma}")
-        self._database.execute("CREATE TABLE seen (identity INTEGER PRIMARY KEY, first INTEGER NOT NULL)")
-        self._database.execute("BEGIN")
+        self._seen = Seen()
 
     def close(self) -> None:
         """Drop everything; safe to call twice."""
-        self._database.close()
+        self._seen.close()
 
     def enter(self, records: list[Record], page: int, since: int = 0) -> Entry:
         """Enter one answer's rows.
@@ -109,12 +100,15 @@ class Ledger:
         contents = _contents(records)
         identities, is_call = self._identities(records, contents)
         digest, distinct = hash(tuple(identities)), len(set(identities))
-        inserted = self._insert(identities, contents, page)
-        if inserted == len(records):
+        known = self._seen.find(identities)
+        base = page << 32
+        pairs = zip(identities, [base | content & _CONTENT for content in contents], strict=True)
+        if not known:
+            self._seen.add(pairs)
             entry = Entry(list(range(len(records))), digest=digest, distinct=distinct)
         else:
-            firsts = self._firsts(identities)
-            earlier = {at: first for at, first in enumerate(firsts) if first >> 32 != page}
+            self._seen.add(pair for pair in pairs if pair[0] not in known)
+            earlier = {at: known[identity] for at, identity in enumerate(identities) if identity in known}
             if is_call:
                 fresh = [at for at in range(len(records)) if at not in earlier]
                 changed = sum(first & _CONTENT != contents[at] & _CONTENT for at, first in earlier.items())
@@ -128,21 +122,11 @@ class Ledger:
 
     def has_any(self, records: list[Record]) -> bool:
         """Whether any of the rows has been entered."""
-        find = "SELECT 1 FROM seen WHERE identity = ?"
-        contents = _contents(records)
         try:
-            identities, _ = self._identities(records, contents)
+            identities, _ = self._identities(records, _contents(records))
         except IdsError:
             return True
-        return any(self._database.execute(find, (identity,)).fetchone() for identity in identities)
-
-    def _insert(self, identities: Sequence[int], contents: Sequence[int], page: int) -> int:
-        """Insert what is new, and return how many that were."""
-        base = page << 32
-        rows = [(identity, base | (content & _CONTENT)) for identity, content in zip(identities, contents, strict=True)]
-        before = self._database.total_changes
-        self._database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", rows)
-        return self._database.total_changes - before
+        return bool(self._seen.find(identities))
 
     def _identities(self, records: list[Record], contents: list[int]) -> tuple[list[int], bool]:
         """A hash per row, and whether equal hashes are one and the same call."""
@@ -154,12 +138,8 @@ class Ledger:
             if ids is None or len(set(ids)) < len(ids):
                 raise IdsError
             return list(map(hash, ids)), True
-        sorts = [marshal.dumps(record_sort(record), _MARSHAL) for record in records]
+        sorts = [_encode(record_sort(record)) for record in records]
         return contents, _NO_SORT.isdisjoint(sorts) and len(set(sorts)) == len(sorts)
-
-    def _firsts(self, identities: Sequence[int]) -> list[int]:
-        find = "SELECT first FROM seen WHERE identity = ?"
-        return [self._database.execute(find, (identity,)).fetchone()[0] for identity in identities]
 
     def _alike(
         self, identities: Sequence[int], earlier: dict[int, int], since: int, digest: int, distinct: int
@@ -184,7 +164,16 @@ class Ledger:
 def _contents(records: list[Record]) -> list[int]:
     """A hash of everything in each row."""
     try:
-        return [hash(marshal.dumps(record, _MARSHAL)) for record in records]
-    except ValueError:
-        # marshal stops at 2000 levels, and from Python 3.12 on json does not.
+        return list(map(hash, map(_encode, records)))
+    except UnicodeEncodeError:
+        return [hash(_encode_any(record)) for record in records]
+    except RecursionError:
         raise TableError("a row of the answer is nested too deeply") from None
+
+
+def _encode_any(record: Record) -> bytes:
+    """The same bytes as `_encode` wherever that can write the row: half of a surrogate pair it cannot."""
+    try:
+        return _encode(record)
+    except UnicodeEncodeError:
+        return json.dumps(record).encode()
