@@ -56,7 +56,7 @@ pages: $(VENV)/.dev ## write the tables, examples and pictures again that docs/ 
 	@$(BIN)/python -m tools.architecture
 
 lock: $(VENV)/.uv ## resolve pyproject.toml to exact versions again (UPGRADE=--upgrade for the newest)
-	@$(COMPILE) pyproject.toml --extra sandbox --extra encrypt --extra oauth2 --extra parquet --extra sftp --extra socks \
+	@$(COMPILE) pyproject.toml --extra sandbox --extra encrypt --extra oauth2 --extra parquet --extra pandas --extra polars --extra sftp --extra socks \
 	    --group airflow --group build --group test --group check --group bench --output-file requirements/dev.txt
 	@$(COMPILE) pyproject.toml --extra sandbox --group airflow --group build \
 	    --constraint requirements/dev.txt --output-file requirements/demo.txt

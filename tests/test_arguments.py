@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import jedi
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 from hypothesis import given
@@ -82,6 +83,15 @@ def test_the_signature_is_the_table(constructor: Any, table: Sequence[Argument])
         (one.name, one.type, inspect.Parameter.empty if one.default is REQUIRED else one.default) for one in table
     ]
     assert {one.kind for one in parameters} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize(("constructor", "table"), CONSTRUCTORS, ids=NAMES)
+def test_an_editor_completes_the_table(constructor: Any, table: Sequence[Argument]) -> None:
+    """By the short import path, and nothing that is no argument."""
+    name = constructor.__name__
+    completions = jedi.Script(f"from airflow_provider_callreport import {name}\n{name}(").complete(2, len(name) + 1)
+    offered = {one.name for one in completions if one.name.endswith("=")}
+    assert offered == {f"{one.name}=" for one in table}
 
 
 @pytest.mark.parametrize(("constructor", "table"), CONSTRUCTORS, ids=NAMES)

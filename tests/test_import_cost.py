@@ -24,6 +24,7 @@ HEAVY = (
     "openpyxl",
     "pandas",
     "phonenumbers",
+    "polars",
     "pyarrow",
     "uharfbuzz",
     "requests",

@@ -216,7 +216,7 @@ def _install(pair: Pair, wheel: Path) -> str:
         _uv(pair, "venv", "--quiet", "--python", pair.python, str(pair.folder / "venv"))
     release, day = RELEASES[pair.airflow]
     requirements = [
-        f"{PACKAGE}[encrypt,oauth2,parquet,sandbox] @ {wheel.as_uri()}",
+        f"{PACKAGE}[encrypt,oauth2,pandas,polars,sandbox] @ {wheel.as_uri()}",
         f"apache-airflow=={release}",
         *project["dependency-groups"]["test"],
     ]

@@ -7,9 +7,16 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
+from airflow.providers.common.compat.sdk import (
+    AirflowNotFoundException,
+    AirflowOptionalProviderFeatureException,
+    BaseHook,
+    mask_secret,
+)
 
 from airflow_provider_callreport.connection import CONNECTION_TYPE, HOOK_NAME
 from airflow_provider_callreport.hooks.missing_connection import missing_connection
@@ -17,7 +24,10 @@ from airflow_provider_callreport.hooks.missing_connection import missing_connect
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pyarrow
     from airflow.providers.common.compat.sdk import Connection
+    from pandas import DataFrame as PandasDataFrame
+    from polars import DataFrame as PolarsDataFrame
 
     from airflow_provider_callreport.api.async_client import AsyncCallReportClient
     from airflow_provider_callreport.api.body import SavedBody
@@ -25,7 +35,8 @@ if TYPE_CHECKING:
     from airflow_provider_callreport.api.detail import CallDetail
     from airflow_provider_callreport.api.exports import ExportAnswer
     from airflow_provider_callreport.api.filters import Window
-    from airflow_provider_callreport.api.reading import Page
+    from airflow_provider_callreport.api.paging import ReportReader
+    from airflow_provider_callreport.api.reading import Lessons, Page
     from airflow_provider_callreport.api.settings import ClientSettings
     from airflow_provider_callreport.api.table import ColumnChoice
     from airflow_provider_callreport.report import Value
@@ -51,6 +62,8 @@ class CallReportHook(BaseHook):
 
         for row in CallReportHook().iter_rows("calls", window_start="2026-01-31", window_end="2026-02-01"):
             print(row["Status"], row["Total Talk Duration"])
+
+        frame = CallReportHook().get_df("calls", window_start="2026-01-31", window_end="2026-02-01", df_type="polars")
     """
 
     conn_name_attr = "callreport_conn_id"
@@ -239,6 +252,132 @@ class CallReportHook(BaseHook):
             for row in table.rows(page.bodies, page.form):
                 yield dict(zip(labels, row, strict=True))
 
+    @overload
+    def get_df(
+        self,
+        report: Report = "calls",
+        filters: Mapping[str, Any] | None = None,
+        *,
+        window_start: datetime | str,
+        window_end: datetime | str,
+        columns: ColumnChoice = None,
+        page_size: int | None = None,
+        df_type: Literal["pandas"] = "pandas",
+    ) -> PandasDataFrame: ...
+
+    @overload
+    def get_df(
+        self,
+        report: Report = "calls",
+        filters: Mapping[str, Any] | None = None,
+        *,
+        window_start: datetime | str,
+        window_end: datetime | str,
+        columns: ColumnChoice = None,
+        page_size: int | None = None,
+        df_type: Literal["polars"],
+    ) -> PolarsDataFrame: ...
+
+    def get_df(
+        self,
+        report: Report = "calls",
+        filters: Mapping[str, Any] | None = None,
+        *,
+        window_start: datetime | str,
+        window_end: datetime | str,
+        columns: ColumnChoice = None,
+        page_size: int | None = None,
+        df_type: Literal["pandas", "polars"] = "pandas",
+    ) -> PandasDataFrame | PolarsDataFrame:
+        """The whole report as a data frame of pandas or polars, or an error; never a part of it.
+
+        A report that changed while it was read is read again, as an operator does. Needs the extra ``pandas`` or
+        ``polars``. The whole report is in memory; `get_arrow` holds a page at a time.
+
+        Texts are ``string`` / ``String``, amounts ``Float64``, durations ``timedelta64[us]`` / ``Duration("us")``,
+        times ``datetime64[us, ZONE]`` / ``Datetime("us", ZONE)`` in the account's zone. Of a wall time that clocks
+        show twice it is the second; one that they skip becomes the first after it. The last column, ``_unread``, is as
+        in `formats.arrow`: the text of what could not be read as its column's type, and nothing otherwise.
+
+        Args:
+            report: see `iter_pages`.
+            filters: see `iter_pages`.
+            window_start: see `iter_pages`.
+            window_end: see `iter_pages`.
+            columns: see `iter_rows`.
+            page_size: see `iter_pages`.
+            df_type: ``"pandas"`` or ``"polars"``.
+
+        Raises:
+            AirflowOptionalProviderFeatureException: the library is not installed; nothing was read.
+            SettingsError: an argument or the connection is wrong.
+            CallReportError: the report could not be read whole.
+        """
+        from airflow_provider_callreport.api.errors import SettingsError
+        from airflow_provider_callreport.api.paging import ReportReader, read_until_whole
+        from airflow_provider_callreport.rules import one_of
+
+        one_of(("pandas", "polars"))("df_type", df_type, SettingsError)
+        _require(df_type, "pyarrow", extra=df_type)
+        from airflow_provider_callreport.hooks import frames
+
+        window = self._window(window_start, window_end)
+        with self.get_conn() as client:
+
+            def make(lessons: Lessons | None) -> ReportReader:
+                return ReportReader(
+                    client, _report(report), filters or {}, window, page_size=page_size, lessons=lessons
+                )
+
+            table = read_until_whole(make, partial(frames.read_table, choice=columns))
+        return frames.to_pandas(table) if df_type == "pandas" else frames.to_polars(table)
+
+    def get_arrow(
+        self,
+        report: Report = "calls",
+        filters: Mapping[str, Any] | None = None,
+        *,
+        window_start: datetime | str,
+        window_end: datetime | str,
+        columns: ColumnChoice = None,
+        page_size: int | None = None,
+    ) -> pyarrow.RecordBatchReader:
+        """The report as a stream of Arrow record batches, a page at a time, for DuckDB, polars, pyarrow and others.
+
+        Only a stream that ends by itself proves that the report is whole: where it is not, reading behind the last
+        batch raises instead. Columns, types and metadata are those of the Parquet format, see `formats.arrow`. Needs
+        the extra ``parquet``. The first page is asked for at once.
+
+        Args:
+            report: see `iter_pages`.
+            filters: see `iter_pages`.
+            window_start: see `iter_pages`.
+            window_end: see `iter_pages`.
+            columns: see `iter_rows`.
+            page_size: see `iter_pages`.
+
+        Raises:
+            AirflowOptionalProviderFeatureException: pyarrow is not installed; nothing was read.
+            SettingsError: an argument or the connection is wrong.
+            CallReportError: the report could not be read; while the batches are read, that it could not be read whole.
+        """
+        _require("pyarrow", extra="parquet")
+        import pyarrow
+
+        from airflow_provider_callreport.api.paging import ReportReader
+        from airflow_provider_callreport.hooks.frames import record_batches
+
+        name, window = _report(report), self._window(window_start, window_end)
+
+        def stream() -> Iterator[Any]:
+            with self.get_conn() as client:
+                yield from record_batches(
+                    ReportReader(client, name, filters or {}, window, page_size=page_size), columns
+                )
+
+        batches = stream()
+        return pyarrow.RecordBatchReader.from_batches(next(batches).schema, batches)
+
     def count(
         self,
         filters: Mapping[str, Any] | None = None,
@@ -410,6 +549,21 @@ def _async_client(settings: ClientSettings) -> AsyncCallReportClient:
     from airflow_provider_callreport.api.async_client import AsyncCallReportClient
 
     return AsyncCallReportClient(settings)
+
+
+def _require(*libraries: str, extra: str) -> None:
+    """Refuse what needs libraries that are not installed.
+
+    Raises:
+        AirflowOptionalProviderFeatureException: one is missing; the message names the extra that brings it.
+    """
+    for library in libraries:
+        try:
+            import_module(library)
+        except ImportError as error:
+            raise AirflowOptionalProviderFeatureException(
+                f"{library} is not installed; run: pip install 'airflow-provider-callreport[{extra}]' ({error})"
+            ) from error
 
 
 def _secrets(connection: Connection, extra: Mapping[str, Any]) -> list[str]:

@@ -369,6 +369,8 @@ class MaskListToS3Operator(CallReportExportOperator):
         for name in kwargs:
             if name in _EXPORT_ONLY:
                 raise ArgumentError(self.refusal_of_unknown(name))
+        # Editors follow a parameter ``kwargs`` to the base class, and would offer arguments for mail.
+        every_operators = dict(kwargs)
         # The other destinations are said to be None, or a Dag's default_args would fill them in.
         super().__init__(
             report="masked_calls",
@@ -398,7 +400,7 @@ class MaskListToS3Operator(CallReportExportOperator):
             on_incomplete=on_incomplete,
             concurrency=concurrency,
             callreport_conn_id=callreport_conn_id,
-            **kwargs,
+            **every_operators,
         )
 
     def refusal_of_unknown(self, name: str) -> str:
