@@ -2,6 +2,9 @@
 
 Airflow 3.2 and later draw the form from ``conn-fields`` in `provider_info`; Airflow 2.11 to 3.1 draw it from the hook's
 form methods. Both read this table, and so does `api.settings`.
+
+No default is a text of less than five characters: Airflow gives all texts of the extra to its secrets masker, and that
+logs "Skipping masking for a secret" in every task that reads the connection.
 """
 
 from __future__ import annotations
@@ -48,15 +51,15 @@ CONNECTION_FIELDS: tuple[ConnectionField, ...] = (
         "timezone",
         "Account time zone",
         "string",
-        "IANA zone of the times that the API prints, such as Asia/Kolkata.",
+        "IANA zone of the times that the API prints, such as Asia/Kolkata or Etc/UTC.",
         default="Asia/Kolkata",
     ),
     ConnectionField(
         "page_size",
         "Page size",
-        "string",
-        "Calls per request: a whole number, or auto for as many as the API takes.",
-        default="auto",
+        "integer",
+        "Calls per request; empty for as many as the API takes.",
+        minimum=1,
     ),
     ConnectionField(
         "timeout", "Timeout (s)", "number", "Longest silence of the server, in seconds.", default=30, minimum=0.001
@@ -88,8 +91,7 @@ CONNECTION_FIELDS: tuple[ConnectionField, ...] = (
         "verify",
         "Verify TLS",
         "string",
-        "true, false, or the path of a CA bundle on the workers.",
-        default="true",
+        "Empty checks the server's certificate, false does not; or the path of a CA bundle on the workers.",
     ),
     ConnectionField(
         "allow_http",
@@ -128,8 +130,9 @@ RELABELING = {"login": "User id (userId)", "password": "Token"}
 
 PLACEHOLDERS = {
     "host": DEFAULT_HOST,
-    "login": "userId of the account",
-    "password": "API token (leave empty when ssid is set)",
+    "port": "443, unless Host says otherwise; Airflow 3.3.1 and 3.3.2 need it for Test Connection",
+    "login": "userId of your account's API",
+    "password": "API token of that user; empty with a Session id",
 }
 
 HIDDEN_FIELDS = ("schema",)

@@ -79,12 +79,20 @@ def test_form_is_what_the_ui_draws() -> None:
     assert {name for name, drawn in fields.items() if drawn["schema"].get("format") == "password"} == SECRETS
 
 
+def test_no_default_is_too_short_for_the_masker() -> None:
+    """Airflow gives a connection's texts to its secrets masker, which warns of those with less than five characters."""
+    texts = [field.default for field in CONNECTION_FIELDS if isinstance(field.default, str)]
+    assert [text for text in texts if len(text) < 5] == []
+
+
 def test_form_names_the_vendors_fields() -> None:
     """Login and Password carry the vendor's names, and the field that has no meaning is hidden."""
     standard = drawn_form()["standard_fields"]
     assert standard["login"]["title"] == "User id (userId)"
     assert standard["password"]["title"] == "Token"
     assert standard["host"]["placeholder"] == "v4-api.deepcall.com"
+    # Their Test button refuses a connection without a port, of any type.
+    assert "Airflow 3.3.1 and 3.3.2 need it" in standard["port"]["placeholder"]
     hidden = {name for name, behaviour in standard.items() if behaviour and behaviour["hidden"]}
     # Airflow calls the field `schema` `url_schema` here.
     assert {name.removeprefix("url_") for name in hidden} == set(HIDDEN_FIELDS)

@@ -152,6 +152,9 @@ class CallReportHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Ask for one call of the last minute: the cheapest request that needs the credentials.
 
+        Airflow's Test button comes here where ``[core] test_connection`` is ``Enabled``; in Airflow 3.3.1 and 3.3.2
+        only for a connection with a Port. `callreport check` comes here always.
+
         Returns:
             Whether it worked, and one sentence: what works, or what to fix.
         """

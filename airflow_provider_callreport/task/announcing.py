@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_callreport.task.links import DeliveredFileLink, file_url, remember_link
+from airflow_provider_callreport.task.links import DeliveredFileLink, file_url, put_link_away, remember_link
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -18,6 +18,12 @@ class AnnouncesDelivery:
 
     operator_extra_links: Collection[Any] = (DeliveredFileLink(),)
     _lineage: Callable[[], Any] | None = None
+
+    def _do_render_template_fields(self, parent: Any, *arguments: Any, **named: Any) -> None:
+        if parent is self:
+            operator: Any = self
+            put_link_away(operator)
+        super()._do_render_template_fields(parent, *arguments, **named)  # type: ignore[misc]
 
     def announce(
         self, context: Context, delivery: Delivery, *, conn_id: str | None, lineage: Callable[[], Any]

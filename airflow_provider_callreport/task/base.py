@@ -17,6 +17,7 @@ from airflow_provider_callreport.errors import CallReportError
 from airflow_provider_callreport.rules import unknown
 from airflow_provider_callreport.task.arguments.argument import Argument, ArgumentError, check_each, settled_values
 from airflow_provider_callreport.task.arguments.together import check_window
+from airflow_provider_callreport.task.mapped_names import name_by_window
 from airflow_provider_callreport.task.private_filters import SECRET_ARGS, PrivateFilters, PrivateS3Arguments
 from airflow_provider_callreport.task.retry_policy import default_retry_policy
 from airflow_provider_callreport.task.stopping import StopsWhenKilled
@@ -193,6 +194,7 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
         """
         from jinja2 import UndefinedError
 
+        raw_start = self.window_start
         mail_texts = [name for name in template_fields if parent is self and name in self.mail_texts]
         others = [name for name in template_fields if name not in mail_texts]
         try:
@@ -204,6 +206,8 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
             if missing is None:
                 raise
             raise AirflowFailException(missing) from error
+        if parent is self:
+            name_by_window(context, self.task_id, raw_start, self.window_start, self.window_end)
         for name in self.private_fields if parent is self else ():
             value = getattr(self, name, None)
             if isinstance(value, Mapping):

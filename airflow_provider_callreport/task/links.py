@@ -64,8 +64,14 @@ class DeliveredFileLink(BaseOperatorLink):
         return str(XCom.get_value(ti_key=ti_key, key=self.xcom_key) or "")
 
 
+def put_link_away(operator: BaseOperator) -> None:
+    """Take the link from an operator that is about to run: Airflow 3 would keep an XCom without a value for it."""
+    links = operator.operator_extra_links
+    operator.operator_extra_links = tuple(link for link in links if not isinstance(link, DeliveredFileLink))
+
+
 def remember_link(operator: BaseOperator, context: Context, url: str) -> None:
-    """Keep the address where the link looks for it.
+    """Keep the address where the link looks for it, and give the operator its link back.
 
     Args:
         operator: the operator that runs.
@@ -73,6 +79,8 @@ def remember_link(operator: BaseOperator, context: Context, url: str) -> None:
         url: the address, or an empty text.
     """
     setattr(operator, _ATTRIBUTE, url)
+    if url:
+        operator.operator_extra_links = (*operator.operator_extra_links, DeliveredFileLink())
     if url and not _keeps_links_itself() and getattr(operator, "do_xcom_push", True):
         context["ti"].xcom_push(key=DeliveredFileLink().xcom_key, value=url)
 
