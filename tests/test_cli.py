@@ -6,17 +6,15 @@ import argparse
 import hashlib
 import json
 import os
-import pty
 import re
 import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import redirect_stdout
 from datetime import datetime
 from importlib import import_module, resources
 from pathlib import Path
@@ -25,6 +23,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 from support.api import behave, client_of, listed
+from support.command import DAY, PROGRAM, VARIABLE, Ended, on_a_terminal
 from support.runs import AIRFLOW, KOLKATA, AirflowRuns, airflow_environment, empty_home
 
 from airflow_provider_callreport import get_provider_info
@@ -39,9 +38,6 @@ from airflow_provider_callreport.sandbox.call import Call
 from airflow_provider_callreport.sandbox.faults import Fault
 from airflow_provider_callreport.sandbox.servers import SandboxServer
 
-PROGRAM = [sys.executable, "-m", "airflow_provider_callreport.cli"]
-VARIABLE = "AIRFLOW_CONN_CALLREPORT_DEFAULT"
-DAY = ("--start", "2026-10-15")
 PHONE = re.compile(r"\d{8,}")
 
 
@@ -57,46 +53,6 @@ def api(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> SandboxServer
     behave(server)
     monkeypatch.setenv(VARIABLE, server.connection_json(max_retry_time=0))
     return server
-
-
-class Ended:
-    """How a command ended, and what it said."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
-        capsys.readouterr()
-        try:
-            self.code = main(arguments)
-        except SystemExit as ending:
-            self.code = int(str(ending.code))
-        self.out, self.err = capsys.readouterr()
-
-    @property
-    def sentence(self) -> str:
-        """The last line on standard error; the only one, unless an old Airflow has something to say."""
-        *others, line = self.err.splitlines()
-        assert AIRFLOW < (3, 3) or not others
-        assert line.startswith("callreport: ")
-        return line.removeprefix("callreport: ")
-
-
-def on_a_terminal(*arguments: str) -> tuple[int, str]:
-    """Run a command whose output is a terminal: its status, and what the terminal got, less control sequences."""
-    ours, theirs = pty.openpty()
-    said: list[bytes] = []
-
-    def read() -> None:
-        with suppress(OSError):
-            while part := os.read(ours, 65536):
-                said.append(part)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    with os.fdopen(theirs, "w", encoding="utf-8") as terminal, redirect_stdout(terminal), redirect_stderr(terminal):
-        code = main(arguments)
-        terminal.flush()
-    reader.join()
-    os.close(ours)
-    return code, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(said).decode()).replace("\r\n", "\n")
 
 
 # --- check -----------------------------------------------------------------------------------------------------------
@@ -293,7 +249,7 @@ def test_columns_options_and_policies_reach_the_road(
 
     behave(api, [Fault("short_page", page=1)])
     ended = Ended(capsys, "export", *DAY, "--on-incomplete", "warn", "--output", str(none))
-    assert ended.code == ExitCode.OK
+    assert ended.code == ExitCode.WRITTEN_INCOMPLETE
     assert "1,995" in ended.out.splitlines()[0]
     assert none.read_text().count("\n") == 1996
 
@@ -331,13 +287,13 @@ def test_each_kind_of_error_has_its_status(
     ("arguments", "words"),
     [
         (("--start", "soon"), "--start is 'soon'"),
-        (("--start", "2026-10-16", "--end", "2026-10-15"), "--start must be earlier"),
+        (("--start", "2026-10-16", "--end", "2026-10-15"), "set --start and --end so that --start is earlier"),
         ((*DAY, "--filter", "cNum"), "--filter is 'cNum'; allowed is KEY=VALUE"),
         ((*DAY, "--filter", "a=1", "--filter", "a=2"), "--filter names 'a' twice"),
         ((*DAY, "--filter", "dtGte=2026"), "dtGte"),
         ((*DAY, "--redact", "Caller Number=most"), "last4, drop, hmac"),
         ((*DAY, "--option", "colour=red"), "colour"),
-        ((*DAY, "--empty", "perhaps"), "--empty is 'perhaps'"),
+        ((*DAY, "--empty", "perhaps"), "argument --empty: invalid choice: 'perhaps'"),
         ((*DAY, "--concurrency", "99"), "--concurrency is 99"),
         ((*DAY, "--title", "a\nb"), "--title"),
         ((*DAY, "--output", "calls.doc"), "whose name tells no format"),
@@ -495,14 +451,14 @@ def test_airflows_parser_takes_every_command(capsys: pytest.CaptureFixture[str])
     module, _, function = name.rpartition(".")
     (group,) = getattr(import_module(module), function)()
     commands = {command.name: command for command in group.subcommands}
-    names = ["check", "probe", "preview", "export", "sandbox"]
+    names = ["check", "probe", "preview", "export", "sandbox", "completion"]
     assert list(commands) == [command.name for command in COMMANDS] == names
     for command in COMMANDS:
         ours: list[tuple[str, ...]] = []
         command.add_arguments(lambda *flags, found=ours, **_: found.append(flags))
         assert [tuple(argument.flags) for argument in commands[command.name].args] == ours
     with pytest.raises(SystemExit) as ending:
-        commands["check"].func(argparse.Namespace(conn_id="no_such_connection", debug=False))
+        commands["check"].func(argparse.Namespace(callreport_conn_id="no_such_connection", debug=False))
     assert ending.value.code == ExitCode.CONNECTION
 
 

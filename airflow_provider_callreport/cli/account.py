@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_callreport.api.errors import SettingsError
+from airflow_provider_callreport.cli.environment import environment
 from airflow_provider_callreport.cli.exit_codes import CommandError, ExitCode
 from airflow_provider_callreport.hooks.callreport import CallReportHook
 
@@ -31,6 +33,14 @@ class CommandHook(CallReportHook):
             return Connection.get_connection_from_secrets(conn_id)
 
 
+def airflows_database() -> AbstractContextManager[None]:
+    """Inside the block other hooks find connections of Airflow's database too, as in ``airflow connections test``.
+
+    The mark is Airflow's own (3.3.2, ``ensure_secrets_backend_loaded``).
+    """
+    return environment("_AIRFLOW_PROCESS_CONTEXT", "server")
+
+
 def open_account(conn_id: str) -> CommandHook:
     """A hook whose connection has been read and checked.
 
@@ -42,6 +52,5 @@ def open_account(conn_id: str) -> CommandHook:
         # Reading them is what checks them.
         _ = hook.settings
     except SettingsError as error:
-        sentence = str(error).replace("callreport_conn_id", "--conn-id")
-        raise CommandError(ExitCode.CONNECTION, sentence) from error
+        raise CommandError(ExitCode.CONNECTION, str(error)) from error
     return hook

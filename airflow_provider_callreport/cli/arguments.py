@@ -9,12 +9,11 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow_provider_callreport.api.errors import WindowError
 from airflow_provider_callreport.api.filters import Window, parse_time
 
 
-def labels(text: str) -> list[str]:
-    """Labels that are divided by commas.
+def columns(text: str) -> list[str] | dict[str, str]:
+    """Labels that are divided by commas, or label -> name where one is renamed by ``LABEL=NAME``.
 
     Raises:
         argparse.ArgumentTypeError: it names no label.
@@ -22,11 +21,14 @@ def labels(text: str) -> list[str]:
     found = [label.strip() for label in text.split(",") if label.strip()]
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} names no column")
-    return found
+    if "=" not in text:
+        return found
+    renamed = [label.partition("=") for label in found]
+    return {label.strip(): name.strip() if equals else label for label, equals, name in renamed}
 
 
 def window(options: argparse.Namespace, zone: ZoneInfo) -> Window:
-    """The window of the arguments ``start`` and ``end``.
+    """The window that was asked for, of a day where no end was given.
 
     Args:
         options: what was typed.
@@ -35,11 +37,10 @@ def window(options: argparse.Namespace, zone: ZoneInfo) -> Window:
     Raises:
         WindowError: it cannot be read, or is empty.
     """
-    start = parse_time(options.start, "--start", zone)
-    end = start + timedelta(days=1) if options.end is None else parse_time(options.end, "--end", zone)
-    if start >= end:
-        raise WindowError(f"--start is {start.isoformat()} and --end is {end.isoformat()}; --start must be earlier")
-    return Window(start, end, zone)
+    start = parse_time(options.window_start, "window_start", zone)
+    if options.window_end is None:
+        return Window(start, start + timedelta(days=1), zone)
+    return Window(start, parse_time(options.window_end, "window_end", zone), zone)
 
 
 def pairs(flag: str, assignments: Sequence[str], *, texts: Collection[str] = ()) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from airflow_provider_callreport.cli.account import open_account
 from airflow_provider_callreport.cli.exit_codes import CommandError, ExitCode
@@ -13,13 +12,13 @@ def run(options: argparse.Namespace) -> ExitCode:
     """Sign in, as the Test button does, and print one sentence.
 
     Args:
-        options: ``conn_id``.
+        options: ``callreport_conn_id``.
 
     Raises:
         CommandError: the connection does not work.
     """
-    works, sentence = open_account(options.conn_id).test_connection()
+    works, sentence = open_account(options.callreport_conn_id).test_connection()
     if not works:
         raise CommandError(ExitCode.CONNECTION, sentence)
-    sys.stdout.write(f"{sentence}\n")
+    options.out.write(f"{sentence}\n")
     return ExitCode.OK

@@ -11,10 +11,19 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
-from airflow_provider_callreport.api.filters import REPORTS
-from airflow_provider_callreport.cli.arguments import labels
+from airflow_provider_callreport.cli.arguments import columns
+from airflow_provider_callreport.cli.completion import INSTALL
 from airflow_provider_callreport.cli.exit_codes import ExitCode
 from airflow_provider_callreport.formats import FORMATS
+from airflow_provider_callreport.rules import (
+    ColumnNames,
+    Empty,
+    IfExists,
+    OnIncomplete,
+    OnNewColumns,
+    Report,
+    choices,
+)
 from airflow_provider_callreport.sandbox.__main__ import DESCRIPTION, add_arguments, list_of_faults
 
 
@@ -27,7 +36,7 @@ class AddArgument(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command.
+    """One command. An argument that operators have too keeps their name for it as ``dest``; see `flags`.
 
     Attributes:
         name: what is typed.
@@ -55,11 +64,22 @@ class Command:
         code: ExitCode = import_module(self.module).run(options)
         return code
 
+    def flags(self) -> dict[str, str]:
+        """Name of an argument -> its flag."""
+        found: dict[str, str] = {}
+
+        def note(*flags: str, **options: Any) -> None:
+            found[options.get("dest") or flags[0].removeprefix("--").replace("-", "_")] = flags[0]
+
+        self.add_arguments(note)
+        return found
+
 
 def add_account(add: AddArgument) -> None:
     """The connection, and how much is logged."""
     add(
         "--conn-id",
+        dest="callreport_conn_id",
         default="callreport_default",
         metavar="ID",
         help="Airflow connection of type callreport (default callreport_default)",
@@ -69,38 +89,51 @@ def add_account(add: AddArgument) -> None:
 
 def add_report(add: AddArgument) -> None:
     """What to read: the report, its window and filters."""
-    add("--report", choices=tuple(REPORTS), default="calls", help="which report (default calls)")
+    _add_choice(add, "--report", Report, "which report")
     add(
         "--start",
+        dest="window_start",
         required=True,
         metavar="TIME",
-        help="first instant, ISO 8601; without an offset it is in the account's zone",
+        help="first instant, such as 2026-10-15 or 2026-10-15T08:00; in the account's zone, unless an offset follows",
     )
-    add("--end", metavar="TIME", help="first instant after the window (default: a day after --start)")
-    _add_pairs(add, "--filter", "KEY=VALUE", "an API filter key, its value as text or JSON")
+    _add_end(add)
+    _add_pairs(add, "--filter", "filters", "KEY=VALUE", "an API filter key, such as cNum=919876543210")
     add(
         "--columns",
-        type=labels,
-        metavar="LABEL,...",
-        help="columns to keep, in this order, by the API's labels (default: all)",
+        type=columns,
+        metavar="LABEL[=NAME],...",
+        help="columns to keep, in this order, by the API's labels; NAME renames one (default: all)",
     )
 
 
-def _add_pairs(add: AddArgument, flag: str, metavar: str, words: str) -> None:
+def _add_end(add: AddArgument) -> None:
+    add("--end", dest="window_end", metavar="TIME", help="first instant after the window (default: --start plus a day)")
+
+
+def _add_pairs(add: AddArgument, flag: str, dest: str, metavar: str, words: str) -> None:
     """A flag that may be repeated, each time with a name and a value."""
-    add(flag, action="append", default=[], metavar=metavar, help=f"{words}; may be repeated")
+    add(flag, dest=dest, action="append", default=[], metavar=metavar, help=f"{words}; may be repeated")
+
+
+def _add_choice(add: AddArgument, flag: str, closed_set: Any, words: str, default: str | None = None) -> None:
+    """A flag with a few values; the default is the first, unless another is named."""
+    values = choices(closed_set)
+    default = default or values[0]
+    add(flag, choices=values, default=default, help=f"{words} (default {default})")
 
 
 def add_probe(add: AddArgument) -> None:
     """The arguments of ``probe``."""
     add_account(add)
-    add("--report", choices=tuple(REPORTS), default="calls", help="which report (default calls)")
+    _add_choice(add, "--report", Report, "which report")
     add(
         "--start",
+        dest="window_start",
         metavar="TIME",
-        help="begin of a day with calls, ISO 8601 (default: the last full day, or a day of the 30 before)",
+        help="begin of a day with calls (default: the last full day, or a day of the 30 before)",
     )
-    add("--end", metavar="TIME", help="first instant after the window (default: a day after --start)")
+    _add_end(add)
     add("--save", metavar="PATH", help="write the profile there: names of columns and types, no value of a call")
     add("--force", action="store_true", help="replace a file that is there")
     add("--json", action="store_true", help="print all that was found as JSON")
@@ -115,25 +148,49 @@ def add_preview(add: AddArgument) -> None:
 
 
 def add_export(add: AddArgument) -> None:
-    """The arguments of ``export``."""
+    """The arguments of ``export``. An argument of the operator has its name as ``dest``."""
     add_account(add)
     add_report(add)
-    add("--format", choices=tuple(FORMATS), help="format of the file (default: that of --output's name, or csv)")
-    words = "an option of the format, its value as text or JSON, such as gzip=true"
-    _add_pairs(add, "--option", "NAME=VALUE", words)
-    add("--output", metavar="PATH", help="the file, or a directory for it (default: here, named after the report)")
-    add("--force", action="store_true", help="replace a file that is there")
-    add("--title", metavar="TEXT", help="title in the file")
-    _add_pairs(add, "--redact", "LABEL=MODE", "last4, drop or hmac for a column, by the API's label")
-    add("--empty", default="write", metavar="POLICY", help="no calls: write, skip or fail (default write)")
+    add("--output", metavar="PATH", help="the file, or a folder for it (default: here, named after the report)")
     add(
-        "--on-incomplete",
-        default="fail",
-        metavar="POLICY",
-        help="the calls do not equal the API's total: fail, or warn to write the file all the same (default fail)",
+        "--to",
+        dest="destination",
+        metavar="ADDRESS",
+        help="instead of --output: s3://bucket/calls.csv, gs://..., or another address that Airflow can write to",
     )
+    add("--mkdir", action="store_true", help="make the folder of --output if it is missing")
+    # Not the operator's "replace": a retry of a task writes its own file again, a person seldom means to.
+    _add_choice(add, "--if-exists", IfExists, "a file is there already", default="fail")
+    add("--force", action="store_true", help="the same as --if-exists replace")
+    add(
+        "--format",
+        dest="file_format",
+        choices=tuple(FORMATS),
+        help="format of the file (default: what the file's name says, or csv)",
+    )
+    _add_pairs(add, "--option", "format_options", "NAME=VALUE", "an option of the format, such as gzip=true")
+    _add_choice(add, "--column-names", ColumnNames, "snake_case: names that databases take, such as caller_number")
+    _add_choice(add, "--on-new-columns", OnNewColumns, "columns that the connection's profile does not know")
+    add("--group-by", metavar="LABEL", help="one file for each value of a column; [[ group ]] in the name is the value")
+    add("--title", dest="report_title", metavar="TEXT", help="title in the file")
+    _add_pairs(add, "--redact", "redact", "LABEL=MODE", "last4, drop or hmac for a column, by the API's label")
+    _add_choice(add, "--empty", Empty, "there are no calls: write a file that says so, skip it, or fail")
+    _add_choice(add, "--on-incomplete", OnIncomplete, "the calls are not the API's total: write the file with warn")
     add("--concurrency", type=int, default=1, metavar="N", help="pages asked for at once, 1 to 16 (default 1)")
+    add(
+        "--aws-conn-id",
+        default="aws_default",
+        metavar="ID",
+        help="Airflow connection for s3:// (default aws_default; without it, the credentials that boto3 finds)",
+    )
+    _add_pairs(add, "--s3-arg", "s3_extra_args", "NAME=VALUE", "for s3://, such as ServerSideEncryption=aws:kms")
+    add("--to-conn-id", dest="destination_conn_id", metavar="ID", help="Airflow connection for any other address")
     add("--json", action="store_true", help="print the summary as JSON, as a task returns it")
+
+
+def add_completion(add: AddArgument) -> None:
+    """The arguments of ``completion``."""
+    add("shell", choices=("bash", "zsh", "fish"), help="your shell")
 
 
 _HERE = __package__ or "airflow_provider_callreport.cli"
@@ -149,4 +206,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("preview", "Show the first calls of a report.", add_preview, f"{_HERE}.preview"),
     Command("export", "Write a whole report to a file, or fail and say why.", add_export, f"{_HERE}.export"),
     Command("sandbox", DESCRIPTION, add_arguments, f"{_HERE}.sandbox", list_of_faults),
+    Command(
+        "completion",
+        "Print the script that lets bash, zsh or fish complete callreport.",
+        add_completion,
+        f"{_HERE}.completion",
+        lambda: INSTALL,
+    ),
 )

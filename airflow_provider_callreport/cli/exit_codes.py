@@ -18,15 +18,16 @@ class ExitCode(IntEnum):
         return member
 
     OK = 0, "done"
-    FAILED = 1, "an error that should not happen (`--debug` shows where); a port is taken"
+    FAILED = 1, "an error that should not happen (`--debug` shows where); a port of the sandbox is taken"
     USAGE = 2, "an argument is wrong, or needs an extra that is not installed; nothing was asked"
     CONNECTION = 3, "the connection is missing or wrong, or the API refuses its credentials or rights"
     LATER = 4, "the API or the network has a fault that may pass"
     REFUSED = 5, "the API refuses the request, or its answer cannot be read; another try does not help"
-    INCOMPLETE = 6, "the report is not whole"
+    INCOMPLETE = 6, "the report is not whole; no file was written"
     FILE = 7, "the file cannot be written, or exists already"
     NO_CALLS = 8, "there are no calls, and `--empty fail` was given"
     SETTING = 9, "`probe` found something that needs a setting, or a person"
+    WRITTEN_INCOMPLETE = 10, "the report is not whole, and `--on-incomplete warn` wrote the file all the same"
     INTERRUPTED = 130, "interrupted (Ctrl-C)"
 
 

@@ -1,4 +1,4 @@
-"""``callreport export``: a whole report to a file of this machine, proved as the operators prove it."""
+"""``callreport export``: a whole report to a file, here or in a cloud, proved as the operators prove it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from uuid import uuid4
 
 from airflow_provider_callreport.api.errors import CallReportError
 from airflow_provider_callreport.api.filters import NUMBER_FILTERS, warn_of_undocumented
-from airflow_provider_callreport.cli.account import CommandHook, open_account
+from airflow_provider_callreport.cli.account import CommandHook, airflows_database, open_account
 from airflow_provider_callreport.cli.arguments import pairs, window
 from airflow_provider_callreport.cli.exit_codes import CommandError, ExitCode
-from airflow_provider_callreport.delivery.object_storage import ObjectStorageDestination
-from airflow_provider_callreport.export.redaction import check_redact
+from airflow_provider_callreport.delivery.object_storage import ObjectStorageDestination, destination_at
+from airflow_provider_callreport.delivery.s3 import S3Destination
+from airflow_provider_callreport.export.groups import check_placeholder, has_placeholder
 from airflow_provider_callreport.export.road import ExportRequest, default_filename, export_report
 from airflow_provider_callreport.export.summary import ExportSummary
 from airflow_provider_callreport.formats import FORMATS
 from airflow_provider_callreport.report import RunIdentity
+from airflow_provider_callreport.task.arguments.argument import check_each
 from airflow_provider_callreport.task.arguments.tables import EXPORT
-from airflow_provider_callreport.task.arguments.together import check_filter_values
-
-_CHECKS = {argument.name: argument.check for argument in EXPORT if argument.check is not None}
+from airflow_provider_callreport.task.private_filters import SECRET_ARGS
 
 
 def run(options: argparse.Namespace) -> ExitCode:
@@ -37,62 +37,57 @@ def run(options: argparse.Namespace) -> ExitCode:
 
     Raises:
         ValueError: an argument is wrong.
-        CommandError: the connection does not work, or the file exists already.
+        CommandError: the connection does not work, the file exists already, or its folder does not.
         CallReportError: the report could not be read whole; nothing was written.
         DeliveryError: the file could not be written.
     """
     ask = _asked(options)
-    hook = open_account(options.conn_id)
+    hook = open_account(options.callreport_conn_id)
     request = ask(hook)
-    path = _path(options.output, request)
-    if path.exists() and not options.force:
-        raise CommandError(ExitCode.FILE, f"{path} exists already; --force replaces it")
-    place = ObjectStorageDestination(
-        "file", "", str(path).removeprefix("/"), if_exists="replace" if options.force else "fail"
-    )
-    with _private_files(), hook.get_conn() as client, _progress(hook, request) as on_rows:
+    place = _place(options, request)
+    with _private_files(), airflows_database(), hook.get_conn() as client, _progress(hook, request) as on_rows:
         summary = export_report(client, request, run=_run(), destination=place, on_rows=on_rows)
-    sys.stdout.write(json.dumps(summary.to_xcom()) + "\n" if options.json else _summary_text(summary))
-    return ExitCode.OK
+    options.out.write(json.dumps(summary.to_xcom()) + "\n" if options.json else _summary_text(summary))
+    return ExitCode.WRITTEN_INCOMPLETE if summary.outcome.complete is False else ExitCode.OK
 
 
 def _asked(options: argparse.Namespace) -> Callable[[CommandHook], ExportRequest]:
-    """Check what was typed; the account is only needed for the window's zone."""
-    for flag, argument, value in (
-        ("--empty", "empty", options.empty),
-        ("--on-incomplete", "on_incomplete", options.on_incomplete),
-        ("--concurrency", "concurrency", options.concurrency),
-        ("--title", "report_title", options.title),
-    ):
-        _CHECKS[argument](flag, value)
-    filters = pairs("--filter", options.filter, texts=NUMBER_FILTERS)
-    check_filter_values(filters)
-    warn_of_undocumented(filters)
-    redact = check_redact(pairs("--redact", options.redact))
-    file_format, implied = _format(options.format, options.output)
-    format_options = FORMATS[file_format].check_options({**implied, **pairs("--option", options.option)})
+    """Check what was typed, as the operator checks it; the account is only needed for the window's zone."""
+    options.filters = pairs("--filter", options.filters, texts=NUMBER_FILTERS)
+    options.redact = pairs("--redact", options.redact)
+    options.s3_extra_args = pairs("--s3-arg", options.s3_extra_args)
+    if options.force:
+        options.if_exists = "replace"
+    file_format, implied = _format(options)
+    given = {**implied, **pairs("--option", options.format_options)}
+    values = {**vars(options), "file_format": file_format, "format_options": given}
+    check_each(EXPORT, {one.name: values[one.name] for one in EXPORT if values.get(one.name) is not None})
+    if options.output is not None and options.destination is not None:
+        raise ValueError("--output and --to are both given; choose one of the two")
+    if not SECRET_ARGS.isdisjoint(options.s3_extra_args):
+        raise ValueError("--s3-arg has SSECustomerKey, which other users could see among processes; use SSEKMSKeyId")
+    for flag, place in (("--output", _file_name(options.output)), ("--to", _file_name(options.destination))):
+        check_placeholder(flag, place, options.group_by)
+    warn_of_undocumented(options.filters)
+    same = ("report", "filters", "columns", "column_names", "on_new_columns", "redact", "group_by")
+    format_options = FORMATS[file_format].check_options(given)
     return lambda hook: ExportRequest(
-        report=options.report,
         window=window(options, hook.settings.timezone),
-        filters=filters,
-        columns=options.columns,
-        redact=redact,
         file_format=file_format,
         format_options=format_options,
-        title=options.title,
-        empty=options.empty,
-        on_incomplete=options.on_incomplete,
-        concurrency=options.concurrency,
+        title=options.report_title,
+        **{name: values[name] for name in (*same, "empty", "on_incomplete", "concurrency")},
     )
 
 
-def _format(chosen: str | None, output: str | None) -> tuple[str, Mapping[str, Any]]:
+def _format(options: argparse.Namespace) -> tuple[str, Mapping[str, Any]]:
     """The format, and the options that the file's name implies.
 
     Raises:
         ValueError: neither ``--format`` nor the name says which.
     """
-    name = "" if output is None or Path(output).is_dir() else Path(output).name.lower()
+    chosen, place = options.file_format, _file_name(options.output or options.destination)
+    name = "" if place is None else place.rpartition("/")[2].lower()
     for file_format in FORMATS.values():
         if chosen in (None, file_format.name) and name.endswith(file_format.extension):
             return file_format.name, {}
@@ -100,13 +95,47 @@ def _format(chosen: str | None, output: str | None) -> tuple[str, Mapping[str, A
         if chosen in (None, file_format.name) and zipped and name.endswith(file_format.extension_for({"gzip": True})):
             return file_format.name, {"gzip": True}
     if chosen is None and name:
-        raise ValueError(f"--output is {output!r}, whose name tells no format; set --format to {', '.join(FORMATS)}")
+        flag = "--output" if options.output else "--to"
+        raise ValueError(f"{flag} is {place!r}, whose name tells no format; set --format to {', '.join(FORMATS)}")
     return chosen or "csv", {}
 
 
-def _path(output: str | None, request: ExportRequest) -> Path:
-    path = Path(output or ".").expanduser()
-    return (path / default_filename(request) if path.is_dir() else path).absolute()
+def _file_name(place: str | None) -> str | None:
+    """A path or an address that names a file; None where it names a folder: then the file has the report's name."""
+    return None if place is None or place.endswith("/") or Path(place).expanduser().is_dir() else place
+
+
+def _place(options: argparse.Namespace, request: ExportRequest) -> S3Destination | ObjectStorageDestination:
+    """Where the file goes.
+
+    Raises:
+        ValueError: the address is wrong.
+        CommandError: the file exists already, or its folder does not.
+    """
+    address: str | None = options.destination
+    if address is not None and not address.startswith("file://"):
+        return destination_at(
+            address if _file_name(address) else address + default_filename(request),
+            conn_id=options.destination_conn_id,
+            if_exists=options.if_exists,
+            aws_conn_id=options.aws_conn_id,
+            s3_extra_args=options.s3_extra_args,
+        )
+    output = address.removeprefix("file://") if address is not None else options.output or "."
+    path = Path(output).expanduser() / ("" if _file_name(output) else default_filename(request))
+    path = path.absolute()
+    _check_path(path, options, is_set=request.is_set)
+    return ObjectStorageDestination("file", "", str(path).removeprefix("/"), if_exists=options.if_exists)
+
+
+def _check_path(path: Path, options: argparse.Namespace, *, is_set: bool) -> None:
+    """Refuse, before anything is read, a file that exists and a folder that does not."""
+    if options.if_exists == "fail" and not is_set and path.exists():
+        raise CommandError(ExitCode.FILE, f"{path} exists already; --force replaces it")
+    # Folders that are named after a group are made with its file.
+    folder = next((one for one in reversed(path.parents) if has_placeholder(one.name)), path).parent
+    if not folder.exists() and not options.mkdir:
+        raise CommandError(ExitCode.FILE, f"the folder {folder} does not exist; --mkdir makes it")
 
 
 def _run() -> RunIdentity:
@@ -117,8 +146,15 @@ def _run() -> RunIdentity:
 def _summary_text(summary: ExportSummary) -> str:
     if summary.skipped:
         return "No calls in the window; no file was written.\n"
-    lines = [f"{file.uri} ({file.file.rows} calls, {file.file.bytes} bytes)" for file in summary.files]
-    return "\n".join([summary.outcome.note, *lines]) + "\n"
+    lines = [
+        f"{file.uri} exists already and was left as it is"
+        if file.status == "skipped"
+        else f"{file.uri} ({file.file.rows} calls, {file.file.bytes} bytes)"
+        for file in summary.files
+    ]
+    index = [] if summary.index is None else [f"{summary.index.uri} (the list of these files)"]
+    kept = [f"{uri} (of an earlier export, could not be removed)" for uri in summary.not_removed]
+    return "\n".join([summary.outcome.note, *lines, *index, *kept]) + "\n"
 
 
 @contextmanager

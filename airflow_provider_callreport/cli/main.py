@@ -10,11 +10,12 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any, NoReturn
 
 from airflow_provider_callreport import __version__
 from airflow_provider_callreport.cli.commands import COMMANDS, Command
+from airflow_provider_callreport.cli.environment import environment
 from airflow_provider_callreport.cli.exit_codes import ExitCode
 
 _OURS = "airflow_provider_callreport"
@@ -29,15 +30,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status; see `exit_codes.ExitCode`.
     """
-    options = parser().parse_args(arguments)
+    root = parser()
+    if "_ARGCOMPLETE" in os.environ:
+        # A shell asks what could come next, and the process ends here; see `completion`.
+        import argcomplete
+
+        argcomplete.autocomplete(root)
+    options = root.parse_args(arguments)
     command: Command = options.command
     return run(command, options)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence, as all others of ours, and not the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(ExitCode.USAGE, f"callreport: {message}; see {self.prog} --help\n")
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of ``callreport``."""
     codes = "\n".join(f"  {code.value:3}  {code.meaning.replace('`', '')}" for code in ExitCode)
-    root = argparse.ArgumentParser(
+    root = _Parser(
         prog="callreport",
         description="Call reports of the DeepCall Call Report API, for the accounts of Airflow's connections.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -69,27 +83,28 @@ def run(command: Command, options: argparse.Namespace) -> ExitCode:
         How it ended.
     """
     debug = getattr(options, "debug", False)
+    options.out = sys.stdout
     # The sandbox needs no Airflow.
-    log = _log_on_stderr(debug=debug) if hasattr(options, "conn_id") else nullcontext()
-    with _stopped_by_sigterm(), log:
+    airflow = _airflow(command, options) if hasattr(options, "callreport_conn_id") else nullcontext()
+    with _stopped_by_sigterm(), airflow:
         try:
             code = command.run(options)
-            sys.stdout.flush()
+            options.out.flush()
             return code
         except KeyboardInterrupt:
             return _end(ExitCode.INTERRUPTED, "interrupted")
         except BrokenPipeError:
             # Whoever read our output, such as `head`, has seen enough. What is left goes nowhere, or Python would
             # complain when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), options.out.fileno())
             return ExitCode.OK
         except Exception as error:
-            from airflow_provider_callreport.cli.errors import command_error
+            from airflow_provider_callreport.cli.errors import command_error, in_flags
 
             ending = command_error(error)
             if debug and ending.code is ExitCode.FAILED:
                 traceback.print_exc()
-            return _end(ending.code, str(ending))
+            return _end(ending.code, in_flags(str(ending), command.flags()))
 
 
 def for_airflow(command: Command) -> Callable[[argparse.Namespace], None]:
@@ -128,23 +143,28 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
 
 @contextmanager
-def _log_on_stderr(*, debug: bool) -> Iterator[None]:
-    """Inside the block the log goes to standard error, where it is in nobody's way: our warnings, and no more.
+def _airflow(command: Command, options: argparse.Namespace) -> Iterator[None]:
+    """Inside the block Airflow is imported, and nothing but ``options.out`` writes to standard output.
 
-    Args:
-        debug: everything that this package logs, what Airflow logs, and warnings of libraries as well.
+    Our warnings go to standard error; with ``--debug`` all that we and Airflow log, and what libraries warn of.
     """
-    with warnings.catch_warnings():
-        _import_airflow(debug=debug)
-        if not debug and not sys.warnoptions:
+    sentences = None if options.debug else _Sentences(command)
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+        _import_airflow(debug=options.debug)
+        if not options.debug and not sys.warnoptions:
             warnings.simplefilter("ignore")
         root, ours = logging.getLogger(), logging.getLogger(_OURS)
-        replaced = [(handler, _on_stderr(handler, debug=debug)) for handler in root.handlers if _is_on_stdout(handler)]
+        streams = (options.out, sys.stderr)
+        replaced = [
+            (handler, _on_stderr(handler, sentences))
+            for handler in root.handlers
+            if isinstance(handler, logging.StreamHandler) and handler.stream in streams
+        ]
         for before, after in replaced:
             root.removeHandler(before)
             root.addHandler(after)
         level_before = ours.level
-        ours.setLevel(logging.DEBUG if debug else logging.WARNING)
+        ours.setLevel(logging.DEBUG if options.debug else logging.WARNING)
         try:
             yield
         finally:
@@ -159,23 +179,44 @@ def _import_airflow(*, debug: bool) -> None:
     if not debug:
         logging.disable(logging.CRITICAL)
         warnings.simplefilter("ignore")
+    # Airflow 3's own loggers pass no handler of ours.
+    quiet = nullcontext() if debug else environment("AIRFLOW__LOGGING__LOGGING_LEVEL", "CRITICAL")
     try:
-        import airflow  # noqa: F401
+        with quiet:
+            import airflow  # noqa: F401
     finally:
         logging.disable(logging.NOTSET)
 
 
-def _is_on_stdout(handler: logging.Handler) -> bool:
-    return isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout
+def _on_stderr(handler: logging.Handler, sentences: logging.Formatter | None) -> logging.Handler:
+    """A handler for standard error in place of one: that of Airflow 2 cannot be given another stream.
 
-
-def _on_stderr(handler: logging.Handler, *, debug: bool) -> logging.Handler:
-    """A handler that says the same on standard error: that of Airflow 2 cannot be given another stream."""
+    Args:
+        handler: the one whose place it takes.
+        sentences: how a warning of ours is written, and nothing else is; None for all that ``handler`` writes.
+    """
     other = logging.StreamHandler(sys.stderr)
-    other.setLevel(logging.DEBUG if debug else logging.WARNING)
-    other.setFormatter(handler.formatter)
+    other.setFormatter(sentences or handler.formatter)
     other.filters = list(handler.filters)
-    if not debug:
+    if sentences is not None:
+        other.setLevel(logging.WARNING)
         # A hook's logger has the hook's module at the end of its name.
         other.addFilter(lambda record: _OURS in record.name)
     return other
+
+
+class _Sentences(logging.Formatter):
+    """Warnings as the errors of a command are written.
+
+    Args:
+        command: whose flags they name.
+    """
+
+    def __init__(self, command: Command) -> None:
+        super().__init__()
+        self._flags = command.flags()
+
+    def format(self, record: logging.LogRecord) -> str:
+        from airflow_provider_callreport.cli.errors import in_flags
+
+        return f"callreport: {in_flags(record.getMessage(), self._flags)}"

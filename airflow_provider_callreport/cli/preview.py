@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
@@ -42,10 +41,10 @@ def run(options: argparse.Namespace) -> ExitCode:
         CallReportError: the report could not be read so far.
     """
     whole_number(1, 1000)("--limit", options.limit)
-    filters = pairs("--filter", options.filter, texts=NUMBER_FILTERS)
+    filters = pairs("--filter", options.filters, texts=NUMBER_FILTERS)
     check_filter_values(filters)
     warn_of_undocumented(filters)
-    hook = open_account(options.conn_id)
+    hook = open_account(options.callreport_conn_id)
     span = window(options, hook.settings.timezone)
     rows = hook.iter_rows(
         options.report,
@@ -58,7 +57,7 @@ def run(options: argparse.Namespace) -> ExitCode:
     )
     # One more than asked for shows whether the window has further calls.
     found = list(islice(rows, options.limit + 1))
-    shown, out = found[: options.limit], sys.stdout
+    shown, out = found[: options.limit], options.out
     if shown:
         cells = [[_cell(value, show_numbers=options.show_numbers) for value in row.values()] for row in shown]
         _print_table(list(shown[0]), cells, out)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -38,25 +37,25 @@ def run(options: argparse.Namespace) -> ExitCode:
         CommandError: the connection does not work, or the file is there already.
         CallReportError: the first question got no answer that can be read.
     """
-    if options.start is None and options.end is not None:
+    if options.window_start is None and options.window_end is not None:
         raise ValueError("--end is given without --start; set --start, or leave out both for the last full day")
     path = None if options.save is None else Path(options.save).expanduser()
     if path is not None and path.exists() and not options.force:
-        raise CommandError(ExitCode.FILE, f"{path} is there already; --force replaces it")
-    hook = open_account(options.conn_id)
+        raise CommandError(ExitCode.FILE, f"{path} exists already; --force replaces it")
+    hook = open_account(options.callreport_conn_id)
     span = _window(options, hook.settings.timezone)
     # A retry would be a request that nobody counts.
     with CallReportClient(replace(hook.settings, max_retry_time=0)) as client:
-        found = probe(client, options.report, span, look_back=options.start is None)
+        found = probe(client, options.report, span, look_back=options.window_start is None)
     if path is not None:
         path.write_text(json.dumps(found.profile.to_json(), indent=2) + "\n", encoding="utf-8")
-    sys.stdout.write(json.dumps(_as_json(found)) + "\n" if options.json else _as_text(found, path))
+    options.out.write(json.dumps(_as_json(found)) + "\n" if options.json else _as_text(found, path))
     return ExitCode.SETTING if found.needs_setting else ExitCode.OK
 
 
 def _window(options: argparse.Namespace, zone: ZoneInfo) -> Window:
     """The window that was asked for, or the last full day."""
-    if options.start is not None:
+    if options.window_start is not None:
         return window(options, zone)
     today = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     return Window(today - timedelta(days=1), today, zone)
