@@ -121,7 +121,7 @@ def test_pages_are_whole_where_they_are() -> None:
     ("page", "words"),
     [
         ("<!-- table: nothing -->\n<!-- /table -->", "asks for the table 'nothing'; there are HTTP statuses, "),
-        ("<!-- help: nothing -->\n<!-- /help -->", "asks for the help 'nothing'; there are check, export"),
+        ("<!-- help: nothing -->\n<!-- /help -->", "asks for the help 'nothing'; there are check, completion, export"),
         ("<!-- example: x -->\n<!-- /example -->", "asks for the example 'x', and example_dags/ has no such file"),
     ],
 )

@@ -37,6 +37,7 @@ BROUGHT_BY = {
     "urllib3": "requests",
     "jinja2": "apache-airflow",
     "pendulum": "apache-airflow",
+    "argcomplete": "apache-airflow",
     "rich": "apache-airflow",
     # The form's widgets on Airflow 2.11, imported only there; see hooks/connection_form.py.
     "flask-appbuilder": "apache-airflow",
