@@ -189,8 +189,8 @@ def test_column_names_for_databases(api: SandboxServer, tmp_path: Path, capsys: 
 def test_export_to_s3_as_the_operator_does(
     api: SandboxServer, s3: SandboxS3, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """command-line, stored-bytes, if-exists: proved bytes at the key, with metadata and the arguments of S3; nothing is replaced
-    unasked.
+    """command-line, stored-bytes, if-exists: proved bytes at the key, with metadata and the arguments of S3; nothing is
+    replaced unasked.
     """
     to = ("--to", "s3://reports/calls/day.csv.gz")
     ended = Ended(capsys, "export", *DAY, *to, "--s3-arg", "StorageClass=STANDARD_IA", "--json")
