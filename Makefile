@@ -12,7 +12,7 @@ SOURCES := airflow_provider_callreport example_dags tests tools benchmarks
 UV := $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick soak check format matrix browser bench docs pages lock clean
+.PHONY: help demo test quick soak check format matrix wide browser bench docs pages lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ format: $(VENV)/.dev ## let ruff format and mend what it can
 matrix: $(VENV)/.dev ## the built wheel on every Airflow and Python (MATRIX="3.3/3.13 2.11/3.11")
 	@$(BIN)/python tools/matrix.py $(MATRIX)
 
+wide: ## a day in slices on a cluster: Celery, Redis, PostgreSQL, a killed worker (WIDE="--calls 200000 --slices 8")
+	@$(MAKE) --no-print-directory VENV=.venv-wide .venv-wide/.wide
+	@.venv-wide/bin/python -m tools.wide $(WIDE)
+
 browser: $(VENV)/.dev ## the connection form and a run in headless Chromium (Debian: chromium, chromium-driver)
 	@CALLREPORT_BROWSER=1 $(BIN)/python -m pytest -q -p no:xdist tests/test_browser.py
 
@@ -60,11 +64,13 @@ lock: $(VENV)/.uv ## resolve pyproject.toml to exact versions again (UPGRADE=--u
 	    --group airflow --group build --group test --group check --group bench --output-file requirements/dev.txt
 	@$(COMPILE) pyproject.toml --extra sandbox --group airflow --group build \
 	    --constraint requirements/dev.txt --output-file requirements/demo.txt
+	@$(COMPILE) pyproject.toml --extra sandbox --group airflow --group build --group wide \
+	    --constraint requirements/dev.txt --output-file requirements/wide.txt
 	@$(COMPILE) --group build --group docs --constraint requirements/dev.txt --output-file requirements/docs.txt
 	@$(COMPILE) --group uv --output-file requirements/uv.txt
 
 clean: ## remove .venv and everything else that was made
-	rm -rf $(VENV) .venv-dlt demo-output dist build site .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-dlt .venv-wide demo-output dist build site .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the environment -------------------------------------------------------------------------------------------------
@@ -83,7 +89,7 @@ $(VENV)/.uv: requirements/uv.txt
 
 # Where uv cannot reach a registry, pip tries with the mirror and the certificates of its own configuration. Both check
 # every hash.
-$(VENV)/.demo $(VENV)/.dev $(VENV)/.docs: $(VENV)/.%: requirements/%.txt pyproject.toml $(VENV)/.uv
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.docs $(VENV)/.wide: $(VENV)/.%: requirements/%.txt pyproject.toml $(VENV)/.uv
 	@echo "Installing $< ..."
 	@$(UV) $(INSTALL) --system-certs --python $(BIN)/python -r $< || { \
 	    echo "uv could not do it; pip tries, with its own configuration ..."; \
