@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import astuple
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pendulum
 import pytest
@@ -105,7 +106,8 @@ def test_its_dag_is_the_example_in_slices(tmp_path: Path) -> None:
     assert bag.import_errors == {}
     dag = bag.dags["calls_by_day"]
     assert not dag.timetable.can_be_scheduled
-    days = dag.get_task("days").python_callable(pendulum.datetime(2026, 10, 16, 2, tz="Asia/Kolkata"))
+    task: Any = dag.get_task("days")
+    days = task.python_callable(pendulum.datetime(2026, 10, 16, 2, tz="Asia/Kolkata"))
     assert len(days) == 24
     assert days[9]["s3_key"] == "calls/dt=2026-10-15/hour=09/calls.csv"
     with pytest.raises(WideError, match=r"has 'schedule=\"0 2 \* \* \*\"' 0 times instead of once"):
