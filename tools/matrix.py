@@ -69,6 +69,7 @@ TREE = ("example_dags", "tests", "tools", "docs", "README.md", "CHANGELOG.md", "
 NOT_HERE = (
     "test_browser.py",
     "test_docs_site.py",
+    "test_first_hour.py",
     "test_import_cost.py",
     "test_packaging.py",
     "test_readme.py",
