@@ -18,6 +18,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## run the example Dags in Airflow against stand-in servers; results in demo-output/
+	@echo "Starting the stand-in servers ..."
 	@$(BIN)/python tools/demo.py $(DEMO)
 
 test: $(VENV)/.dev ## run the tests (TESTS=path, PYTEST=options)
@@ -75,6 +76,9 @@ clean: ## remove .venv and everything else that was made
 
 # --- the environment -------------------------------------------------------------------------------------------------
 
+# A recipe that begins with ALOUD says every few seconds that it still runs, so that nobody takes it for dead.
+EVERY := 5
+ALOUD := { while sleep $(EVERY) >/dev/null 2>&1 && kill -0 $$$$; do echo "  ..."; done & } 2>/dev/null; trap "kill $$!" EXIT;
 # uv installs five times as fast as pip. --system-certs: trust what the machine trusts, as other programs do.
 INSTALL := pip install --quiet --require-hashes --no-deps --only-binary :all:
 COMPILE = $(UV) pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes \
@@ -83,16 +87,16 @@ COMPILE = $(UV) pip compile --quiet --system-certs --universal --python-version 
 $(VENV)/.uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Python 3.11 or newer is needed, and %s is %d.%d; name another one: make PYTHON=python3.12" % (sys.executable, v[0], v[1]))'
 	@echo "Making $(VENV) ..."
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m $(INSTALL) --disable-pip-version-check -r requirements/uv.txt
+	@$(ALOUD) $(PYTHON) -m venv $(VENV) && $(BIN)/python -m $(INSTALL) --disable-pip-version-check -r requirements/uv.txt
 	@touch $@
 
 # Where uv cannot reach a registry, pip tries with the mirror and the certificates of its own configuration. Both check
 # every hash.
 $(VENV)/.demo $(VENV)/.dev $(VENV)/.docs $(VENV)/.wide: $(VENV)/.%: requirements/%.txt pyproject.toml $(VENV)/.uv
 	@echo "Installing $< ..."
-	@$(UV) $(INSTALL) --system-certs --python $(BIN)/python -r $< || { \
+	@$(ALOUD) $(UV) $(INSTALL) --system-certs --python $(BIN)/python -r $< || { \
 	    echo "uv could not do it; pip tries, with its own configuration ..."; \
 	    $(BIN)/python -m $(INSTALL) --disable-pip-version-check -r $<; }
-	@$(UV) pip install --quiet --offline --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@echo "Installing this copy ..."
+	@$(ALOUD) $(UV) pip install --quiet --offline --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $@

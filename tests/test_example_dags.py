@@ -25,6 +25,11 @@ from tools.demo import RUNS, Delivered
 from tools.run_dags import DagBag
 
 ROOT = Path(__file__).parent.parent
+WAIT = """
+import subprocess, sys
+from tools.demo import wait_aloud
+wait_aloud(subprocess.Popen([sys.executable, "-c", "input()"]), every=0.1)
+"""
 EXAMPLES = ROOT / "example_dags"
 
 
@@ -121,6 +126,9 @@ def test_the_demo_delivers_what_it_says(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     table = [shown_row(line) for line in done.stdout.splitlines() if " success " in line]
     assert [row[0] for row in table] == [run.dag_id for run in RUNS]
+    steps = re.findall(r"^(\w.+) \.\.\.$", done.stdout, re.MULTILINE)
+    assert steps[:2] == ["Making Airflow's database", "Starting Airflow and reading the Dag files"]
+    assert steps[2:] == [f"Running {run.dag_id}" for run in RUNS]
     # The README shows this table; bytes and hashes may change with a library that compresses or draws.
     assert table == [shown_row(line) for line in code_blocks("text")[0].splitlines()[1:]]
 
@@ -153,6 +161,23 @@ def test_the_demo_is_red_when_a_dag_is(tmp_path: Path) -> None:
     assert "RED  daily_masked_calls_to_s3: the report is not whole" in done.stdout
     assert "got 2995 of 3000 rows" in done.stdout
     assert not (tmp_path / "s3").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, "-c", WAIT],
+        ["make", "--silent", "EVERY=0.1", "--eval=waiting: ; @$(ALOUD) head -n 1", "waiting"],
+    ],
+    ids=["demo", "make"],
+)
+def test_who_waits_for_the_demo_sees_that_it_still_runs(command: list[str]) -> None:
+    """true-docs: what waits for a line that nobody writes says so; when the line comes, it ends."""
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("  ...")
+        process.communicate("\n", timeout=60)
+    assert process.returncode == 0
 
 
 @pytest.mark.airflow

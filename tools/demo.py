@@ -18,11 +18,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from airflow_provider_callreport.sandbox.calls import CallSource, SyntheticCalls
 from airflow_provider_callreport.sandbox.faults import Fault
@@ -149,7 +151,7 @@ def demo(runs: Sequence[DemoRun], faults: list[Fault], output: Path) -> bool:
     )
     with SandboxServer(settings) as api, SandboxS3() as s3, SandboxSmtp() as smtp:
         _say(f"Sandbox: API {api.url}, S3 {s3.url}, mail {smtp.host}:{smtp.port}")
-        _say(f"Running {len(runs)} Dags in Airflow; its log: {_shown(output / 'logs' / 'airflow.log')}")
+        _say(f"Airflow's log: {_shown(output / 'logs' / 'airflow.log')}")
         connections = {
             "AIRFLOW_CONN_CALLREPORT_DEFAULT": api.connection_json(max_retry_time=5),
             "AIRFLOW_CONN_AWS_DEFAULT": s3.connection_json(),
@@ -187,18 +189,46 @@ def run_in_airflow(runs: Sequence[DemoRun], connections: Mapping[str, str], outp
         **connections,
     }
     wanted = [f"{run.dag_id}={run.logical_date}" for run in runs]
-    commands = (
-        [sys.executable, "-m", "airflow", "db", "migrate"],
-        [sys.executable, str(ROOT / "tools" / "run_dags.py"), str(results), *wanted],
-    )
+    sys.stdout.flush()
     with (logs / "airflow.log").open("wb") as log:
-        for command in commands:
-            subprocess.run(
-                command, env=environment, cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=_PATIENCE
+
+        def start(*command: str, stdout: BinaryIO | None = None) -> None:
+            command = (sys.executable, *command)
+            wait_aloud(
+                subprocess.Popen(
+                    command, env=environment, cwd=home, stdin=subprocess.DEVNULL, stdout=stdout, stderr=log
+                )
             )
+
+        _say("Making Airflow's database ...")
+        start("-m", "airflow", "db", "migrate", stdout=log)
+        _say("Starting Airflow and reading the Dag files ...")
+        start(str(ROOT / "tools" / "run_dags.py"), str(results), *wanted)
     if not results.exists():
         return {}
     return {result["dag_id"]: result for result in json.loads(results.read_text("utf-8"))}
+
+
+def wait_aloud(process: subprocess.Popen[bytes], every: float = 5) -> None:
+    """Wait for a process, and say every few seconds that it still runs.
+
+    Raises:
+        subprocess.TimeoutExpired: it takes longer than ten minutes; it is killed.
+    """
+    begin = time.monotonic()
+    try:
+        while process.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(every)
+                break
+            seconds = time.monotonic() - begin
+            if seconds > _PATIENCE:
+                raise subprocess.TimeoutExpired(process.args, _PATIENCE)
+            _say(f"  ... {seconds:.0f} s")
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 def _keep_to_this_machine() -> None:

@@ -29,7 +29,7 @@ _PIP = f"""pip() {{
 }}"""
 
 #: What uv says when it cannot reach a registry.
-_NO_REGISTRY = re.compile(r"Failed to fetch|error sending request|Could not connect|dns error|network is (?:disabled|un)")
+_NO_REGISTRY = re.compile(r"Failed to fetch|error sending request|dns error|network was disabled")
 
 
 def build_wheel(folder: Path) -> Path:
