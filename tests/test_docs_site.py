@@ -10,7 +10,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,12 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from airflow.providers.common.compat.sdk import DAG
 from support.readme import code_blocks, codes, is_literal, table
-from support.runs import KOLKATA, AirflowRuns, Api, Evidence, once_a_session, run_dags
 
 from airflow_provider_callreport.api.errors import CODE_TABLE
 from airflow_provider_callreport.cli.exit_codes import ExitCode
 from airflow_provider_callreport.cli.main import main, parser
 from airflow_provider_callreport.sandbox.__main__ import _parser as sandbox_parser
 from airflow_provider_callreport.sandbox.servers import SandboxServer
-from airflow_provider_callreport.sandbox.settings import parse_faults
 from airflow_provider_callreport.windows import windows
 from tools.docs_site import DOCS, LLMS, ROOT, as_markdown, build, first_sentence, headings, llms, slug
 from tools.page_blocks import EXAMPLES, BlockError, written
@@ -295,45 +292,3 @@ def test_the_tutorial_works_up_to_the_sheet(api: SandboxServer, capsys: pytest.C
         assert main(step) == ExitCode.OK
     assert {path.name for path in Path.cwd().iterdir()} == {"calls_2026-10-15.xlsx", "profile.json"}
     assert "2000 calls" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_the_tutorial_fails_with_the_sentence_that_it_shows(
-    api: SandboxServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """true-docs, whole-or-red: the fault of its step 7 is a server that loses calls, and the report says how many."""
-    (fault,) = re.findall(r"^callreport sandbox .*--fault (\S+)$", TUTORIAL, re.MULTILINE)
-    (sentence,) = re.findall(r"`(the report is not whole:[^`]+)`", TUTORIAL)
-    api.settings.faults = parse_faults([fault])
-    monkeypatch.setenv("AIRFLOW_CONN_CALLREPORT_DEFAULT", api.connection_json(max_retry_time=0))
-    assert main(["export", "--start", "2026-10-15"]) == ExitCode.INCOMPLETE
-    assert " ".join(sentence.split()) in capsys.readouterr().err
-    assert list(Path.cwd().iterdir()) == []
-
-
-@pytest.fixture(scope="module")
-def tutorial(airflow_runs: AirflowRuns) -> Evidence:
-    """What the tutorial's Dag left behind, run in real Airflow."""
-    (block,) = code_blocks("python", TUTORIAL)
-
-    def run(directory: Path) -> Evidence:
-        dag = directory / "daily_sheet.py"
-        # The runner looks for the Dag among the module's names.
-        dag.write_text(re.sub(r"^\):$", ") as dag:", block, flags=re.MULTILINE), encoding="utf-8")
-        moment = datetime(2026, 10, 16, 7, tzinfo=KOLKATA)
-        place = directory / "run"
-        place.mkdir()
-        return run_dags(airflow_runs, place, [str(dag)], [("daily_sheet", moment)], apis={"callreport_default": Api()})
-
-    return once_a_session(airflow_runs, "tutorial", run)
-
-
-def test_the_tutorial_ends_with_a_mailed_sheet(tutorial: Evidence) -> None:
-    """true-docs: the Dag of the page runs green, and the mail is as the page says."""
-    assert tutorial.task("daily_sheet", "calls").state == "success"
-    assert "airflow dags test daily_sheet 2026-10-16T07:00:00+05:30" in TUTORIAL
-    (mail,) = tutorial.mails["smtp_default"]
-    (sheet,) = mail.message.iter_attachments()
-    assert sheet.get_filename() == "calls_2026-10-15.xlsx"
-    assert "`calls_2026-10-15.xlsx`" in TUTORIAL
-    assert mail.recipients == ("head@example.com",)

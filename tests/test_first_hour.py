@@ -46,7 +46,9 @@ def test_the_tutorial_can_be_followed(terminal: Terminal) -> None:
         other.run(probe)
         assert (folder / "profile.json").is_file()
         (mail,) = (folder / "mails").glob("*.eml")
-        assert "calls_2026-10-15.xlsx" in mail.read_text(encoding="utf-8")
+        text = mail.read_text(encoding="utf-8")
+        assert "calls_2026-10-15.xlsx" in text
+        assert "\nTo: head@example.com\n" in text
     with terminal.running(faulty) as servers:
         other.run("\n".join(exports_of(servers)))
         log = " ".join(other.run(run, status=None).split())
