@@ -25,7 +25,7 @@ from airflow_provider_callreport.cli.main import main, parser
 from airflow_provider_callreport.sandbox.__main__ import _parser as sandbox_parser
 from airflow_provider_callreport.sandbox.servers import SandboxServer
 from airflow_provider_callreport.windows import windows
-from tools.docs_site import DOCS, LLMS, ROOT, as_markdown, build, first_sentence, headings, llms, slug
+from tools.docs_site import DOCS, LLMS, ROOT, as_markdown, broken_links, build, first_sentence, headings, llms, slug
 from tools.page_blocks import EXAMPLES, BlockError, written
 
 PAGES = {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
@@ -83,23 +83,45 @@ def test_the_first_sentence_of_a_page(page: str, sentence: str) -> None:
     assert first_sentence(page) == sentence
 
 
-def test_links_lead_somewhere(built: Path) -> None:
-    """true-docs: each link between pages, and each anchor, is there; so are images."""
-    texts = {path.relative_to(built).as_posix(): path.read_text(encoding="utf-8") for path in built.rglob("*.md")}
-    anchors = {name: {slug(title) for _, _, title in headings(text)} for name, text in texts.items()}
-    broken, count = [], 0
-    for name, text in texts.items():
-        prose = re.sub(r"^```.*?^```|`[^`\n]*`", "", text, flags=re.MULTILINE | re.DOTALL)
+def broken(pages: dict[Path, str]) -> list[tuple[str, str]]:
+    """Links of Markdown pages that lead to no file, or to no heading of a page."""
+    found = []
+    for path, text in pages.items():
+        prose = re.sub(r"^ *```.*?^ *```|`[^`\n]*`", "", text, flags=re.MULTILINE | re.DOTALL)
         for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+            place, _, anchor = target.partition("#")
+            file = Path(os.path.normpath(path.parent / place)) if place else path
             if target.startswith("https://"):
                 continue
-            count += 1
-            page, _, anchor = target.partition("#")
-            file = os.path.normpath(Path(name).parent / page) if page else name
-            if not (built / file).is_file() or (anchor and anchor not in anchors[file]):
-                broken.append((name, target))
-    assert not broken
-    assert count > 40
+            titles = {slug(title) for _, _, title in headings(pages.get(file, ""))}
+            if not file.is_file() or (anchor and anchor not in titles):
+                found.append((path.name, target))
+    return found
+
+
+def test_links_lead_somewhere(built: Path) -> None:
+    """true-docs: each link of README, docs/ and the other pages, and each anchor, is there; so are images. The same
+    holds for the pages of the site.
+    """
+    for paths in ([*ROOT.glob("*.md"), *DOCS.rglob("*.md")], list(built.rglob("*.md"))):
+        pages = {path: path.read_text(encoding="utf-8") for path in paths}
+        assert broken(pages) == []
+        assert sum(text.count("](") for text in pages.values()) > 40
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    """true-docs: in Markdown and in the site: a page, a heading, an image that does not exist."""
+    lines = ["# Here", "[a](b.md)", "[a](#here)", "[a](#there)", "![a](c.png)", "`[a](code.md)`", "[a](https://a.b/c)"]
+    page = tmp_path / "page.md"
+    page.write_text("\n".join(lines), encoding="utf-8")
+    assert broken({page: page.read_text()}) == [("page.md", "b.md"), ("page.md", "#there"), ("page.md", "c.png")]
+    for name, html in {
+        "index.html": '<h1 id="here"><a href="sub/#there">a</a><a href="sub/#gone">b</a><a href="https://a.b/c">c</a>',
+        "sub/index.html": '<h2 id="there"><a href="../#here">a</a><a href="../x/">b</a><img src="../c.png">',
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(html, encoding="utf-8")
+    assert broken_links(tmp_path) == ["index.html: sub/#gone", "sub/index.html: ../x/", "sub/index.html: ../c.png"]
 
 
 @pytest.mark.parametrize("name", PAGES)

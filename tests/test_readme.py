@@ -13,7 +13,6 @@ from airflow_provider_callreport.api.settings import settings_from_connection
 from airflow_provider_callreport.cli.main import parser
 from airflow_provider_callreport.rules import Rule
 from airflow_provider_callreport.task.arguments.tables import EXPORT
-from tools.docs_site import headings, slug
 
 ROOT = Path(__file__).parent.parent
 
@@ -63,15 +62,6 @@ def test_arguments_of_the_table_exist() -> None:
                 assert sorted(f'"{choice}"' for choice in check.choices) == sorted(codes(meaning))
 
 
-def test_links_lead_somewhere() -> None:
-    """true-docs: each link leads to a file of the repository, and to a heading that it has."""
-    links = re.findall(r"\]\(([^)#]+)#?([^)]*)\)", README)
-    assert len(links) > 20
-    for target, anchor in links:
-        text = (ROOT / target).read_text(encoding="utf-8")
-        assert not anchor or anchor in {slug(title) for _, _, title in headings(text)}, (target, anchor)
-
-
 def test_it_is_short() -> None:
     """true-docs: what is longer is a page of docs/."""
-    assert len(README.splitlines()) <= 200
+    assert 150 <= len(README.splitlines()) <= 200

@@ -10,7 +10,9 @@ import re
 import shutil
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import yaml  # type: ignore[import-untyped]
 
@@ -96,14 +98,51 @@ def build(target: Path = PAGES) -> None:
     changes.write_text(changes.read_text(encoding="utf-8").replace(_CHANGELOG, changelog), encoding="utf-8")
 
 
+class _Links(HTMLParser):
+    """The links of an HTML page, and the anchors that it has."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.targets: list[str] = []
+        self.anchors = {""}
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == "id" and value:
+                self.anchors.add(value)
+            elif name in ("href", "src") and value:
+                self.targets.append(value)
+
+
+def broken_links(site: Path) -> list[str]:
+    """Links and images of a built site that lead to no page, file or anchor of it; other sites are left out."""
+    site = site.resolve()
+    pages = {path: _Links(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
+    broken = []
+    for path, page in pages.items():
+        for target in page.targets:
+            scheme, host, place, _, anchor = urlsplit(target)
+            # Zensical's page of what is not found has absolute addresses, as nobody knows where it is shown.
+            if scheme or host or path.name == "404.html":
+                continue
+            file = (path.parent / unquote(place)).resolve() if place else path
+            file = file / "index.html" if file.is_dir() else file
+            if not file.is_file() or (file in pages and unquote(anchor) not in pages[file].anchors):
+                broken.append(f"{path.relative_to(site)}: {target}")
+    return broken
+
+
 def main() -> int:
-    """Copy the pages, then make the site in ``site/``; return 1 after a mistake or a warning."""
+    """Copy the pages, then make the site in ``site/``; return 1 after a mistake, a warning or a broken link."""
     build()
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     sys.stdout.write(done.stdout)
+    broken = broken_links(ROOT / "site")
+    sys.stdout.writelines(f"broken link in {link}\n" for link in broken)
     # Griffe reports a wrong docstring, and Zensical does not count that as a warning.
-    return 1 if done.returncode or re.search(r"^(griffe|WARNING)", done.stdout, re.MULTILINE) else 0
+    return 1 if done.returncode or broken or re.search(r"^(griffe|WARNING)", done.stdout, re.MULTILINE) else 0
 
 
 if __name__ == "__main__":
