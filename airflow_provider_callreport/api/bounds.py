@@ -10,8 +10,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import chain
 from typing import Any
+
+import msgspec
 
 from airflow_provider_callreport.api.errors import AnswerError, AnswerTooLargeError, scrub
 
@@ -26,6 +29,7 @@ _EMPTY_A_ROW = 8
 #: Cells of one answer's table: rows x columns. A page of 1,000 calls with 20 columns has 20,000.
 MAX_CELLS = 1_000_000
 
+_encode = msgspec.json.Encoder().encode
 _SPACED_KEY = re.compile(rb'"[ \t\r\n]+:')
 
 
@@ -78,8 +82,9 @@ def _empties(raw: bytes) -> int:
 def check_keys(payload: Any, raw: bytes) -> None:
     """Refuse JSON in which an object names a key twice: decoders keep the last value and say nothing.
 
-    A page is decoded quickly and has its keys counted. Only where the count of decoded keys and of colons behind a
-    quotation mark differ is it decoded once more by a reader that sees each pair.
+    An answer that equals what its decoded value encodes to has lost nothing: most servers write JSON as plainly as our
+    encoder. Else its keys are counted, and only where the count of decoded keys and of colons behind a quotation mark
+    differ is it decoded once more by a reader that sees each pair.
 
     Args:
         payload: the decoded JSON.
@@ -88,6 +93,9 @@ def check_keys(payload: Any, raw: bytes) -> None:
     Raises:
         AnswerError: an object has a key twice.
     """
+    with suppress(UnicodeEncodeError, RecursionError):
+        if _encode(payload) == raw:
+            return
     plain, may_hide = raw.count(b'":'), False
     if b"\\" in raw:
         # A quotation mark behind a backslash ends no key, unless the backslash is itself behind one.

@@ -494,9 +494,9 @@ class ReportReader:
         scan.digests.append(entry.digest)
         rows = len(records)
         may_be_page = len(scan.digests) == 1 and total == rows and rows >= min(scan.asked, _DEFAULT_SIZE)
-        if scan.counted is None and (total is None or may_be_page):
+        if not scan.has_counted and (total is None or may_be_page):
             # A total that moves while the pages are read shows in two counts, where no cnt shows it.
-            scan.counted = self._count(scan)
+            scan.counted, scan.has_counted = self._count(scan), True
         scan.received += len(records)
         if total is not None and scan.received > 2 * total + scan.longest + len(records):
             raise self._error(IncompleteReportError, "the API answers many more rows than its total", total)
