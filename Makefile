@@ -12,7 +12,7 @@ SOURCES := airflow_provider_callreport example_dags tests tools benchmarks
 UV := $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick soak check format matrix wide browser bench docs pages lock clean
+.PHONY: help demo test quick soak check format matrix recipes wide browser bench docs pages lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,12 @@ matrix: $(VENV)/.dev ## the built wheel on every Airflow and Python (MATRIX="3.3
 wide: ## a day in slices on a cluster: Celery, Redis, PostgreSQL, a killed worker (WIDE="--calls 200000 --slices 8")
 	@$(MAKE) --no-print-directory VENV=.venv-wide .venv-wide/.wide
 	@.venv-wide/bin/python -m tools.wide $(WIDE)
+
+recipes: $(VENV)/.dev ## the recipes with every provider that they name, in an environment of their own (1.6 GB)
+	@$(UV) venv --quiet --allow-existing --python $(BIN)/python build/recipes
+	@$(UV) pip install --quiet --system-certs --python build/recipes/bin/python --group airflow --group test \
+	    --group recipes --editable ".[parquet,sandbox]"
+	@build/recipes/bin/python -m pytest -q -p no:cacheprovider tests/test_recipes.py
 
 browser: $(VENV)/.dev ## the connection form and a run in headless Chromium (Debian: chromium, chromium-driver)
 	@CALLREPORT_BROWSER=1 $(BIN)/python -m pytest -q -p no:xdist tests/test_browser.py

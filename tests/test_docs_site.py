@@ -150,11 +150,12 @@ def test_a_page_that_asks_for_what_does_not_exist_is_named(page: str, words: str
         written("a.md", f"# A\n\n{page}\n")
 
 
-def test_every_example_dag_is_shown(built: Path) -> None:
+@pytest.mark.parametrize(("page", "folder"), [("examples.md", EXAMPLES), ("recipes.md", EXAMPLES / "recipes")])
+def test_every_example_dag_is_shown(built: Path, page: str, folder: Path) -> None:
     """true-docs: whoever has only the site can copy them; where one is named, a link leads to it."""
-    shown = (built / "examples.md").read_text(encoding="utf-8")
+    shown = (built / page).read_text(encoding="utf-8")
     blocks = code_blocks("python", shown)
-    names = {path.stem for path in EXAMPLES.glob("*.py")}
+    names = {path.stem for path in folder.glob("*.py")}
     assert {title for _, level, title in headings(shown) if level == 2} == names
     assert {dag_id for block in blocks for dag_id in re.findall(r'dag_id="(\w+)"', block)} == names
     assert all(f"| [{name}](#{name}) |" in shown for name in names)
@@ -236,7 +237,10 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SandboxServ
         yield server
 
 
-PYTHON = [(name, block) for name, text in PAGES.items() for block in code_blocks("python", text)]
+# Recipes are files that need further providers: tests/test_recipes.py runs them.
+PYTHON = [
+    (name, block) for name, text in PAGES.items() if name != "recipes.md" for block in code_blocks("python", text)
+]
 
 
 @pytest.mark.parametrize(("name", "block"), PYTHON, ids=[name for name, _ in PYTHON])

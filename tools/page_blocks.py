@@ -4,7 +4,7 @@ It stands between two lines, of which the second is ``<!-- /table -->`` and the 
 
 ``<!-- table: vendor codes -->``     a table made from the code; see `TABLES`
 ``<!-- help: export -->``            what ``callreport export --help`` prints
-``<!-- example: daily_calls -->``    ``example_dags/daily_calls.py``: its docstring, then its code
+``<!-- example: daily_calls -->``    ``example_dags/daily_calls.py``: its docstring, then its code; a name may be a path
 ``<!-- arguments: SomeOperator -->`` the arguments of a class; see `argument_tables`
 
 `tests/test_docs_site.py` fails when one is out of date.
@@ -86,7 +86,7 @@ def _example(page: str, name: str) -> str:
     docstring = (ast.get_docstring(ast.parse(text)) or "").replace("``", "`")
     code = text.split('"""', 2)[2].strip()
     docstring = _PAGE.sub(r"[`docs/\1`](\1)", docstring)
-    return f"## {name}\n\n{docstring}\n\n```python\n{code}\n```"
+    return f"## {file.stem}\n\n{docstring}\n\n```python\n{code}\n```"
 
 
 # --- what is made from the code --------------------------------------------------------------------------------------

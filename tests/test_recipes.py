@@ -1,0 +1,281 @@
+"""every-airflow: the recipes of ``example_dags/recipes/`` are read by real Airflow with the real providers, and those
+whose other side can be had on this machine run.
+
+`make recipes` runs this with the providers that are too large for the environment of the other tests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import warnings
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pendulum
+import pytest
+from support.api import ScriptedServer
+from support.runs import AIRFLOW, KOLKATA, AirflowRuns, Api, Evidence, once_a_session, run_dags
+
+from airflow_provider_callreport.sandbox.calls import SyntheticCalls
+from airflow_provider_callreport.sandbox.settings import SandboxSettings
+from tools.run_dags import DagBag
+
+ROOT = Path(__file__).parent.parent
+RECIPES = ROOT / "example_dags" / "recipes"
+NAMES = sorted(path.stem for path in RECIPES.glob("*.py"))
+
+#: What a recipe imports that is not in every environment, and the oldest Airflow that has it.
+NEEDS: dict[str, tuple[str, tuple[int, int]]] = {
+    "approve_then_mail": ("airflow.providers.standard", (3, 1)),
+    "calls_to_bigquery": ("airflow.providers.google", (2, 11)),
+    "calls_to_google_sheets": ("airflow.providers.google", (2, 11)),
+    "calls_to_snowflake": ("airflow.providers.snowflake", (2, 11)),
+    "figures_to_chat": ("airflow.providers.slack", (2, 11)),
+}
+#: dag.test() waits for an answer since Airflow 3.3.
+ASKS = AIRFLOW >= (3, 3)
+CALLS_A_DAY = 48
+
+
+def read(name: str) -> Any:
+    """A recipe's Dag, as Airflow reads it; skips where what it needs is not installed."""
+    module, oldest = NEEDS.get(name, ("airflow", (2, 11)))
+    if oldest > AIRFLOW or not _is_there(module):
+        pytest.skip(f"{name} needs {module}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        bag = DagBag(str(RECIPES / f"{name}.py"))
+    assert bag.import_errors == {}
+    assert bag.captured_warnings == {}
+    (dag,) = bag.dags.values()
+    return dag
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def at(text: str) -> datetime:
+    """A time of the account."""
+    return datetime.fromisoformat(text).replace(tzinfo=KOLKATA)
+
+
+def run(airflow_runs: AirflowRuns, case: str, runs: dict[str, datetime | None], **environment: str) -> Evidence:
+    """Run recipes one after the other, in one process."""
+    return once_a_session(
+        airflow_runs,
+        f"recipes-{case}",
+        lambda directory: run_dags(
+            airflow_runs,
+            directory,
+            ["recipes.py"],
+            list(runs.items()),
+            apis={"callreport_default": Api(SandboxSettings(calls=SyntheticCalls(CALLS_A_DAY)))},
+            environment={
+                "CALLREPORT_RECIPES": os.pathsep.join(str(RECIPES / f"{name}.py") for name in runs),
+                **environment,
+            },
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def done(airflow_runs: AirflowRuns) -> Evidence:
+    """What the recipes leave behind whose other side is on this machine."""
+    runs: dict[str, datetime | None] = {
+        "calls_by_hour": at("2026-10-16 01:20"),
+        "figures_with_duckdb": at("2026-10-16 06:00"),
+        "calls_by_agent_mail": at("2026-10-16 07:00"),
+        "calls_of_a_year": None,
+        "calls_to_redshift": at("2026-10-16 02:00"),
+        **({"approve_then_mail": at("2026-10-01 02:00")} if ASKS else {}),
+    }
+    return run(airflow_runs, "all", runs, CALLREPORT_ANSWER="Approve")
+
+
+def states(evidence: Evidence, name: str) -> dict[str, str]:
+    """Task ids and states of a recipe."""
+    return {task_id: task.state for (dag_id, task_id, _), task in evidence.tasks.items() if dag_id == name}
+
+
+# --- all of them -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_is_a_dag_of_its_name_fit_for_daily_use(name: str) -> None:
+    """every-airflow: no import error, no warning; retries, days of the account, no number in full, no `ds`."""
+    dag = read(name)
+    assert dag.dag_id == name
+    assert (str(dag.timezone), dag.catchup) == ("Asia/Kolkata", False)
+    for task in dag.tasks:
+        options = getattr(task, "partial_kwargs", vars(task))
+        assert options["retries"] >= 2 or "HITL" in str(type(task).__mro__), task.task_id
+        if (redact := options.get("redact")) is not None:
+            assert redact == {"Caller Number": "last4"}
+    code = (RECIPES / f"{name}.py").read_text(encoding="utf-8").split('"""', 2)[2]
+    assert not re.search(r"\bds\b", code), "the day of UTC"
+
+
+def test_a_copy_of_the_examples_shows_no_recipe(tmp_path: Path) -> None:
+    """every-airflow: a recipe without its provider is no import error of those who copied the folder."""
+    shutil.copytree(ROOT / "example_dags", tmp_path / "dags")
+    bag = DagBag(str(tmp_path / "dags"))
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {path.stem for path in RECIPES.parent.glob("*.py")}
+
+
+# --- those that run --------------------------------------------------------------------------------------------------
+
+
+def test_calls_by_hour(done: Evidence) -> None:
+    """exact-window: three hours, each in its own partition, none twice, and none of the hour that has just begun."""
+    assert set(states(done, "calls_by_hour").values()) == {"success"}
+    assert sorted(key for key in done.objects if key.startswith("calls/")) == [
+        "calls/dt=2026-10-15/hour=22/calls.parquet",
+        "calls/dt=2026-10-15/hour=23/calls.parquet",
+        "calls/dt=2026-10-16/hour=00/calls.parquet",
+    ]
+    windows = [done.task("calls_by_hour", "export", index).xcom["window"] for index in range(3)]
+    assert [(one["start"][11:16], one["end"][11:16]) for one in windows] == [
+        *(("22:00", "23:00"), ("23:00", "00:00"), ("00:00", "01:00"))
+    ]
+
+
+def test_figures_with_duckdb(done: Evidence) -> None:
+    """same-rows: the calls of the two hours of yesterday that `calls_by_hour` wrote, and not those of today."""
+    assert states(done, "figures_with_duckdb") == {"figures": "success"}
+    figures = done.task("figures_with_duckdb", "figures").xcom
+    written = [done.task("calls_by_hour", "export", index).xcom["rows"] for index in range(2)]
+    assert sum(line["calls"] for line in figures) == sum(written) > 0
+    assert any(line["talk_seconds"] > 0 for line in figures)
+
+
+def test_calls_by_agent_mail(done: Evidence) -> None:
+    """right-mail: the named managers get their own agents' files and no others, the head gets the rest."""
+    assert states(done, "calls_by_agent_mail") == {"mails": "success"}
+    files: dict[str, set[str]] = {}
+    for mail in done.mails["smtp_default"]:
+        for address in mail.recipients:
+            files[address] = {str(part.get_filename()) for part in mail.message.iter_attachments()}
+    north, head = files["head.north@example.com"], files["head@example.com"]
+    assert all("Asha Rao" in name or "Vikram Singh" in name for name in north)
+    assert not any(re.search("Asha Rao|Vikram Singh|Priya Nair", name) for name in head)
+    assert files["head.south@example.com"] == files["deputy.south@example.com"]
+    assert sum(file["rows"] for file in done.task("calls_by_agent_mail", "mails").xcom["files"]) <= CALLS_A_DAY
+
+
+def test_calls_of_a_year(done: Evidence) -> None:
+    """whole-or-red: twelve files and a manifest of all of them, which has as many calls as the API counts."""
+    assert set(states(done, "calls_of_a_year").values()) == {"success"}
+    manifest = json.loads(done.objects["archive/year=2025/manifest.json"].body)
+    assert [file["uri"] for file in manifest["files"]] == [
+        f"s3://reports/archive/year=2025/month={month:02}/calls.parquet" for month in range(1, 13)
+    ]
+    assert manifest["rows"] == manifest["reported_total"] == CALLS_A_DAY * 365
+
+
+@pytest.mark.parametrize("name", ["calls_to_redshift", "calls_to_snowflake"])
+def test_a_day_is_loaded_once_however_often_it_is_loaded(done: Evidence, tmp_path: Path, name: str) -> None:
+    """same-again: the recipe's own statements, run by DuckDB on the exported file, leave each call once, and the
+    count that is checked before them is that of the export.
+    """
+    duckdb: Any = pytest.importorskip("duckdb")
+    dag = read(name)
+    export = done.task("calls_to_redshift", "export").xcom
+    file = tmp_path / "calls.parquet"
+    file.write_bytes(done.objects["redshift/dt=2026-10-15/calls.parquet"].body)
+    context = {
+        "data_interval_end": pendulum.instance(at("2026-10-16 02:00")),
+        "ti": SimpleNamespace(xcom_pull=lambda task_ids: export),
+    }
+    check, load = dag.get_task("check"), dag.get_task("load")
+    assert load.autocommit is False
+    with duckdb.connect() as database:
+        statements = re.findall(
+            r"^ +(CREATE TABLE .*?);", dag_docs(name).replace("TIMESTAMP_NTZ", "TIMESTAMP"), re.M | re.S
+        )
+        staged = statements[0]
+        database.execute(staged)
+        # Not every database takes Redshift's LIKE.
+        database.execute("CREATE TABLE calls AS SELECT DATE '2026-10-14' AS day, calls_staged.* FROM calls_staged")
+        database.execute("INSERT INTO calls (day) VALUES ('2026-10-14')")
+        # By position, as Redshift does it: number, order and types of the columns are those of the documented table.
+        database.execute("INSERT INTO calls_staged SELECT * FROM read_parquet(?)", [str(file)])
+        (counted,) = database.execute(check.sql).fetchone()
+        assert str(counted) == dag.get_task("check").render_template(check.pass_value, context) == str(CALLS_A_DAY)
+        for _ in range(2):
+            for statement in load.sql:
+                database.execute(load.render_template(statement, context))
+        found = database.execute("SELECT day, count(*) FROM calls GROUP BY day ORDER BY day").fetchall()
+    assert [(str(day), calls) for day, calls in found] == [("2026-10-14", 1), ("2026-10-15", CALLS_A_DAY)]
+
+
+def dag_docs(name: str) -> str:
+    """The text above a recipe's code."""
+    return (RECIPES / f"{name}.py").read_text(encoding="utf-8").split('"""')[1]
+
+
+def test_figures_to_chat(airflow_runs: AirflowRuns) -> None:
+    """true-figures: both messages have the calls of the file by status, and they add up."""
+    read("figures_to_chat")
+    with ScriptedServer((200, {}, b"ok")) as slack, ScriptedServer((202, {}, b"")) as teams:
+        done = run(
+            airflow_runs,
+            "chat",
+            {"figures_to_chat": at("2026-10-16 07:00")},
+            AIRFLOW_CONN_SLACK_DEFAULT=json.dumps(
+                {"conn_type": "slackwebhook", "host": slack.url, "password": "T000/B000/a-secret-token"}
+            ),
+            AIRFLOW_CONN_TEAMS_WORKFLOW=json.dumps(
+                {"conn_type": "generic", "password": f"{teams.url}/workflows/1/invoke?sig=a-secret-signature"}
+            ),
+        )
+    assert set(states(done, "figures_to_chat").values()) == {"success"}
+    counts = done.task("figures_to_chat", "figures").xcom
+    assert sum(counts.values()) == CALLS_A_DAY
+    lines = [f"{status}: {calls}" for status, calls in counts.items()]
+    assert asked(slack) == ["/T000/B000/a-secret-token"]
+    assert json.loads(slack.seen[0].body)["text"].splitlines() == [f"*Calls of 2026-10-15: {CALLS_A_DAY}*", *lines]
+    assert asked(teams) == ["/workflows/1/invoke?sig=a-secret-signature"]
+    (attachment,) = json.loads(teams.seen[0].body)["attachments"]
+    title, facts = attachment["content"]["body"]
+    assert title["text"] == f"Calls of 2026-10-15: {CALLS_A_DAY}"
+    assert [f"{fact['title']}: {fact['value']}" for fact in facts["facts"]] == lines
+    assert "a-secret" not in done.log
+
+
+def asked(server: ScriptedServer) -> list[str]:
+    """The paths that a server was asked for."""
+    return [request.path for request in server.seen]
+
+
+@pytest.mark.skipif(not ASKS, reason="dag.test() waits for an answer since Airflow 3.3")
+def test_approve_then_mail(done: Evidence) -> None:
+    """right-mail: who is asked sees rows and SHA-256; after a yes the very bytes that are in S3 are mailed."""
+    assert set(states(done, "approve_then_mail").values()) == {"success"}
+    stored = done.objects["statements/calls_2026-09-01.pdf"].body
+    question = done.task("approve_then_mail", "approve").rendered["body"]
+    assert hashlib.sha256(stored).hexdigest() in question
+    assert f"{CALLS_A_DAY * 30} calls" in question
+    (mail,) = [mail for mail in done.mails["smtp_default"] if mail.recipients == ("auditor@example.com",)]
+    (attached,) = mail.message.iter_attachments()
+    assert attached.get_payload(decode=True) == stored
+
+
+@pytest.mark.skipif(not ASKS, reason="dag.test() waits for an answer since Airflow 3.3")
+def test_approve_then_mail_after_a_no(airflow_runs: AirflowRuns) -> None:
+    """right-mail: the file stays in S3, and nothing is mailed."""
+    done = run(airflow_runs, "no", {"approve_then_mail": at("2026-10-01 02:00")}, CALLREPORT_ANSWER="Reject")
+    assert states(done, "approve_then_mail") == {"export": "success", "approve": "success", "mail": "skipped"}
+    assert list(done.objects) == ["statements/calls_2026-09-01.pdf"]
+    assert list(done.mails["smtp_default"]) == []
