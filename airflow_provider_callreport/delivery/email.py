@@ -41,10 +41,10 @@ from airflow_provider_callreport.delivery.audiences import Audience, audiences, 
 from airflow_provider_callreport.delivery.errors import (
     DeliveryError,
     DestinationRefusedError,
-    DestinationUnavailableError,
     MailMaybeSentError,
     MailTooLargeError,
     RecipientsRefusedError,
+    left_to_delivery,
 )
 from airflow_provider_callreport.delivery.mail_body import check_templates
 from airflow_provider_callreport.delivery.mail_making import MailStyle, make_mail
@@ -53,7 +53,7 @@ from airflow_provider_callreport.delivery.receipts import EmailReceipt, Link
 from airflow_provider_callreport.delivery.recipients import check_recipients, parse_recipients
 from airflow_provider_callreport.delivery.sent_mails import SendRecord, SentMails, content_of, digest_of
 from airflow_provider_callreport.delivery.smtp import ANSWER_TIMEOUT, send_once
-from airflow_provider_callreport.delivery.smtp_session import Session, open_session
+from airflow_provider_callreport.delivery.smtp_session import Session, check_connection, open_session
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome, RunIdentity, wording
 from airflow_provider_callreport.rules import OnOversize, OnRefused, choices, one_of, whole_number
 
@@ -185,11 +185,12 @@ class EmailDestination:
             raise _of_all(failed, len(mails))
         return _together(receipts)
 
-    def check_before_reading(self, extension: str) -> None:
+    def check_before_reading(self, extension: str, *, online: bool = True) -> None:
         """Find what is certainly wrong before a report is read: the password, and the login, which sends nothing.
 
         Args:
             extension: that of the files to come, such as ``".xlsx"``.
+            online: whether to log in; without it, only what is on this machine is checked.
 
         Raises:
             DestinationRefusedError: no such connection, login refused, OAuth2 without library or token, no password
@@ -198,11 +199,11 @@ class EmailDestination:
         if self.attachment_password_conn_id is not None:
             password_of(self.attachment_password_conn_id)
             check_libraries(extension)
-        try:
-            with open_session(self.smtp_conn_id):
-                pass
-        except DestinationUnavailableError as error:
-            log.warning("%s The report is read all the same; the server may be back when it is needed.", error)
+        if not online:
+            check_connection(self.smtp_conn_id)
+            return
+        with left_to_delivery(), open_session(self.smtp_conn_id):
+            pass
 
     def check_files(self, files: Sequence[ExportedFile], info: ReportInfo, outcome: ReportOutcome) -> None:
         """Check that each file has somebody to go to, before anything is delivered.

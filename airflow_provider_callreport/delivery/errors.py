@@ -5,10 +5,14 @@ The tree of all errors is drawn in `airflow_provider_callreport.errors`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from airflow_provider_callreport.delivery.receipts import Refusal
 from airflow_provider_callreport.errors import CallReportError
+
+log = logging.getLogger(__name__)
 
 
 class DeliveryError(CallReportError):
@@ -33,6 +37,15 @@ class DestinationUnavailableError(DeliveryError):
     """The destination cannot be reached or asks to come back later; nothing was delivered."""
 
     retryable = True
+
+
+@contextmanager
+def left_to_delivery() -> Iterator[None]:
+    """For a check before a report is read: who cannot be reached now may be back when the file is there."""
+    try:
+        yield
+    except DestinationUnavailableError as error:
+        log.warning("%s The report is read all the same; the server may be back when it is needed.", error)
 
 
 class ObjectExistsError(DeliveryError):

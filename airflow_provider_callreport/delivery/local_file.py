@@ -88,6 +88,26 @@ def write_file(path: Path, file: ExportedFile, *, exclusive: bool) -> None:
     _sync(path.parent)
 
 
+def check_writable(path: Path) -> None:
+    """Check that a file can be made at a path, as far as its nearest existing directory tells.
+
+    Args:
+        path: absolute; missing directories are made when it is written.
+
+    Raises:
+        OSError: see `local_errors`.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a directory")
+    folder = next(parent for parent in path.parents if parent.exists())
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is no directory")
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        raise OSError(errno.EROFS, "is read-only")
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise PermissionError(errno.EACCES, "may not be written to")
+
+
 def holds(path: Path, size: int, sha256: str) -> bool | None:
     """True when these bytes are at the path already, False when something else is, None when nothing is.
 

@@ -62,8 +62,15 @@ from airflow_provider_callreport.delivery.errors import (
     DestinationRefusedError,
     DestinationUnavailableError,
     ObjectExistsError,
+    left_to_delivery,
 )
-from airflow_provider_callreport.delivery.local_file import holds, local_errors, remove_leftovers, write_file
+from airflow_provider_callreport.delivery.local_file import (
+    check_writable,
+    holds,
+    local_errors,
+    remove_leftovers,
+    write_file,
+)
 from airflow_provider_callreport.delivery.receipts import DeliveredFile, DeliveryStatus, Link, ListedFile
 from airflow_provider_callreport.delivery.s3 import S3Destination, check_bucket, check_key, run_stamp
 from airflow_provider_callreport.report import ExportedFile, ReportInfo, ReportOutcome, RunIdentity
@@ -309,6 +316,30 @@ class ObjectStorageDestination:
             raise ValueError(f"link_expires_in is set and destination begins with {self.scheme}://; it is for S3 only")
         return None if self.scheme == _LOCAL else Link(self.uri, filename=file.filename)
 
+    def check_before_reading(self, *, online: bool) -> None:
+        """Find what is certainly wrong before a report is read.
+
+        Args:
+            online: whether to log in over SFTP, and to ask Google for the bucket; without it, only connection and
+                libraries are checked.
+
+        Raises:
+            DestinationRefusedError: no such connection, provider or bucket, a login that is refused, or a local
+                directory that cannot be written to.
+        """
+        if self.scheme == _LOCAL:
+            with local_errors(self.uri, doing="write"):
+                check_writable(Path(f"/{self.key}"))
+            return
+        with left_to_delivery(), _storage_errors(self.uri, self.conn_id, doing="write"):
+            if self.scheme in sftp.SCHEMES and self.conn_id is not None and not online:
+                with self._missing_provider():
+                    sftp.check_connection(self.conn_id)
+                return
+            file_system, _ = self.store()
+            if online and self.scheme in _GOOGLE:
+                _ask_for_bucket(file_system, self.container)
+
     def connected(self) -> ObjectStorageDestination:
         """The same with an open connection, where Airflow does not keep one for all files; and with the host's name.
 
@@ -548,6 +579,21 @@ class _StoredObject:
             while piece := content.read(_PIECE):
                 digest.update(piece)
         return digest.hexdigest()
+
+
+def _ask_for_bucket(file_system: Any, bucket: str) -> None:
+    """Ask Google for a bucket, with gcsfs; its ``info`` takes an empty bucket for a missing one.
+
+    Raises:
+        FileNotFoundError: there is no such bucket.
+    """
+    try:
+        file_system.call("GET", f"b/{bucket}")
+    except OSError as error:
+        # HTTP 403: storage.buckets.get, which nobody needs to write an object.
+        if not str(error).startswith("Forbidden"):
+            raise
+        log.info("Google does not tell whether the bucket %s exists (HTTP 403); the delivery will.", bucket)
 
 
 def _google(file: ExportedFile, uri: str, *, exclusive: bool) -> dict[str, Any]:

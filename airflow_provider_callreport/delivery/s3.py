@@ -11,9 +11,9 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from airflow_provider_callreport.delivery.body import body_of
-from airflow_provider_callreport.delivery.errors import DeliveryError
+from airflow_provider_callreport.delivery.errors import DeliveryError, left_to_delivery
 from airflow_provider_callreport.delivery.receipts import DeliveredFile, DeliveryStatus, Link, ListedFile
-from airflow_provider_callreport.delivery.s3_client import S3Connection, connect
+from airflow_provider_callreport.delivery.s3_client import S3Connection, ask_for_bucket, connect
 from airflow_provider_callreport.delivery.s3_errors import s3_errors
 from airflow_provider_callreport.delivery.s3_object import S3Object
 from airflow_provider_callreport.delivery.s3_write import write
@@ -180,6 +180,20 @@ class S3Destination:
             args = self._object_args(file, info, outcome, run)
             status, version_id = write(self.object(client), body, args, self.if_exists)
         return DeliveredFile(self.uri, status, file, version_id)
+
+    def check_before_reading(self, *, online: bool) -> None:
+        """Find what is certainly wrong before a report is read.
+
+        Args:
+            online: whether S3 is asked for the bucket; without it there is nothing to check.
+
+        Raises:
+            DestinationRefusedError: no such bucket, another region, no credentials.
+        """
+        if online:
+            owner = {name: self.extra_args[name] for name in ("ExpectedBucketOwner",) if name in self.extra_args}
+            with left_to_delivery():
+                ask_for_bucket(self.aws_conn_id, self.bucket, self.uri, **owner)
 
     def object(self, client: Any) -> S3Object:
         """The object at the key.

@@ -15,8 +15,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from airflow_provider_callreport.delivery.errors import DestinationUnavailableError
 from airflow_provider_callreport.delivery.receipts import Link, quoted_key
-from airflow_provider_callreport.delivery.s3_errors import s3_errors
+from airflow_provider_callreport.delivery.s3_errors import answer_of, error_status, s3_errors
+
+log = logging.getLogger(__name__)
+
+#: How long S3 is asked for a bucket before a report is read, in seconds; the question is asked once.
+_SOON = 5
 
 _signing: ContextVar[bool] = ContextVar("callreport_signing_an_address", default=False)
 
@@ -98,6 +104,41 @@ def connect(aws_conn_id: str | None, uri: str) -> S3Connection:
     with s3_errors(uri, aws_conn_id):
         hook = S3Hook(aws_conn_id=aws_conn_id)
         return S3Connection(hook, hook.get_conn())
+
+
+def ask_for_bucket(aws_conn_id: str | None, bucket: str, uri: str, **arguments: Any) -> None:
+    """Ask S3 whether a bucket exists, once and for seconds.
+
+    Args:
+        aws_conn_id: as `connect`.
+        bucket: the bucket.
+        uri: what is to be written; for the message of an error.
+        arguments: further arguments of ``HeadBucket``.
+
+    Raises:
+        DestinationRefusedError: there is no such bucket, it is in another region, or there are no credentials.
+        DestinationUnavailableError: S3 does not answer, or has a fault.
+    """
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    from botocore.config import Config
+    from botocore.exceptions import ClientError
+
+    with s3_errors(uri, aws_conn_id):
+        hook = S3Hook(aws_conn_id=aws_conn_id)
+        once = Config(connect_timeout=_SOON, read_timeout=_SOON, retries={"total_max_attempts": 1})
+        client = hook.get_client_type(region_name=hook.region_name, config=hook.config.merge(once))
+        try:
+            client.head_bucket(Bucket=bucket, **arguments)
+        except ClientError as error:
+            status = error_status(error)
+            if error.operation_name != "HeadBucket" or status in (301, 404):
+                raise
+            # HEAD has no body: 403 is a wrong key, or only a missing s3:ListBucket; 400 is an expired token or a region.
+            if status not in (400, 403):
+                raise DestinationUnavailableError(
+                    f"S3 does not tell whether {bucket} exists: {answer_of(error)}."
+                ) from error
+            log.info("S3 does not tell whether the bucket %s exists (HTTP %d); the delivery will.", bucket, status)
 
 
 def _signed_until(url: str) -> datetime:

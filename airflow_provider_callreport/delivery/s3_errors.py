@@ -36,6 +36,8 @@ _NO_CHECKSUMS = (
 #: Codes for which giving up is right, with what to do about them.
 _REFUSED = {
     "NoSuchBucket": "the bucket does not exist; create it or correct s3_bucket",
+    # HEAD has no body that says which, and a missing object is no error.
+    "404": "the bucket does not exist; create it or correct s3_bucket",
     "InvalidBucketName": "the bucket name is not valid; correct s3_bucket",
     "AccessDenied": "access is denied; grant s3:PutObject (s3:GetObject to tell whose object is there, "
     "kms:GenerateDataKey with SSE-KMS, s3:PutObjectTagging with tags) to {credentials}",

@@ -62,6 +62,18 @@ def open_file_system(scheme: str, conn_id: str) -> tuple[Any, str]:
     return file_system, host if port == _PORT else f"{host}:{port}"
 
 
+def check_connection(conn_id: str) -> None:
+    """Look for the connection and the library, without a word to the server.
+
+    Raises:
+        ImportError: sshfs is not installed.
+    """
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    import_module("sshfs")
+    BaseHook.get_connection(conn_id)
+
+
 def rename(file_system: Any, source: str, target: str) -> None:
     """Give a file its name, also when another has it, in one step.
 

@@ -81,6 +81,19 @@ def open_session(smtp_conn_id: str) -> Iterator[Session]:
         client.close()
 
 
+def check_connection(smtp_conn_id: str) -> None:
+    """Check Airflow's SMTP connection as far as that needs no server.
+
+    Raises:
+        DestinationRefusedError: no such connection, no sender, or OAuth2 without a token and a way to get one.
+    """
+    hook = _hook(smtp_conn_id)
+    where = f'SMTP connection "{smtp_conn_id}"'
+    _sender(hook, where)
+    if _uses_oauth2(hook, where):
+        _check_oauth2(hook, where)
+
+
 def _hook(smtp_conn_id: str) -> Any:
     """Airflow's hook with its connection looked up, and no session."""
     from airflow.providers.common.compat.sdk import AirflowNotFoundException
@@ -146,34 +159,42 @@ def _uses_oauth2(hook: Any, where: str) -> bool:
     return bool(kind == "oauth2")
 
 
+def _check_oauth2(hook: Any, where: str) -> None:
+    """Refuse OAuth2 without a token, and without fields and library to get one."""
+    extra = hook.conn.extra_dejson
+    if extra.get("access_token"):
+        return
+    if not extra.get("client_id") or not extra.get("client_secret"):
+        raise DestinationRefusedError(
+            f'auth_type of {where} is "oauth2", and it has no access_token, nor client_id and client_secret; set them.'
+        )
+    try:
+        import msal  # noqa: F401
+    except ImportError as error:
+        raise DestinationRefusedError(
+            f'auth_type of {where} is "oauth2" with client_id and client_secret: that needs the library msal; install '
+            f"airflow-provider-callreport[oauth2]."
+        ) from error
+
+
 def _access_token(hook: Any, where: str) -> str:
     """The connection's own token, or one from Microsoft for its client id and secret.
 
     The fields are those of the SMTP provider: ``access_token``, or ``client_id``, ``client_secret``, ``tenant_id`` and
     ``scope``.
     """
+    _check_oauth2(hook, where)
     extra = hook.conn.extra_dejson
     if extra.get("access_token"):
         return str(extra["access_token"])
-    client_id, client_secret = extra.get("client_id"), extra.get("client_secret")
-    if not client_id or not client_secret:
-        raise DestinationRefusedError(
-            f'auth_type of {where} is "oauth2", and it has no access_token, nor client_id and client_secret; set them.'
-        )
-    try:
-        from msal import ConfidentialClientApplication
-    except ImportError as error:
-        raise DestinationRefusedError(
-            f'auth_type of {where} is "oauth2" with client_id and client_secret: that needs the library msal; install '
-            f"airflow-provider-callreport[oauth2]."
-        ) from error
     import requests
+    from msal import ConfidentialClientApplication
 
-    secrets = (str(client_secret),)
+    secrets = (str(extra["client_secret"]),)
     try:
         application = ConfidentialClientApplication(
-            client_id=client_id,
-            client_credential=client_secret,
+            client_id=extra["client_id"],
+            client_credential=extra["client_secret"],
             authority=f"https://login.microsoftonline.com/{extra.get('tenant_id') or _TENANT}",
             timeout=hook.timeout,
         )

@@ -63,6 +63,16 @@ def check_redact(redact: Any) -> dict[str, str]:
     return dict(redact)
 
 
+def check_secret(redact: Mapping[str, str], hmac_secret: str | None) -> None:
+    """Check that there is a key for the mode ``hmac``.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if "hmac" in redact.values() and not hmac_secret:
+        raise SettingsError("redact uses hmac, and the connection has no hmac_secret; set that extra field")
+
+
 class Redactor:
     """Redacts the typed rows of one report.
 
@@ -97,8 +107,7 @@ class Redactor:
                     f"redact names {label!r}, which the report does not have; it has {listed(labels)}. "
                     "Nothing was exported, because an unredacted column might have left"
                 )
-        if "hmac" in redact.values() and not hmac_secret:
-            raise SettingsError("redact uses hmac, and the connection has no hmac_secret; set that extra field")
+        check_secret(redact, hmac_secret)
         self._modes: dict[int, Callable[[str], str]] = {}
         self._kept: list[int] = []
         for index, column in enumerate(columns):

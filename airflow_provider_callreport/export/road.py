@@ -31,7 +31,7 @@ from airflow_provider_callreport.export.column_names import named_columns
 from airflow_provider_callreport.export.figures import FiguresCollector
 from airflow_provider_callreport.export.file_set import FileSet, deliver_set
 from airflow_provider_callreport.export.groups import PLACEHOLDER, place
-from airflow_provider_callreport.export.redaction import Redactor
+from airflow_provider_callreport.export.redaction import Redactor, check_secret
 from airflow_provider_callreport.export.sinks import FilePlan, FileSink, GroupedFiles, SingleFile, SplitFile
 from airflow_provider_callreport.export.summary import ExportSummary, FileSummary
 from airflow_provider_callreport.formats import FORMATS
@@ -148,6 +148,7 @@ def export_report(
     email: EmailDestination | None = None,
     send_record: SendRecord | None = None,
     on_rows: Callable[[int], None] | None = None,
+    preflight: bool = False,
 ) -> ExportSummary:
     """Export one report to S3 or elsewhere, by mail, or both.
 
@@ -160,6 +161,7 @@ def export_report(
         email: who gets the file, or None.
         send_record: what remembers, over a task's tries, that the mail went.
         on_rows: told, after each page, how many rows are written; fewer than before when the report is read again.
+        preflight: ask the destinations, before the first page is read, whether they will take the files.
 
     Raises:
         CallReportError: the report could not be read whole; nothing was delivered.
@@ -167,6 +169,13 @@ def export_report(
         delivery.errors.DeliveryError: it could not be delivered.
     """
     info = request.info()
+    check_secret(request.redact, client.settings.hmac_secret)
+    FORMATS[request.file_format].load()
+    if destination is not None:
+        destination.check_before_reading(online=preflight)
+    if email is not None:
+        extension = FORMATS[request.file_format].extension_for(request.format_options)
+        email.check_before_reading(extension, online=preflight)
     with spool_directory() as directory:
         wants_figures = email is not None or FORMATS[request.file_format].needs_figures
         made = Export(client, request, directory, wants_figures, on_rows).make_files()

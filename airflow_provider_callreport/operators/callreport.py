@@ -99,6 +99,8 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
             the mail, the log and the summary then say so.
         concurrency: requests under way at once, 1 to 16, where the API is read by page number. The connection's
             ``requests_per_second`` holds all the same.
+        preflight: before the first page is read, ask S3 whether the bucket exists, and log in to the mail or SFTP
+            server. What is certainly wrong fails the task at once; what they do not tell is left to the delivery.
         callreport_conn_id: connection to the API.
 
     An asset among the ``outlets`` gets its event with rows, calls, bytes, SHA-256 and window in ``extra``, an asset
@@ -159,6 +161,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         empty: Empty = "write",
         on_incomplete: OnIncomplete = "fail",
         concurrency: int = 1,
+        preflight: bool = True,
         callreport_conn_id: str = "callreport_default",
         **kwargs: Any,
     ) -> None:
@@ -198,6 +201,7 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
         self.empty = empty
         self.on_incomplete = on_incomplete
         self.concurrency = concurrency
+        self.preflight = preflight
         self.callreport_conn_id = callreport_conn_id
         self.check_now()
 
@@ -208,24 +212,21 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch, write, deliver; return the summary."""
         from airflow_provider_callreport.export.road import export_report
-        from airflow_provider_callreport.formats import FORMATS
         from airflow_provider_callreport.hooks.callreport import CallReportHook
         from airflow_provider_callreport.task.state import send_record
 
         with self.errors_for_airflow():
             hook = CallReportHook(self.callreport_conn_id)
-            request, email = self._request(hook.settings), self._email()
-            if email is not None:
-                email.check_before_reading(FORMATS[self.file_format].extension_for(request.format_options))
             with hook.get_conn() as client:
                 summary = export_report(
                     client,
-                    request,
+                    self._request(hook.settings),
                     run=run_identity(context),
                     destination=self._place(),
                     link_expires_in=None if self.link_expires_in is None else timedelta(seconds=self.link_expires_in),
-                    email=email,
+                    email=self._email(),
                     send_record=send_record(context),
+                    preflight=self.preflight,
                 )
         if summary.skipped:
             raise AirflowSkipException('the report has no calls, and empty="skip"')
@@ -334,6 +335,7 @@ class MaskListToS3Operator(CallReportExportOperator):
         empty: ``"write"``, ``"skip"`` or ``"fail"``.
         on_incomplete: ``"fail"`` or ``"warn"``.
         concurrency: requests under way at once, 1 to 16.
+        preflight: ask S3 whether the bucket exists, before the first page is read.
         callreport_conn_id: connection to the API.
     """
 
@@ -363,6 +365,7 @@ class MaskListToS3Operator(CallReportExportOperator):
         empty: Empty = "write",
         on_incomplete: OnIncomplete = "fail",
         concurrency: int = 1,
+        preflight: bool = True,
         callreport_conn_id: str = "callreport_default",
         **kwargs: Any,
     ) -> None:
@@ -399,6 +402,7 @@ class MaskListToS3Operator(CallReportExportOperator):
             empty=empty,
             on_incomplete=on_incomplete,
             concurrency=concurrency,
+            preflight=preflight,
             callreport_conn_id=callreport_conn_id,
             **every_operators,
         )

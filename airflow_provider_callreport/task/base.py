@@ -37,6 +37,9 @@ _EMPTY_INTERVAL = (
     'has none, unless it is written as CronDataIntervalTimetable("0 0 * * *", timezone="Asia/Kolkata")'
 )
 
+#: What names a place or a mail. Jinja makes the text "None" of None there: ``calls/None/calls.csv``.
+_WITHOUT_HOLES = frozenset({"s3_bucket", "s3_key", "manifest_key", "destination", "filename", "email_subject"})
+
 #: What a run has only when it has a logical date.
 _DATES = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "logical_date")
 
@@ -190,17 +193,21 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
         This method and not ``render_template_fields``, because Airflow renders a mapped task through this one alone.
 
         Raises:
-            AirflowFailException: a template uses a date that the run does not have.
+            AirflowFailException: a template uses a date that the run does not have, or leaves a hole in a place's name.
         """
         from jinja2 import UndefinedError
 
         raw_start = self.window_start
-        mail_texts = [name for name in template_fields if parent is self and name in self.mail_texts]
-        others = [name for name in template_fields if name not in mail_texts]
+        alone = [name for name in template_fields if parent is self and name in {*self.mail_texts, *_WITHOUT_HOLES}]
+        others = [name for name in template_fields if name not in alone]
         try:
             super()._do_render_template_fields(parent, others, context, jinja_env, seen_oids)
-            for name in mail_texts:
-                self._render_mail_text(name, context, jinja_env, seen_oids)
+            for name in alone:
+                with self._holes_refused(name, jinja_env) as environment:
+                    if name in self.mail_texts:
+                        self._render_mail_text(name, context, environment, seen_oids)
+                    else:
+                        super()._do_render_template_fields(self, [name], context, environment, seen_oids)
         except UndefinedError as error:
             missing = _missing_date(error, context)
             if missing is None:
@@ -217,6 +224,32 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
             for name in SECRET_ARGS.intersection(arguments):
                 mask_secret(arguments[name])
             setattr(self, "s3_extra_args", PrivateS3Arguments(arguments))  # noqa: B010 - not every operator has it
+
+    @contextmanager
+    def _holes_refused(self, name: str, jinja_env: jinja2.Environment) -> Iterator[jinja2.Environment]:
+        """The environment to render an argument with.
+
+        Raises:
+            AirflowFailException: a template in it gave None, or nothing that exists.
+        """
+        from jinja2 import Undefined
+
+        holes = []
+
+        def note(value: Any) -> Any:
+            if value is None or isinstance(value, Undefined):
+                holes.append(value)
+            return value
+
+        # A Dag with a ``finalize`` of its own says itself what becomes of None.
+        checked = name in _WITHOUT_HOLES and jinja_env.finalize is None
+        yield jinja_env.overlay(finalize=note) if checked else jinja_env
+        # In a Dag with native rendering a whole argument may be None, as if it was not given.
+        if holes and getattr(self, name) is not None:
+            raise AirflowFailException(
+                f"{name} is {getattr(self, name)!r}, in which a template gave None; give it a value, or write "
+                "{{ ... | default('something', true) }}"
+            )
 
     def _render_mail_text(
         self, name: str, context: Context, jinja_env: jinja2.Environment, seen_oids: set[int]

@@ -337,6 +337,15 @@ EXPORT: tuple[Argument, ...] = (
     ),
     replace(ON_INCOMPLETE, doc=f"{ON_INCOMPLETE.doc}; see [the rules](proof.md)"),
     replace(CONCURRENCY, doc=f"{CONCURRENCY.doc}; see [Limits](#limits)"),
+    Argument(
+        "preflight",
+        "bool",
+        True,
+        "before the first page, ask S3 for the bucket and log in to the mail or SFTP server; see "
+        "[Before the first page](#before-the-first-page)",
+        BOOLEAN,
+        template=False,
+    ),
     CALLREPORT_CONN_ID,
 )
 
