@@ -68,6 +68,18 @@ def airflow_runs(tmp_path_factory: pytest.TempPathFactory) -> AirflowRuns:
     return AirflowRuns(root.parent if "PYTEST_XDIST_WORKER" in os.environ else root)
 
 
+@pytest.fixture
+def connection_table() -> None:
+    """Make the table in which Airflow 2 looks for a connection that is nowhere else; Airflow 3 needs no database."""
+    from support.runs import AIRFLOW
+
+    if AIRFLOW < (3, 0):
+        from airflow import settings
+        from airflow.models import Connection
+
+        Connection.__table__.create(settings.engine, checkfirst=True)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that run Airflow, and begin with them: they take longest, and wait most of the time."""
     for item in items:

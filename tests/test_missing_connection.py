@@ -64,6 +64,7 @@ def test_what_is_wrong_is_said(monkeypatch: pytest.MonkeyPatch, text: str) -> No
         seen = seen.__cause__ or seen.__context__
 
 
+@pytest.mark.usefixtures("connection_table")
 def test_a_connection_that_does_not_exist_still_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody wrote it down anywhere."""
     monkeypatch.delenv(VARIABLE, raising=False)

@@ -700,6 +700,16 @@ def test_a_missing_bucket_is_named(cloud: tuple[str, Any], tmp_path: Path) -> No
         put(place, exported(tmp_path, SMALL))
 
 
+def test_a_missing_bucket_of_google_is_found_before_the_report_is_read(cloud: tuple[str, Any]) -> None:
+    """red-early: an empty one is no missing one."""
+    if cloud[0] != "gs":
+        pytest.skip("the library says it for certain of Google's only")
+    cloud[1].mkdir("nothing-yet")
+    destination_at("gs://cloud@nothing-yet/calls.csv").check_before_reading(online=True)
+    with pytest.raises(DestinationRefusedError, match="its bucket or container does not exist; create it or correct"):
+        destination_at("gs://cloud@elsewhere/calls.csv").check_before_reading(online=True)
+
+
 @pytest.fixture(scope="session")
 def run(airflow_runs: AirflowRuns) -> Evidence:
     return operators_run(airflow_runs)

@@ -47,6 +47,7 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     ({"on_incomplete": "ignore"}, "on_incomplete is 'ignore'; allowed are fail, warn"),
     ({"on_oversize": "split"}, "on_oversize is 'split'; allowed are link, fail"),
     ({"on_refused": "ignore"}, "on_refused is 'ignore'; allowed are fail, warn"),
+    ({"preflight": "yes"}, "preflight is 'yes'; allowed are True and False"),
     ({"on_refused": None}, "on_refused is None; allowed are fail, warn"),
     # The window.
     ({"window_start": "yesterday"}, "window_start is 'yesterday', which is no time; allowed is ISO 8601, such as"),
@@ -324,9 +325,10 @@ def test_rendered_value_is_refused_when_the_task_runs(run: Evidence, task_id: st
 
 def test_wrong_input_makes_no_request(run: Evidence) -> None:
     """Only what the API must answer first, its labels, costs a request."""
-    asked_first = {"columns_unknown", "redact_unknown", "redact_without_key"}
+    asked_first = {"columns_unknown", "redact_unknown"}
     assert asked_first < set(WRONG)
     assert run.requests["callreport_both_secrets"] == []
+    assert run.requests["callreport_untouched"] == []
 
 
 @pytest.mark.parametrize(
@@ -507,6 +509,7 @@ def test_every_connection_field_has_been_got_wrong() -> None:
     assert tried == {field.name for field in CONNECTION_FIELDS} | set(FURTHER_EXTRAS)
 
 
+@pytest.mark.usefixtures("connection_table")
 def test_missing_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection id that Airflow does not know gives a sentence, not a traceback's last line."""
     monkeypatch.delenv("AIRFLOW_CONN_NOWHERE", raising=False)

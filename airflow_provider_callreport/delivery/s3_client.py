@@ -133,7 +133,7 @@ def ask_for_bucket(aws_conn_id: str | None, bucket: str, uri: str, **arguments: 
             status = error_status(error)
             if error.operation_name != "HeadBucket" or status in (301, 404):
                 raise
-            # HEAD has no body: 403 is a wrong key, or only a missing s3:ListBucket; 400 is an expired token or a region.
+            # HEAD has no body: 403 is a wrong key, or only a missing s3:ListBucket; 400 may be an expired token.
             if status not in (400, 403):
                 raise DestinationUnavailableError(
                     f"S3 does not tell whether {bucket} exists: {answer_of(error)}."

@@ -70,8 +70,8 @@ def check_connection(conn_id: str) -> None:
     """
     from airflow.providers.common.compat.sdk import BaseHook
 
-    import_module("sshfs")
     BaseHook.get_connection(conn_id)
+    import_module("sshfs")
 
 
 def rename(file_system: Any, source: str, target: str) -> None:

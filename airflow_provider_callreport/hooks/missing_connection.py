@@ -50,10 +50,10 @@ def _unreadable_secret(conn_id: str) -> str | None:
                 text = backend.get_conn_value(conn_id)
             if isinstance(text, str) and text:
                 return f"what the secrets backend {name} has {_what_is_wrong(text)}"
-            return (
-                f"the secrets backend {name} failed ({type(error).__name__}); in a file of connections one entry that "
-                f"is wrong spoils all of them, and {_QUOTES}"
-            )
+            failed = f"the secrets backend {name} failed ({type(error).__name__})"
+            if name == "MetastoreBackend":
+                return f"{failed}; look after Airflow's database"
+            return f"{failed}; in a file of connections one entry that is wrong spoils all of them, and {_QUOTES}"
     return None
 
 

@@ -96,6 +96,7 @@ def operators_run(airflow_runs: AirflowRuns) -> Evidence:
                         ),
                     )
                 ),
+                "callreport_untouched": Api(_settings()),
                 "callreport_both_secrets": Api(_settings(), {"ssid": "some-session"}),
             },
             environment={

@@ -55,6 +55,18 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"s3_bucket": "{{ '' }}"},
         "s3_bucket is ''; allowed is a bucket's name alone",
     ),
+    "bucket_missing": (
+        {"s3_bucket": "{{ 'nobodys' }}", "callreport_conn_id": "callreport_untouched"},
+        "the bucket does not exist; create it or correct s3_bucket",
+    ),
+    "key_hole": (
+        {"s3_key": "calls/{{ dag_run.conf.get('team') }}/calls.csv"},
+        "s3_key is 'calls/None/calls.csv', in which a template gave None; give it a value, or write",
+    ),
+    "subject_hole": (
+        {"email_to": "a@example.com", "email_subject": "Calls of {{ none }}: [[ rows ]]"},
+        "email_subject is 'Calls of None: [[ rows ]]', in which a template gave None",
+    ),
     "key_folder": (
         {"s3_key": "{{ 'calls/' }}"},
         "s3_key is 'calls/'; allowed is the key of an object, not of a folder ending in \"/\"",
