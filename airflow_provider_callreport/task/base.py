@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 from airflow_provider_callreport.api.errors import WindowError
 from airflow_provider_callreport.api.filters import Window, parse_time, warn_of_undocumented
 from airflow_provider_callreport.errors import CallReportError
-from airflow_provider_callreport.rules import unknown
+from airflow_provider_callreport.rules import shown, unknown
 from airflow_provider_callreport.task.arguments.argument import Argument, ArgumentError, check_each, settled_values
 from airflow_provider_callreport.task.arguments.together import check_window
 from airflow_provider_callreport.task.mapped_names import name_by_window
@@ -247,7 +247,7 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
         # In a Dag with native rendering a whole argument may be None, as if it was not given.
         if holes and getattr(self, name) is not None:
             raise AirflowFailException(
-                f"{name} is {getattr(self, name)!r}, in which a template gave None; give it a value, or write "
+                f"{name} is {shown(getattr(self, name))}, in which a template gave None; give it a value, or write "
                 "{{ ... | default('something', true) }}"
             )
 
