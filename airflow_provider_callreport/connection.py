@@ -104,7 +104,7 @@ CONNECTION_FIELDS: tuple[ConnectionField, ...] = (
         "profile",
         "Profile of the account",
         "string",
-        "What `callreport probe` found out about this account's answers: its JSON, or a file's path on the workers.",
+        "What callreport probe found out about the answers: its JSON, or a path on the workers.",
     ),
     ConnectionField(
         "hmac_secret",
@@ -130,7 +130,7 @@ RELABELING = {"login": "User id (userId)", "password": "Token"}
 
 PLACEHOLDERS = {
     "host": DEFAULT_HOST,
-    "port": "443, unless Host says otherwise; Airflow 3.3.1 and 3.3.2 need it for Test Connection",
+    "port": "443; Test Connection in Airflow 3.3.1 and 3.3.2 needs it",
     "login": "userId of your account's API",
     "password": "API token of that user; empty with a Session id",
 }

@@ -211,6 +211,16 @@ def test_no_text_stands_in_its_cell(tmp_path: Path) -> None:
     assert int(re.findall(r'uniqueCount="(\d+)"', table)[0]) == table.count("<si>")
 
 
+def test_names_of_every_script_stand_in_the_summary_as_they_are(tmp_path: Path) -> None:
+    """excel-cells: openpyxl writes what is not ASCII as character references, which must not be shown."""
+    names = ["सुनीता वर्मा", "Zoë & Søn <1>", "&#2360;", "😀"]
+    tallies = tuple(Tally(name, 1, 60) for name in names)
+    path = tmp_path / "f.xlsx"
+    writer = XlsxWriter(path, SIXTEEN, INFO, {})
+    writer.close(ReportOutcome(4, 4, True, "All.", Figures((), tallies, (), tuple(range(24)), 240, 4)))
+    assert set(names) <= {row[0] for row in load_workbook(path)["Summary"].iter_rows(values_only=True)}
+
+
 @pytest.mark.slow
 def test_the_table_of_texts_is_bounded_in_memory_and_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -92,7 +92,7 @@ def test_form_names_the_vendors_fields() -> None:
     assert standard["password"]["title"] == "Token"
     assert standard["host"]["placeholder"] == "v4-api.deepcall.com"
     # Their Test button refuses a connection without a port, of any type.
-    assert "Airflow 3.3.1 and 3.3.2 need it" in standard["port"]["placeholder"]
+    assert "Test Connection in Airflow 3.3.1 and 3.3.2 needs it" in standard["port"]["placeholder"]
     hidden = {name for name, behaviour in standard.items() if behaviour and behaviour["hidden"]}
     # Airflow calls the field `schema` `url_schema` here.
     assert {name.removeprefix("url_") for name in hidden} == set(HIDDEN_FIELDS)

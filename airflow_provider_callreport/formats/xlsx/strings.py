@@ -19,7 +19,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from xml.sax.saxutils import escape, unescape
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 from airflow_provider_callreport.formats.text import clean
 
@@ -88,7 +89,8 @@ class SharedStrings:
         """The XML of a sheet with references in the place of the texts that openpyxl wrote into the cells."""
 
         def reference(inline: re.Match[bytes]) -> bytes:
-            number = self.number(unescape(inline[1].decode()))
+            # An XML parser, because openpyxl writes characters beyond ASCII as references: &#2360;
+            number = self.number(ElementTree.fromstring(b"<t>%b</t>" % inline[1]).text or "")
             return inline[0] if number is None else b' t="s"><v>%d</v>' % number
 
         return _INLINE.sub(reference, sheet)
