@@ -382,7 +382,7 @@ def test_sandbox_serves_until_it_is_told_to_stop(
 ) -> None:
     """command-line: the servers of `python -m airflow_provider_callreport.sandbox`, with its arguments."""
     command = subprocess.Popen(
-        [*PROGRAM, "sandbox", "--no-s3", "--no-smtp", "--calls-per-day", "7", "--json"],
+        [*PROGRAM, "sandbox", "--free-ports", "--no-s3", "--no-smtp", "--calls-per-day", "7", "--json"],
         stdout=subprocess.PIPE,
         text=True,
     )

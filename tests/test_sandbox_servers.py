@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import smtplib
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,10 @@ import boto3
 import botocore.exceptions
 import pytest
 import requests
+from airflow.providers.common.compat.sdk import Connection
 from support.sandbox import CREDENTIALS, DAY
 
-from airflow_provider_callreport.sandbox.__main__ import main
+from airflow_provider_callreport.sandbox.__main__ import _parser, _ports, main
 from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxSmtp, SmtpSettings
 
 MODULE = [sys.executable, "-m", "airflow_provider_callreport.sandbox"]
@@ -77,6 +80,19 @@ def test_smtp_keeps_messages_as_they_came(smtp: SandboxSmtp, tmp_path: Path) -> 
     assert (received.sender, received.recipients) == ("callreport@example.com", ("a@example.com", "b@example.com"))
     assert received.message["Subject"] == "Anrufe für Köln"
     assert (tmp_path / "mail-0001.eml").read_bytes() == received.content
+
+
+def test_mails_of_an_earlier_run_stay(tmp_path: Path) -> None:
+    """A mail is written beside those that are there, of this server before its reset and of others."""
+    (tmp_path / "mail-0002.eml").write_text("mine")
+    for _ in range(2):
+        with SandboxSmtp(save_dir=tmp_path) as server:
+            mail(server, "a@example.com")
+            server.reset()
+            mail(server, "b@example.com")
+    names = [f"mail-{number:04d}.eml" for number in range(1, 6)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert (tmp_path / "mail-0002.eml").read_text() == "mine"
 
 
 def test_smtp_refuses_named_recipients(smtp: SandboxSmtp) -> None:
@@ -182,8 +198,67 @@ def test_mistakes_on_the_command_line_get_a_sentence(
 
 
 def test_a_port_that_is_taken_gets_a_sentence(smtp: SandboxSmtp, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--no-s3", "--no-smtp", "--port", str(smtp.port)]) == 1
-    assert capsys.readouterr().err.startswith("cannot serve: ")
+    """clear-sentence: which server, which port, and what to do; also for S3, whose server would wait for ever."""
+    for flag, server in (("--port", "the API"), ("--s3-port", "S3"), ("--smtp-port", "SMTP")):
+        assert main(["--free-ports", flag, str(smtp.port)]) == 1
+        assert capsys.readouterr().err == (
+            f"cannot serve {server}: port {smtp.port} is taken, perhaps by another sandbox; "
+            f"choose another with {flag}, or use --free-ports\n"
+        )
+
+
+def test_ports_are_fixed_unless_others_are_asked_for() -> None:
+    """A connection that was made for one run is right for the next; docs/how_to.md names the ports."""
+    assert _ports(_parser().parse_args([])) == {"port": 8710, "s3_port": 8711, "smtp_port": 8712}
+    assert _ports(_parser().parse_args(["--no-s3", "--port", "80"])) == {"port": 80, "smtp_port": 8712}
+    assert _ports(_parser().parse_args(["--free-ports", "--port", "80"])) == {"port": 80, "s3_port": 0, "smtp_port": 0}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", ["sh", "docker"])
+def test_the_env_file_is_one_for_a_shell_and_for_docker(tmp_path: Path, reader: str) -> None:
+    """true-docs: a shell that reads it, and a program that takes each value as it stands, as docker does, can use the
+    account, S3 as boto3 finds it, and the mail server.
+    """
+    file = tmp_path / "sandbox.env"
+    file.write_text("# Written by callreport sandbox, before")
+    with command("--calls-per-day", "5", "--env-file", str(file)) as process:
+        while "# The API is at" not in read_line(process):
+            pass
+        environment = {**os.environ}
+        callreport = f"{sys.executable} -m airflow_provider_callreport.cli"
+        export = "export --start 2026-10-15 --to s3://reports/a.csv"
+        script = f"set -e; cd {tmp_path}; {callreport} check; {callreport} {export}"
+        if reader == "sh":
+            script = f"set -a; . {file}; set +a; {script}"
+        else:
+            pairs = (line.partition("=") for line in file.read_text().splitlines() if not line.startswith("#"))
+            environment.update({name: value for name, _, value in pairs})
+        done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "s3://reports/a.csv (5 calls" in done.stdout
+        values = dict(line.split("=", 1) for line in file.read_text().splitlines() if not line.startswith("#"))
+        smtp = Connection.from_uri(values["AIRFLOW_CONN_SMTP_DEFAULT"], conn_id="smtp_default")
+        with smtplib.SMTP(str(smtp.host), int(smtp.port or 0), timeout=5) as client:
+            assert client.noop()[0] == 250
+        assert (smtp.extra_dejson["disable_tls"], smtp.extra_dejson["from_email"]) == (True, "callreport@example.com")
+        s3 = boto3.client(
+            "s3",
+            endpoint_url=values["AWS_ENDPOINT_URL_S3"],
+            aws_access_key_id=values["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=values["AWS_SECRET_ACCESS_KEY"],
+            region_name=values["AWS_DEFAULT_REGION"],
+        )
+        assert [one["Key"] for one in s3.list_objects_v2(Bucket="reports")["Contents"]] == ["a.csv"]
+
+
+def test_a_file_of_anothers_is_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """clear-sentence: an .env file of a project is easily named."""
+    (tmp_path / ".env").write_text("SECRET=1\n")
+    with pytest.raises(SystemExit):
+        main(["--free-ports", "--env-file", str(tmp_path / ".env")])
+    assert "exists and is not of a sandbox; name another file" in capsys.readouterr().err
+    assert (tmp_path / ".env").read_text() == "SECRET=1\n"
 
 
 def test_without_the_extra_there_is_a_sentence() -> None:
@@ -211,9 +286,16 @@ def test_the_sandbox_knows_neither_airflow_nor_our_client() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def command(*arguments: str) -> subprocess.Popen[str]:
-    """The command, running."""
-    return subprocess.Popen([*MODULE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@contextmanager
+def command(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The command, running on free ports."""
+    with subprocess.Popen(
+        [*MODULE, "--free-ports", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def read_line(process: subprocess.Popen[Any]) -> str:

@@ -125,7 +125,6 @@ def _add_choice(add: AddArgument, flag: str, closed_set: Any, words: str, defaul
 
 def add_probe(add: AddArgument) -> None:
     """The arguments of ``probe``."""
-    add_account(add)
     _add_choice(add, "--report", Report, "which report")
     add(
         "--start",
@@ -137,31 +136,22 @@ def add_probe(add: AddArgument) -> None:
     add("--save", metavar="PATH", help="write the profile there: names of columns and types, no value of a call")
     add("--force", action="store_true", help="replace a file that is there")
     add("--json", action="store_true", help="print all that was found as JSON")
+    add_account(add)
 
 
 def add_preview(add: AddArgument) -> None:
     """The arguments of ``preview``."""
-    add_account(add)
     add_report(add)
     add("--limit", type=int, default=20, metavar="N", help="how many calls, at most 1000 (default 20)")
     add("--show-numbers", action="store_true", help="show phone numbers; by default their last four digits at most")
+    add_account(add)
 
 
 def add_export(add: AddArgument) -> None:
     """The arguments of ``export``. An argument of the operator has its name as ``dest``."""
-    add_account(add)
     add_report(add)
-    add("--output", metavar="PATH", help="the file, or a folder for it (default: here, named after the report)")
-    add(
-        "--to",
-        dest="destination",
-        metavar="ADDRESS",
-        help="instead of --output: s3://bucket/calls.csv, gs://..., or another address that Airflow can write to",
-    )
-    add("--mkdir", action="store_true", help="make the folder of --output if it is missing")
-    # Not the operator's "replace": a retry of a task writes its own file again, a person seldom means to.
-    _add_choice(add, "--if-exists", IfExists, "a file is there already", default="fail")
-    add("--force", action="store_true", help="the same as --if-exists replace")
+    _add_choice(add, "--column-names", ColumnNames, "snake_case: names that databases take, such as caller_number")
+    _add_pairs(add, "--redact", "redact", "LABEL=MODE", "last4, drop or hmac for a column, by the API's label")
     add(
         "--format",
         dest="file_format",
@@ -169,14 +159,16 @@ def add_export(add: AddArgument) -> None:
         help="format of the file (default: what the file's name says, or csv)",
     )
     _add_pairs(add, "--option", "format_options", "NAME=VALUE", "an option of the format, such as gzip=true")
-    _add_choice(add, "--column-names", ColumnNames, "snake_case: names that databases take, such as caller_number")
-    _add_choice(add, "--on-new-columns", OnNewColumns, "columns that the connection's profile does not know")
-    add("--group-by", metavar="LABEL", help="one file for each value of a column; [[ group ]] in the name is the value")
     add("--title", dest="report_title", metavar="TEXT", help="title in the file")
-    _add_pairs(add, "--redact", "redact", "LABEL=MODE", "last4, drop or hmac for a column, by the API's label")
-    _add_choice(add, "--empty", Empty, "there are no calls: write a file that says so, skip it, or fail")
-    _add_choice(add, "--on-incomplete", OnIncomplete, "the calls are not the API's total: write the file with warn")
-    add("--concurrency", type=int, default=1, metavar="N", help="pages asked for at once, 1 to 16 (default 1)")
+    add("--group-by", metavar="LABEL", help="one file for each value of a column, in place of [[ group ]] in the name")
+    add("--output", metavar="PATH", help="the file, or a folder for it (default: here, named after the report)")
+    add("--mkdir", action="store_true", help="make the folder of --output if it is missing")
+    add(
+        "--to",
+        dest="destination",
+        metavar="ADDRESS",
+        help="in place of --output: s3://bucket/calls.csv, gs://..., or another address that Airflow can write to",
+    )
     add(
         "--aws-conn-id",
         default="aws_default",
@@ -185,13 +177,28 @@ def add_export(add: AddArgument) -> None:
     )
     _add_pairs(add, "--s3-arg", "s3_extra_args", "NAME=VALUE", "for s3://, such as ServerSideEncryption=aws:kms")
     add("--to-conn-id", dest="destination_conn_id", metavar="ID", help="Airflow connection for any other address")
+    # Not the operator's "replace": a retry of a task writes its own file again, a person seldom means to.
+    _add_choice(add, "--if-exists", IfExists, "what to do when the file exists", default="fail")
+    add("--force", action="store_true", help="the same as --if-exists replace")
+    _add_choice(add, "--empty", Empty, "no calls: write a file that says so, skip it, or fail")
+    _add_choice(add, "--on-incomplete", OnIncomplete, "the calls are not the API's total: fail, or write the file")
+    _add_choice(add, "--on-new-columns", OnNewColumns, "columns that the connection's profile does not know")
+    add("--concurrency", type=int, default=1, metavar="N", help="pages asked for at once, 1 to 16 (default 1)")
     add("--json", action="store_true", help="print the summary as JSON, as a task returns it")
+    add_account(add)
 
 
 def add_completion(add: AddArgument) -> None:
     """The arguments of ``completion``."""
     add("shell", choices=("bash", "zsh", "fish"), help="your shell")
 
+
+_EXAMPLES = """\
+Examples:
+  callreport export --start 2026-10-15
+  callreport export --start 2026-10-01 --end 2026-11-01 --output october.xlsx --redact 'Caller Number=last4'
+  callreport export --start 2026-10-15 --to s3://reports/calls/
+  callreport export --start 2026-10-15 --group-by Agents --output 'agents/[[ group ]].csv' --mkdir"""
 
 _HERE = __package__ or "airflow_provider_callreport.cli"
 
@@ -204,7 +211,13 @@ COMMANDS: tuple[Command, ...] = (
         f"{_HERE}.probe",
     ),
     Command("preview", "Show the first calls of a report.", add_preview, f"{_HERE}.preview"),
-    Command("export", "Write a whole report to a file, or fail and say why.", add_export, f"{_HERE}.export"),
+    Command(
+        "export",
+        "Write a whole report to a file, or fail and say why.",
+        add_export,
+        f"{_HERE}.export",
+        lambda: _EXAMPLES,
+    ),
     Command("sandbox", DESCRIPTION, add_arguments, f"{_HERE}.sandbox", list_of_faults),
     Command(
         "completion",

@@ -53,7 +53,10 @@ def parser() -> argparse.ArgumentParser:
     codes = "\n".join(f"  {code.value:3}  {code.meaning.replace('`', '')}" for code in ExitCode)
     root = _Parser(
         prog="callreport",
-        description="Call reports of the DeepCall Call Report API, for the accounts of Airflow's connections.",
+        description=(
+            "Call reports of the DeepCall Call Report API. The account is an Airflow connection: callreport_default,\n"
+            "or the one that --conn-id names. callreport COMMAND --help shows the arguments of a command."
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"exit status:\n{codes}",
     )

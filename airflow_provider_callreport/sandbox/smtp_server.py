@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Awaitable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from email import policy
 from email.message import EmailMessage
@@ -78,7 +78,8 @@ class SandboxSmtp:
     Args:
         settings: how it behaves.
         port: 0 for a free one.
-        save_dir: where messages are also written, as ``mail-0001.eml`` and so on; made if it is missing.
+        save_dir: where messages are also written, as ``mail-0001.eml`` and so on, beside those of earlier runs; made if
+            it is missing.
 
     Attributes:
         host, port: where it is reached.
@@ -94,6 +95,7 @@ class SandboxSmtp:
         self.port = port
         self.messages: list[ReceivedMail] = []
         self._save_dir = None if save_dir is None else Path(save_dir)
+        self._number = 0
         self._running = ExitStack()
 
     def reset(self) -> None:
@@ -157,8 +159,13 @@ class SandboxSmtp:
     def keep(self, mail: ReceivedMail) -> None:
         """Take a message."""
         self.messages.append(mail)
-        if self._save_dir is not None:
-            (self._save_dir / f"mail-{len(self.messages):04d}.eml").write_bytes(mail.content)
+        saved = self._save_dir is None
+        while not saved:
+            self._number += 1
+            # A mail of an earlier run stays.
+            with suppress(FileExistsError), Path(f"{self._save_dir}/mail-{self._number:04d}.eml").open("xb") as file:
+                file.write(mail.content)
+                saved = True
 
 
 class _Handler:
