@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from support.first_hour import Terminal, build_wheel, exports_of
+from support.first_hour import Terminal, build_wheel, wait_for_servers
 from support.readme import README, code_blocks, page
 
 from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer, SandboxSmtp
@@ -36,8 +36,9 @@ def test_the_tutorial_can_be_followed(terminal: Terminal) -> None:
     folder = terminal.folder
     terminal.run(install)
     with terminal.running(sandbox) as servers:
+        wait_for_servers(servers)
         other = Terminal(folder, terminal.wheel)
-        other.run("\n".join([second, *exports_of(servers)]))
+        other.run(second)
         assert "Signed in to http://127.0.0.1:" in other.run(look)
         other.run(export)
         assert (folder / "calls_2026-10-15.xlsx").stat().st_size > 10_000
@@ -50,7 +51,7 @@ def test_the_tutorial_can_be_followed(terminal: Terminal) -> None:
         assert "calls_2026-10-15.xlsx" in text
         assert "\nTo: head@example.com\n" in text
     with terminal.running(faulty) as servers:
-        other.run("\n".join(exports_of(servers)))
+        wait_for_servers(servers)
         log = " ".join(other.run(run, status=None).split())
         assert "state=failed" in log
         assert " ".join(said.split()) in log

@@ -74,7 +74,7 @@ class Terminal:
         if "pip install" in command and _NO_REGISTRY.search(done.stdout):
             pytest.skip(f"no package registry can be reached, so nothing can be installed: {done.stdout[-300:]}")
         assert status is None or done.returncode == status, f"$ {command}\n{done.stdout}"
-        self.typed += re.findall(r"^(?:\. |export ).*", command, re.MULTILINE)
+        self.typed += re.findall(r"^(?:\. |export |set ).*", command, re.MULTILINE)
         return done.stdout
 
     @contextmanager
@@ -117,13 +117,12 @@ class Terminal:
         return {**kept, "PATH": ":".join([str(programs), *path]), "AWS_EC2_METADATA_DISABLED": "true", "NO_COLOR": "1"}
 
 
-def exports_of(process: subprocess.Popen[str]) -> list[str]:
-    """The ``export`` lines that a sandbox prints, for the second terminal."""
-    found: list[str] = []
+def wait_for_servers(process: subprocess.Popen[str]) -> None:
+    """Wait until a sandbox says that it serves."""
     assert process.stdout
+    said = []
     for line in process.stdout:
-        if line.startswith("export AIRFLOW_CONN_"):
-            found.append(line.rstrip())
-            if len(found) == 3:
-                return found
-    raise AssertionError(f"the sandbox ended with status {process.wait()}")
+        said.append(line)
+        if line.startswith("# The API is at"):
+            return
+    raise AssertionError(f"the sandbox ended with status {process.wait()}: {''.join(said)}")
