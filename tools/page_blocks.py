@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 import re
 import sys
 import tempfile
@@ -39,6 +40,7 @@ from tools import argument_tables
 from tools.docs_site import DOCS, LLMS, ROOT, llms
 
 EXAMPLES = ROOT / "example_dags"
+WIDE_RESULTS = ROOT / "benchmarks" / "results" / "wide.json"
 
 _BLOCK = re.compile(r"^<!-- (table|help|example): (.+?) -->\n.*?^<!-- /\1 -->$", re.MULTILINE | re.DOTALL)
 #: A page that an example's docstring names as code.
@@ -233,6 +235,26 @@ def _requirements() -> Iterator[tuple[Requirement, str]]:
         yield from ((Requirement(text), extra) for text in texts)
 
 
+def wide() -> str:
+    """What `make wide` measured last."""
+    kept = json.loads(WIDE_RESULTS.read_text(encoding="utf-8"))
+    head = ("run", "slices at once", "time", "requests a second: mean, most, limit", "answers 429", "retries",
+            "rows doubled", "rows lost")  # fmt: skip
+    rows = [
+        (run["name"], f"{run['at_once']}", f"{run['seconds']:.0f} s",
+         f"{run['per_second']:.1f}, {run['peak_per_second']}, {run['limit']:g}",
+         *(f"{run[name]}" for name in ("refused", "retries", "duplicates", "losses")))
+        for run in kept["runs"]
+    ]  # fmt: skip
+    where = kept["machine"]
+    return (
+        f"{_table(head, rows)}\n\n{kept['calls']:,} calls in {kept['slices']} slices, `requests_per_second` "
+        f"{kept['rate']:g}, {kept['workers']} workers; a dead worker is noticed after {kept['heartbeat_timeout']} s. "
+        f"Everything, API and S3 included, shares {where['cores']} cores (load {where['load']}), Python "
+        f"{where['python']}; {where['day']}."
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "column kinds": column_kinds,
     "requirements": requirements,
@@ -240,6 +262,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "HTTP statuses": http_statuses,
     "exit codes": exit_codes,
     "error classes": error_classes,
+    "wide": wide,
 }
 
 
