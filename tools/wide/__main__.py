@@ -218,9 +218,13 @@ class Rehearsal:
         left = [path.name for path in self._cluster.temp.glob("*callreport*")]
         if left:
             proof.problems.append(f"private files are left on the workers: {', '.join(left)}")
+        requests = call("GET", f"{self._cluster.api_url}/sandbox/requests")["requests"]
+        peak, limit = peak_per_second([one["time"] for one in requests]), at_once * self._options.rate
+        # A task sends its first request at once, so that a second may have one more of each.
+        if peak > limit + at_once:
+            proof.problems.append(f"{peak} requests in one second are more than {at_once} tasks may send")
         if proof.problems:
             raise WideError(f"{run_id} is green and wrong: {'; '.join(proof.problems)}")
-        requests = call("GET", f"{self._cluster.api_url}/sandbox/requests")["requests"]
         start, end = (datetime.fromisoformat(run[key]) for key in ("start_date", "end_date"))
         seconds = (end - start).total_seconds()
         figures = Figures(
@@ -230,8 +234,8 @@ class Rehearsal:
             proof.rows,
             len(requests),
             round(len(requests) / seconds, 1),
-            peak_per_second([one["time"] for one in requests]),
-            at_once * self._options.rate,
+            peak,
+            limit,
             sum(one["status"] == 429 for one in requests),
             sum(max(0, task["try_number"] - 1) for task in self._airflow.tasks(run_id)) - cleared,
             proof.duplicates,
