@@ -238,20 +238,19 @@ def _requirements() -> Iterator[tuple[Requirement, str]]:
 def wide() -> str:
     """What `make wide` measured last."""
     kept = json.loads(WIDE_RESULTS.read_text(encoding="utf-8"))
-    head = ("run", "slices at once", "time", "requests a second: mean, most, limit", "answers 429", "retries",
-            "rows doubled", "rows lost")  # fmt: skip
-    rows = [
+    head = ("run", "at once", "time", "requests a second: mean, most, limit", "429", "retries", "doubled, lost")
+    rows: list[tuple[str, ...]] = [
         (run["name"], f"{run['at_once']}", f"{run['seconds']:.0f} s",
          f"{run['per_second']:.1f}, {run['peak_per_second']}, {run['limit']:g}",
-         *(f"{run[name]}" for name in ("refused", "retries", "duplicates", "losses")))
+         f"{run['refused']}", f"{run['retries']}", f"{run['duplicates']}, {run['losses']}")
         for run in kept["runs"]
     ]  # fmt: skip
     where = kept["machine"]
     return (
         f"{_table(head, rows)}\n\n{kept['calls']:,} calls in {kept['slices']} slices, `requests_per_second` "
-        f"{kept['rate']:g}, {kept['workers']} workers; a dead worker is noticed after {kept['heartbeat_timeout']} s. "
-        f"Everything, API and S3 included, shares {where['cores']} cores (load {where['load']}), Python "
-        f"{where['python']}; {where['day']}."
+        f"{kept['rate']:g}, heartbeat timeout {kept['heartbeat_timeout']} s.\n"
+        f"Everything, API and S3 included, shares {where['cores']} cores "
+        f"(load {where['load']}), Python {where['python']}; {where['day']}."
     )
 
 
