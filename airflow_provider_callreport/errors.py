@@ -43,8 +43,8 @@
         ├── MailTooLargeError            mail: larger than allowed, and no link to send instead
         └── MailMaybeSentError           mail: nobody can tell whether it went
 
-Each class stands where it is raised: those of the API, down to `EmptyReportError`, in `api.errors` (the import path for
-users), the others in `export.road`, `spool`, `formats.pdf` and `delivery.errors`.
+Each class stands where it is raised: those of the API, down to `AnswerChangedError`, in `api.errors` (the import path
+for users), the others in `export.road`, `spool`, `formats.pdf` and `delivery.errors`.
 """
 
 from __future__ import annotations

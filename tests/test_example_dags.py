@@ -17,7 +17,7 @@ from typing import Any
 
 import pendulum
 import pytest
-from support.readme import code_blocks
+from support.readme import code_blocks, page
 
 import airflow_provider_callreport.operators.callreport  # noqa: F401 - so that only the Dag files' own warnings count
 from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxSmtp
@@ -141,6 +141,12 @@ def test_the_demo_delivers_what_it_says(tmp_path: Path) -> None:
         (file,) = task["xcom"]["files"]
         assert file["sha256"] in delivered
         assert task["xcom"]["rows"] == task["xcom"]["reported_total"] == file["rows"]
+
+    (shown,) = [json.loads(block) for block in code_blocks("json", page("operators.md")) if '"reported_total"' in block]
+    returned = results["daily_masked_calls_to_s3"]["tasks"][0]["xcom"]
+    assert {key: returned[key] for key in shown if key not in ("columns", "schema_id")} == {
+        key: value for key, value in shown.items() if key not in ("columns", "schema_id")
+    }
 
     masked = tmp_path / "s3/reports/masked_calls/dt=2026-10-15/masked_calls.csv"
     with masked.open(encoding="utf-8", newline="") as file:
