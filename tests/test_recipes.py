@@ -161,7 +161,7 @@ def test_figures_with_duckdb(done: Evidence) -> None:
 
 
 def test_calls_by_agent_mail(done: Evidence) -> None:
-    """right-mail: the named managers get their own agents' files and no others, the head gets the rest."""
+    """right-reader: the named managers get their own agents' files and no others, the head gets the rest."""
     assert states(done, "calls_by_agent_mail") == {"mails": "success"}
     files: dict[str, set[str]] = {}
     for mail in done.mails["smtp_default"]:
@@ -226,7 +226,7 @@ def dag_docs(name: str) -> str:
 
 
 def test_figures_to_chat(airflow_runs: AirflowRuns) -> None:
-    """true-figures: both messages have the calls of the file by status, and they add up."""
+    """one-face: both messages have the calls of the file by status, and they add up."""
     read("figures_to_chat")
     with ScriptedServer((200, {}, b"ok")) as slack, ScriptedServer((202, {}, b"")) as teams:
         done = run(
@@ -261,7 +261,7 @@ def asked(server: ScriptedServer) -> list[str]:
 
 @pytest.mark.skipif(not ASKS, reason="dag.test() waits for an answer since Airflow 3.3")
 def test_approve_then_mail(done: Evidence) -> None:
-    """right-mail: who is asked sees rows and SHA-256; after a yes the very bytes that are in S3 are mailed."""
+    """right-reader: who is asked sees rows and SHA-256; after a yes the very bytes that are in S3 are mailed."""
     assert set(states(done, "approve_then_mail").values()) == {"success"}
     stored = done.objects["statements/calls_2026-09-01.pdf"].body
     question = done.task("approve_then_mail", "approve").rendered["body"]
@@ -274,7 +274,7 @@ def test_approve_then_mail(done: Evidence) -> None:
 
 @pytest.mark.skipif(not ASKS, reason="dag.test() waits for an answer since Airflow 3.3")
 def test_approve_then_mail_after_a_no(airflow_runs: AirflowRuns) -> None:
-    """right-mail: the file stays in S3, and nothing is mailed."""
+    """right-reader: the file stays in S3, and nothing is mailed."""
     done = run(airflow_runs, "no", {"approve_then_mail": at("2026-10-01 02:00")}, CALLREPORT_ANSWER="Reject")
     assert states(done, "approve_then_mail") == {"export": "success", "approve": "success", "mail": "skipped"}
     assert list(done.objects) == ["statements/calls_2026-09-01.pdf"]
