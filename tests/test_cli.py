@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import time
+import unicodedata
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from datetime import datetime
@@ -154,6 +155,25 @@ def test_preview_fits_the_terminal(api: SandboxServer, monkeypatch: pytest.Monke
     assert lines[0].startswith("Caller Number  Time ")
     assert "Not shown in this narrow terminal: " in text
     assert "DTMF" in text.partition("narrow terminal")[2]
+
+
+def test_wide_characters_keep_the_columns_straight(api: SandboxServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """command-line: a column begins at one place in every line, as a terminal counts: Chinese and emoji take two
+    cells, accents and vowel signs that stand over or under a letter take none.
+    """
+    campaigns = ["東京営業所", "Cafe\u0301", "हिन्दी", "한국어 😀", "plain", "x" * 12]
+    behave(api, calls=listed(*(Call(time=datetime(2026, 10, 15, 9), campaign=name) for name in campaigns)))
+    ended = Ended(capsys, "preview", *DAY, "--columns", "Campaign,Time")
+    lines = ended.out.splitlines()[1:-1]
+    assert [line.partition("  ")[0] for line in lines] == campaigns
+    assert len({cells(line.partition("2026-10-15")[0]) for line in lines}) == 1
+
+
+def cells(text: str) -> int:
+    """How many cells of a terminal a text takes."""
+    width = {character: 2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text}
+    marks = (unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf") for character in text)
+    return sum(0 if is_mark else width[character] for character, is_mark in zip(text, marks, strict=True))
 
 
 def test_a_reader_may_have_seen_enough(api: SandboxServer, capsys: pytest.CaptureFixture[str]) -> None:

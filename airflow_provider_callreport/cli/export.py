@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> ExitCode:
     request = ask(hook)
     place = _place(options, request)
     with _private_files(), airflows_database(), hook.get_conn() as client, _progress(hook, request) as on_rows:
-        summary = export_report(client, request, run=_run(), destination=place, on_rows=on_rows)
+        summary = export_report(client, request, run=_run(), destination=place, on_rows=on_rows, preflight=True)
     options.out.write(json.dumps(summary.to_xcom()) + "\n" if options.json else _summary_text(summary))
     return ExitCode.WRITTEN_INCOMPLETE if summary.outcome.complete is False else ExitCode.OK
 
