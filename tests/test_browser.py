@@ -12,23 +12,42 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-from support.browser import Airflow, Browser, chromium, missing, standalone, wait_for
+from support.browser import Airflow, Browser, chromium, missing, sheet_picture, standalone, wait_for
 from support.readme import code_blocks
 from support.runs import AIRFLOW
 
 from airflow_provider_callreport.sandbox.calls import SyntheticCalls
+from airflow_provider_callreport.sandbox.faults import Fault
 from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer, SandboxSmtp
 from airflow_provider_callreport.sandbox.settings import SandboxSettings
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs" / "images"
+WANTED = os.environ.get("CALLREPORT_PICTURES") == "1"
 
 DAG_ID = "daily_masked_calls_to_s3"
 TUTORIAL = "daily_sheet"
+DIALOG = "//*[@role='dialog']"
 KEY = "masked_calls/dt=2026-10-15/masked_calls.csv"
+#: A Dag with a mapped task for each quarter of a day.
+SLICES = """
+from datetime import timedelta
+from airflow.providers.common.compat.sdk import DAG
+from airflow_provider_callreport.operators.callreport import CallReportExportOperator
+from airflow_provider_callreport.windows import windows
+
+with DAG(dag_id="calls_in_slices", schedule=None):
+    CallReportExportOperator.partial(task_id="export", s3_bucket="reports").expand_kwargs(
+        windows("2026-10-15", "2026-10-16", every=timedelta(hours=6), s3_key="slices/{start:%H}.csv")
+    )
+"""
+#: Where the right half of a run's or a task's page begins, in pixels.
+_PANE = 330
+
 HMAC_SECRET = "canary-key-of-the-pseudonyms"
 
 pytestmark = [
@@ -67,7 +86,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     shutil.copy(ROOT / "example_dags" / f"{DAG_ID}.py", dags)
     (block,) = code_blocks("python", (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8"))
     (dags / f"{TUTORIAL}.py").write_text(block, encoding="utf-8")
-    pictures = PICTURES if os.environ.get("CALLREPORT_PICTURES") == "1" else None
+    (dags / "calls_in_slices.py").write_text(SLICES, encoding="utf-8")
     settings = SandboxSettings(masked_calls=SyntheticCalls(300, masked=True))
     with (
         SandboxServer(settings) as api,
@@ -78,7 +97,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             dags,
             {"AIRFLOW_CONN_AWS_DEFAULT": s3.connection_json(), "AIRFLOW_CONN_SMTP_DEFAULT": smtp.connection_json()},
         ) as airflow,
-        chromium(directory / "profile", pictures) as browser,
+        chromium(directory / "profile", PICTURES if WANTED else None) as browser,
     ):
         browser.sign_in(airflow)
         yield Desk(airflow, browser, api, s3, smtp)
@@ -98,13 +117,45 @@ def test_from_an_empty_form_to_a_green_run(desk: Desk) -> None:
     rows = list(csv.reader(desk.s3.read(KEY).decode().splitlines()))
     assert len(rows) == 300 + 1
     run_by_hand(desk, TUTORIAL)
-    desk.browser.picture("green-run", height=650)
+    desk.browser.picture("green-run", height=620)
     mails = [mail for mail in desk.smtp.messages if mail.recipients == ("head@example.com",)]
     assert mails
     for mail in mails:
         (sheet,) = mail.message.iter_attachments()
         assert re.fullmatch(r"calls_\d{4}-\d\d-\d\d\.xlsx", sheet.get_filename() or "")
         assert "2,000 calls" in mail.message["Subject"]
+    if WANTED:
+        pictures_of(desk, mails[-1].message, sheet.get_content())
+
+
+def test_mapped_tasks_have_names_and_a_red_task_shows_its_numbers(desk: Desk) -> None:
+    """known-to-airflow, whole-or-red: what a person reads in the list of mapped tasks, and in the log of a red one."""
+    browser = desk.browser
+    run_by_hand(desk, "calls_in_slices", count=5)
+    browser.driver.get(f"{desk.airflow.url}/dags/calls_in_slices/runs/by_hand/tasks/export/mapped")
+    for name in ("00:00-06:00", "06:00-12:00", "12:00-18:00", "18:00-00:00"):
+        browser.wait_for_text(f"2026-10-15 {name}")
+    browser.picture("mapped-names", height=760, left=_PANE)
+    desk.api.settings.faults = [Fault("short_page", page=1)]
+    run_by_hand(desk, TUTORIAL, run_id="red", ends="Failed")
+    browser.driver.get(f"{desk.airflow.url}/dags/{TUTORIAL}/runs/red/tasks/calls")
+    browser.wait_for_text("IncompleteReportError")
+    assert re.search("1,?995 of 2,?000", browser.text())
+    assert "Skipping masking" not in browser.text()
+    browser.press("//button[@aria-label='Log Settings']")
+    browser.press("//*[@role='menuitem' and @data-value='wrap']")
+    browser.picture("red-log", left=_PANE, until="(//*[starts-with(normalize-space(text()), 'File')])[1]")
+
+
+def pictures_of(desk: Desk, mail: EmailMessage, book: bytes) -> None:
+    """Save what the mail and its sheet look like."""
+    html = mail.get_body(("html",))
+    assert html is not None
+    path = desk.airflow.home / "mail.html"
+    path.write_text(html.get_content(), encoding="utf-8")
+    desk.browser.driver.get(path.as_uri())
+    desk.browser.picture("mail")
+    sheet_picture(book, PICTURES / "sheet.png", page=2, width=1200, height=420)
 
 
 def fill_in(desk: Desk, token: str) -> None:
@@ -114,19 +165,20 @@ def fill_in(desk: Desk, token: str) -> None:
     browser.click("Add Connection")
     browser.choose("//input[@role='combobox']", "DeepCall Call Report")
     browser.fill("connection_id", "callreport_default")
+    browser.fill("login", "my-user-id")
+    browser.fill("password", token)
+    browser.picture("connection-form", DIALOG, height=1_040)
     browser.fill("host", "http://127.0.0.1")
     # Airflow 3.3.1 and 3.3.2 refuse to test a connection without a port: their UI sends 0 for it.
     browser.fill("port", str(desk.api.port))
     browser.fill("login", desk.api.settings.user_id)
-    browser.fill("password", token)
     assert browser.find("//input[@name='password']").get_attribute("type") == "password"
-    browser.picture("connection-form")
     browser.press("//button[normalize-space()='Extra Fields']")
     browser.fill("element_hmac_secret", HMAC_SECRET)
     for secret in ("element_ssid", "element_hmac_secret"):
         assert browser.find(f"//input[@name='{secret}']").get_attribute("type") == "password"
     assert browser.find("//input[@name='element_timezone']").get_attribute("value") == "Asia/Kolkata"
-    browser.picture("connection-form-extra", height=1_900)
+    browser.picture("connection-form-extra", DIALOG, height=2_000)
     browser.click("Save")
     browser.find("//td[normalize-space()='callreport_default']")
 
@@ -154,7 +206,7 @@ def press_test(desk: Desk, sentence: str, picture: str | None = None) -> None:
     desk.browser.click("Test Connection")
     desk.browser.wait_for_text(sentence)
     if picture is not None:
-        desk.browser.picture(picture)
+        desk.browser.picture(picture, height=560)
 
 
 def open_connections(desk: Desk) -> None:
@@ -163,18 +215,26 @@ def open_connections(desk: Desk) -> None:
     desk.browser.wait_for_text("Add Connection")
 
 
-def run_by_hand(desk: Desk, dag_id: str, fill_in: Callable[[Browser], None] | None = None) -> None:
-    """Trigger a Dag, after ``fill_in`` has changed what the dialog has, and wait until the run is green."""
+def run_by_hand(
+    desk: Desk,
+    dag_id: str,
+    fill_in: Callable[[Browser], None] | None = None,
+    *,
+    run_id: str = "by_hand",
+    ends: str = "Success",
+    count: int = 2,
+) -> None:
+    """Trigger a Dag, after ``fill_in`` has changed what the dialog has, and wait until it and its tasks have ended."""
     browser = desk.browser
     browser.driver.get(f"{desk.airflow.url}/dags/{dag_id}")
     browser.click("Trigger Dag")
-    browser.press("//*[@role='dialog']//button[normalize-space()='Advanced Options']")
-    browser.fill("dagRunId", "by_hand")
+    browser.press(f"{DIALOG}//button[normalize-space()='Advanced Options']")
+    browser.fill("dagRunId", run_id)
     if fill_in is not None:
         fill_in(browser)
-    browser.press("//*[@role='dialog']//button[normalize-space()='Trigger']")
-    browser.driver.get(f"{desk.airflow.url}/dags/{dag_id}/runs/by_hand")
-    wait_for(lambda: browser.text().count("Success") >= 2, "a green run with its green task")
+    browser.press(f"{DIALOG}//button[normalize-space()='Trigger']")
+    browser.driver.get(f"{desk.airflow.url}/dags/{dag_id}/runs/{run_id}")
+    wait_for(lambda: browser.text().count(ends) >= count, f"a run and its tasks that say {ends}")
 
 
 def with_date(browser: Browser) -> None:

@@ -13,8 +13,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -235,12 +237,48 @@ class Browser:
         """All that can be read on the page."""
         return str(self.driver.find_element("tag name", "body").text)
 
-    def picture(self, name: str, height: int = _HEIGHT) -> None:
-        """Save a screenshot, if pictures are wanted, of a window of some height in pixels."""
-        if self._pictures is not None:
-            self.driver.set_window_size(_WIDTH, height)
-            self.driver.save_screenshot(str(self._pictures / f"{name}.png"))
-            self.driver.set_window_size(_WIDTH, _HEIGHT)
+    def picture(self, name: str, of: str = "//body", *, height: int = _HEIGHT, left: int = 0, until: str = "") -> None:
+        """Save a screenshot, if pictures are wanted.
+
+        Args:
+            name: of the file, without ``.png``.
+            of: XPath of the element that it shows.
+            height: of the window meanwhile, in pixels.
+            left: how many pixels of the window's left side to cut off.
+            until: XPath of an element; the picture ends above it.
+        """
+        if self._pictures is None:
+            return
+        self.driver.set_window_size(_WIDTH, height)
+        time.sleep(2)  # until nothing moves any more
+        box = self.find(of).rect
+        x, y = max(box["x"], left), box["y"]
+        bottom = self.find(until).rect["y"] if until else min(y + box["height"], height)
+        clip = {"x": x, "y": y, "width": box["x"] + box["width"] - x, "height": bottom - y, "scale": 1}
+        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", "clip": clip})
+        self.driver.set_window_size(_WIDTH, _HEIGHT)
+        path = self._pictures / f"{name}.png"
+        path.write_bytes(b64decode(shot["data"]))
+        make_small(path)
+
+
+def sheet_picture(book: bytes, picture: Path, page: int, width: int, height: int) -> None:
+    """Save the top left of a page of a workbook, as LibreOffice prints it, in pixels."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "book.xlsx"
+        path.write_bytes(book)
+        office = ["soffice", f"-env:UserInstallation=file://{name}/profile", "--headless", "--convert-to", "pdf"]
+        subprocess.run([*office, "--outdir", name, str(path)], check=True, capture_output=True, timeout=PATIENCE)
+        cut = ["-r", "165", "-f", str(page), "-x", "60", "-y", "78", "-W", str(width), "-H", str(height)]
+        pdf = path.with_suffix(".pdf")
+        subprocess.run(["pdftoppm", "-png", "-singlefile", *cut, pdf, picture.with_suffix("")], check=True)
+    make_small(picture)
+
+
+def make_small(picture: Path) -> None:
+    """Leave a picture 64 colours, which is enough for a screen, where pngquant is installed."""
+    if shutil.which("pngquant"):
+        subprocess.run(["pngquant", "--force", "--strip", "--output", picture, "64", picture], check=True)
 
 
 @contextmanager
