@@ -31,6 +31,7 @@ WANTED = os.environ.get("CALLREPORT_PICTURES") == "1"
 
 DAG_ID = "daily_masked_calls_to_s3"
 TUTORIAL = "daily_sheet"
+MAIL = "//table[@class='card']"
 DIALOG = "//*[@role='dialog']"
 KEY = "masked_calls/dt=2026-10-15/masked_calls.csv"
 #: A Dag with a mapped task for each quarter of a day.
@@ -40,7 +41,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator
 from airflow_provider_callreport.windows import windows
 
-with DAG(dag_id="calls_in_slices", schedule=None):
+with DAG(dag_id="calls_in_slices", schedule=None, is_paused_upon_creation=False):
     CallReportExportOperator.partial(task_id="export", s3_bucket="reports").expand_kwargs(
         windows("2026-10-15", "2026-10-16", every=timedelta(hours=6), s3_key="slices/{start:%H}.csv")
     )
@@ -117,7 +118,7 @@ def test_from_an_empty_form_to_a_green_run(desk: Desk) -> None:
     rows = list(csv.reader(desk.s3.read(KEY).decode().splitlines()))
     assert len(rows) == 300 + 1
     run_by_hand(desk, TUTORIAL)
-    desk.browser.picture("green-run", height=620)
+    desk.browser.picture("green-run", height=720)
     mails = [mail for mail in desk.smtp.messages if mail.recipients == ("head@example.com",)]
     assert mails
     for mail in mails:
@@ -154,8 +155,8 @@ def pictures_of(desk: Desk, mail: EmailMessage, book: bytes) -> None:
     path = desk.airflow.home / "mail.html"
     path.write_text(html.get_content(), encoding="utf-8")
     desk.browser.driver.get(path.as_uri())
-    desk.browser.picture("mail")
-    sheet_picture(book, PICTURES / "sheet.png", page=2, width=1200, height=420)
+    desk.browser.picture("mail", MAIL, until="//*[normalize-space(text())='Calls by agent']")
+    sheet_picture(book, PICTURES / "sheet.png", page=2, width=1103, height=380)
 
 
 def fill_in(desk: Desk, token: str) -> None:
@@ -206,7 +207,7 @@ def press_test(desk: Desk, sentence: str, picture: str | None = None) -> None:
     desk.browser.click("Test Connection")
     desk.browser.wait_for_text(sentence)
     if picture is not None:
-        desk.browser.picture(picture, height=560)
+        desk.browser.picture(picture, height=620)
 
 
 def open_connections(desk: Desk) -> None:

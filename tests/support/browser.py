@@ -250,10 +250,11 @@ class Browser:
         if self._pictures is None:
             return
         self.driver.set_window_size(_WIDTH, height)
-        time.sleep(2)  # until nothing moves any more
+        time.sleep(1)  # until nothing moves any more
         box = self.find(of).rect
         x, y = max(box["x"], left), box["y"]
-        bottom = self.find(until).rect["y"] if until else min(y + box["height"], height)
+        seen: float = self.driver.execute_script("return window.innerHeight")
+        bottom = self.find(until).rect["y"] if until else min(y + box["height"], seen)
         clip = {"x": x, "y": y, "width": box["x"] + box["width"] - x, "height": bottom - y, "scale": 1}
         shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", "clip": clip})
         self.driver.set_window_size(_WIDTH, _HEIGHT)
