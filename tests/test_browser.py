@@ -118,6 +118,8 @@ def test_from_an_empty_form_to_a_green_run(desk: Desk) -> None:
     rows = list(csv.reader(desk.s3.read(KEY).decode().splitlines()))
     assert len(rows) == 300 + 1
     run_by_hand(desk, TUTORIAL)
+    desk.browser.driver.refresh()
+    desk.browser.wait_for_text("Success")
     desk.browser.picture("green-run", height=720)
     mails = [mail for mail in desk.smtp.messages if mail.recipients == ("head@example.com",)]
     assert mails
@@ -136,7 +138,7 @@ def test_mapped_tasks_have_names_and_a_red_task_shows_its_numbers(desk: Desk) ->
     browser.driver.get(f"{desk.airflow.url}/dags/calls_in_slices/runs/by_hand/tasks/export/mapped")
     for name in ("00:00-06:00", "06:00-12:00", "12:00-18:00", "18:00-00:00"):
         browser.wait_for_text(f"2026-10-15 {name}")
-    browser.picture("mapped-names", height=760, left=_PANE)
+    browser.picture("mapped-names", height=800, left=_PANE)
     desk.api.settings.faults = [Fault("short_page", page=1)]
     run_by_hand(desk, TUTORIAL, run_id="red", ends="Failed")
     browser.driver.get(f"{desk.airflow.url}/dags/{TUTORIAL}/runs/red/tasks/calls")
