@@ -12,7 +12,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from support.readme import code_blocks, codes, is_literal, page, section, table
+from support.readme import README, code_blocks, codes, is_literal, page, section, table
 
 from airflow_provider_callreport.api.errors import CODE_TABLE, ApiError
 from airflow_provider_callreport.api.profile import KNOWN_FIELDS, KNOWN_LABELS
@@ -127,6 +127,7 @@ def test_the_connection_of_a_secrets_back_end_is_found(monkeypatch: pytest.Monke
     """true-docs: the JSON of the page, stored under the name of the page, is a connection that the hook takes."""
     text = page("deployment.md")
     (value,) = code_blocks("json", text)
+    assert json.dumps(json.loads(value)) in " ".join(README.split()).replace("{ ", "{").replace(" }", "}")
     (row,) = [row[1] for row in table(text, "Back end") if "amazon" in row[1]]
     backend, secret = codes(row)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
