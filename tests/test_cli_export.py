@@ -120,6 +120,8 @@ def test_a_warning_names_flags_too(api: SandboxServer) -> None:
         (("--to", "s3://reports/a.csv", "--group-by", "Status"), "--group-by is set and --to has no [[ group ]]"),
         (("--output", "a-[[ group ]].csv"), "--output has [[ group ]] and --group-by is not set"),
         (("--to", "reports/a.csv"), "--to is 'reports/a.csv'; allowed is an address"),
+        (("--to", "file://folder/a.csv"), "allowed is a local file with three slashes, as in file:///folder/a.csv"),
+        (("--output", "a.csv", "--to-conn-id", "x"), "--to-conn-id or --s3-arg is given and --to is not"),
         (("--to", "sftp://host/a.csv"), '--if-exists is "fail" and --to begins with sftp://'),
         (("--to", "s3://reports/a.csv", "--s3-arg", "Colour=red"), "--s3-arg"),
         (("--to", "s3://reports/a.csv", "--s3-arg", "SSECustomerKey=k"), "--s3-arg has SSECustomerKey"),
@@ -182,6 +184,21 @@ def test_column_names_for_databases(api: SandboxServer, tmp_path: Path, capsys: 
     """command-line: as `column_names` of the operator."""
     assert Ended(capsys, "export", *HOUR, "--output", "a.csv", "--column-names", "snake_case").code == ExitCode.OK
     assert (tmp_path / "a.csv").read_text().startswith("caller_number,time,did_number,")
+
+
+def test_new_columns_of_a_pinned_profile(
+    api: SandboxServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """command-line, learn-once: as `on_new_columns` of the operator, and the sentence names the flag."""
+    assert Ended(capsys, "probe", *DAY, "--save", "profile.json").code == ExitCode.OK
+    behave(api, labels=(*api.settings.labels, "Sentiment"))
+    profile = json.loads((tmp_path / "profile.json").read_text())
+    monkeypatch.setenv(VARIABLE, api.connection_json(max_retry_time=0, profile=profile))
+    ended = Ended(capsys, "export", *HOUR, "--output", "a.csv", "--on-new-columns", "fail")
+    assert ended.code == ExitCode.REFUSED
+    assert "the report has the new column 'Sentiment', and --on-new-columns is" in ended.sentence
+    assert Ended(capsys, "export", *HOUR, "--output", "a.csv", "--on-new-columns", "ignore").code == ExitCode.OK
+    assert "Sentiment" not in (tmp_path / "a.csv").read_text()
 
 
 # --- S3 --------------------------------------------------------------------------------------------------------------
@@ -251,6 +268,21 @@ def test_credentials_of_boto3_do_where_there_is_no_connection(
     assert (done.returncode, done.stderr) == (ExitCode.OK, "")
     assert json.loads(done.stdout)["files"][0]["uri"] == "s3://reports/a.csv"
     assert s3.keys() == ["a.csv"]
+
+
+def test_a_connection_that_was_named_must_exist(
+    api: SandboxServer, s3: SandboxS3, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """clear-sentence: or what boto3 finds could write into another account."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "account")
+    ended = Ended(capsys, "export", *DAY, "--to", "s3://reports/a.csv", "--aws-conn-id", "my_asw")
+    assert (ended.code, api.requests, s3.keys()) == (ExitCode.FILE, [], [])
+    assert (
+        "There is no Airflow connection 'my_asw' for s3://reports/a.csv; create it or correct --aws-conn-id."
+        in ended.err
+    )
 
 
 @pytest.mark.slow

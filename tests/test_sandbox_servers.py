@@ -20,9 +20,10 @@ import botocore.exceptions
 import pytest
 import requests
 from airflow.providers.common.compat.sdk import Connection
+from support.readme import page
 from support.sandbox import CREDENTIALS, DAY
 
-from airflow_provider_callreport.sandbox.__main__ import _parser, _ports, main
+from airflow_provider_callreport.sandbox.__main__ import PORTS, _parser, _ports, main
 from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxSmtp, SmtpSettings
 
 MODULE = [sys.executable, "-m", "airflow_provider_callreport.sandbox"]
@@ -208,7 +209,8 @@ def test_a_port_that_is_taken_gets_a_sentence(smtp: SandboxSmtp, capsys: pytest.
 
 
 def test_ports_are_fixed_unless_others_are_asked_for() -> None:
-    """A connection that was made for one run is right for the next; docs/how_to.md names the ports."""
+    """A connection that was made for one run is right for the next; the page names the ports."""
+    assert all(f" {port} " in page("command_line.md").replace(",", " ") for port in PORTS.values())
     assert _ports(_parser().parse_args([])) == {"port": 8710, "s3_port": 8711, "smtp_port": 8712}
     assert _ports(_parser().parse_args(["--no-s3", "--port", "80"])) == {"port": 80, "smtp_port": 8712}
     assert _ports(_parser().parse_args(["--free-ports", "--port", "80"])) == {"port": 80, "s3_port": 0, "smtp_port": 0}

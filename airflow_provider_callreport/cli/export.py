@@ -64,6 +64,8 @@ def _asked(options: argparse.Namespace) -> Callable[[CommandHook], ExportRequest
     check_each(EXPORT, {one.name: values[one.name] for one in EXPORT if values.get(one.name) is not None})
     if options.output is not None and options.destination is not None:
         raise ValueError("--output and --to are both given; choose one of the two")
+    if options.destination is None and (options.destination_conn_id or options.s3_extra_args):
+        raise ValueError("--to-conn-id or --s3-arg is given and --to is not; set --to")
     if not SECRET_ARGS.isdisjoint(options.s3_extra_args):
         raise ValueError("--s3-arg has SSECustomerKey, which other users could see among processes; use SSEKMSKeyId")
     for flag, place in (("--output", _file_name(options.output)), ("--to", _file_name(options.destination))):
@@ -112,18 +114,20 @@ def _place(options: argparse.Namespace, request: ExportRequest) -> S3Destination
         ValueError: the address is wrong.
         CommandError: the file exists already, or its folder does not.
     """
-    address: str | None = options.destination
-    if address is not None and not address.startswith("file://"):
-        return destination_at(
-            address if _file_name(address) else address + default_filename(request),
+    if options.destination is not None:
+        target = destination_at(
+            options.destination if _file_name(options.destination) else options.destination + default_filename(request),
             conn_id=options.destination_conn_id,
             if_exists=options.if_exists,
             aws_conn_id=options.aws_conn_id,
             s3_extra_args=options.s3_extra_args,
         )
-    output = address.removeprefix("file://") if address is not None else options.output or "."
-    path = Path(output).expanduser() / ("" if _file_name(output) else default_filename(request))
-    path = path.absolute()
+        if isinstance(target, S3Destination) or target.scheme != "file":
+            return target
+        path = Path(f"/{target.key}")
+    else:
+        output = options.output or "."
+        path = (Path(output).expanduser() / ("" if _file_name(output) else default_filename(request))).absolute()
     _check_path(path, options, is_set=request.is_set)
     return ObjectStorageDestination("file", "", str(path).removeprefix("/"), if_exists=options.if_exists)
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from airflow_provider_callreport.delivery.errors import DestinationUnavailableError
+from airflow_provider_callreport.delivery.errors import DestinationRefusedError, DestinationUnavailableError
 from airflow_provider_callreport.delivery.receipts import Link, quoted_key
 from airflow_provider_callreport.delivery.s3_errors import answer_of, error_status, s3_errors
 
@@ -99,11 +99,25 @@ def connect(aws_conn_id: str | None, uri: str) -> S3Connection:
     Raises:
         DeliveryError: the connection does not give a client.
     """
+    with s3_errors(uri, aws_conn_id):
+        hook = _hook_of(aws_conn_id, uri)
+        return S3Connection(hook, hook.get_conn())
+
+
+def _hook_of(aws_conn_id: str | None, uri: str) -> Any:
+    """Airflow's ``S3Hook``.
+
+    It takes a connection that does not exist for none at all, and boto3 may then find the credentials of another
+    account. That is allowed for ``aws_default`` only, which nobody had to name.
+    """
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
-    with s3_errors(uri, aws_conn_id):
-        hook = S3Hook(aws_conn_id=aws_conn_id)
-        return S3Connection(hook, hook.get_conn())
+    hook = S3Hook(aws_conn_id=aws_conn_id)
+    if aws_conn_id not in (None, S3Hook.default_conn_name) and not hook.conn_config:
+        raise DestinationRefusedError(
+            f"There is no Airflow connection {aws_conn_id!r} for {uri}; create it or correct aws_conn_id."
+        )
+    return hook
 
 
 def ask_for_bucket(aws_conn_id: str | None, bucket: str, uri: str, **arguments: Any) -> None:
@@ -119,12 +133,11 @@ def ask_for_bucket(aws_conn_id: str | None, bucket: str, uri: str, **arguments: 
         DestinationRefusedError: there is no such bucket, it is in another region, or there are no credentials.
         DestinationUnavailableError: S3 does not answer, or has a fault.
     """
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.config import Config
     from botocore.exceptions import ClientError
 
     with s3_errors(uri, aws_conn_id):
-        hook = S3Hook(aws_conn_id=aws_conn_id)
+        hook = _hook_of(aws_conn_id, uri)
         once = Config(connect_timeout=_SOON, read_timeout=_SOON, retries={"total_max_attempts": 1})
         client = hook.get_client_type(region_name=hook.region_name, config=hook.config.merge(once))
         try:

@@ -53,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return serve(options)
+    except ImportError as error:
+        return _fail(str(error))
     except ValueError as error:
         parser.error(str(error))
 
@@ -64,16 +66,15 @@ def serve(options: argparse.Namespace) -> int:
         options: see `add_arguments`.
 
     Returns:
-        0 after an interruption, 1 when a library is missing or a port is taken.
+        0 after an interruption, 1 when a port is taken.
 
     Raises:
+        ImportError: a library is missing.
         ValueError: an argument is wrong.
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
-        return _fail(
-            f"the sandbox needs {', '.join(missing)}: pip install 'airflow-provider-callreport[sandbox]'",
-        )
+        raise ImportError(f"the sandbox needs {', '.join(missing)}: pip install 'airflow-provider-callreport[sandbox]'")
     from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer, SandboxSmtp
 
     settings = _settings(options)
