@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from support.api import behave, listed
 from support.command import DAY, PROGRAM, VARIABLE, Ended
+from support.runs import AIRFLOW
 
 from airflow_provider_callreport.cli.commands import COMMANDS
 from airflow_provider_callreport.cli.errors import in_flags
@@ -108,8 +109,9 @@ def test_a_warning_names_flags_too(api: SandboxServer) -> None:
     """clear-sentence: one line on standard error, without the clock and the module of a log."""
     done = subprocess.run([*PROGRAM, "export", *HOUR, "--filter", "team=north"], capture_output=True, text=True)
     assert done.returncode == ExitCode.OK
-    assert done.stderr.startswith("callreport: --filter has team, not documented by the vendor;")
-    assert done.stderr.count("\n") == 1
+    *others, line = done.stderr.splitlines()
+    assert line.startswith("callreport: --filter has team, not documented by the vendor;")
+    assert AIRFLOW < (3, 3) or not others
 
 
 @pytest.mark.parametrize(
@@ -265,7 +267,8 @@ def test_credentials_of_boto3_do_where_there_is_no_connection(
     done = subprocess.run(
         [*PROGRAM, "export", *DAY, "--to", "s3://reports/a.csv", "--json"], capture_output=True, text=True
     )
-    assert (done.returncode, done.stderr) == (ExitCode.OK, "")
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert AIRFLOW < (3, 3) or done.stderr == ""
     assert json.loads(done.stdout)["files"][0]["uri"] == "s3://reports/a.csv"
     assert s3.keys() == ["a.csv"]
 
@@ -311,7 +314,8 @@ def test_a_connection_of_airflows_database_is_found(
         )
     to = ("--to", "s3://reports/b.csv", "--aws-conn-id", "my_aws")
     done = subprocess.run([*PROGRAM, "export", *DAY, *to], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (ExitCode.OK, "")
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert AIRFLOW < (3, 3) or done.stderr == ""
     assert s3.keys() == ["b.csv"]
 
 
