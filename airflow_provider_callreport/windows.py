@@ -57,7 +57,7 @@ def windows(
     """Cut ``[start, end)`` into windows that follow one another without gap and overlap, oldest first.
 
     Each is a dict of arguments for a mapped operator: ``window_start`` and ``window_end`` in ISO 8601 with the offset
-    of ``timezone``, and one for each of ``texts``.
+    of ``timezone``, and one for each of ``texts``. Airflow's UI shows each mapped task by its window.
 
     Days, weeks and months are those of the calendar in ``timezone``, counted from ``start``: a day on which clocks
     change has 23 or 25 hours. Hours, and a timedelta that is not whole days, are elapsed time. The last window ends at
