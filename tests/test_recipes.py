@@ -279,3 +279,18 @@ def test_approve_then_mail_after_a_no(airflow_runs: AirflowRuns) -> None:
     assert states(done, "approve_then_mail") == {"export": "success", "approve": "success", "mail": "skipped"}
     assert list(done.objects) == ["statements/calls_2026-09-01.pdf"]
     assert list(done.mails["smtp_default"]) == []
+
+
+@pytest.mark.skipif(not ASKS, reason="dag.test() waits for an answer since Airflow 3.3")
+def test_approve_then_mail_of_a_file_that_was_changed(airflow_runs: AirflowRuns) -> None:
+    """right-mail: what somebody put at the key after the question is not what was approved, and is not mailed."""
+    done = run(
+        airflow_runs,
+        "changed",
+        {"approve_then_mail": at("2026-10-01 02:00")},
+        CALLREPORT_ANSWER="Approve",
+        CALLREPORT_OVERWRITE="statements/calls_2026-09-01.pdf",
+    )
+    assert states(done, "approve_then_mail") == {"export": "success", "approve": "success", "mail": "failed"}
+    assert "is not the file that was approved" in done.log
+    assert list(done.mails["smtp_default"]) == []

@@ -2,7 +2,7 @@
 
 ``CALLREPORT_RECIPES`` has their paths. Of those that load into a warehouse only the export runs. With
 ``CALLREPORT_ANSWER`` (``Approve`` or ``Reject``) somebody answers the question of a human-in-the-loop task as soon as
-it is there, by the function of Airflow's API.
+it is there, by the function of Airflow's API; before that, the key ``CALLREPORT_OVERWRITE`` gets other bytes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 try:
     from airflow.dag_processing.dagbag import DagBag
@@ -58,6 +60,8 @@ def answer(chosen: str) -> None:
             waits = select(TaskInstance).where(TaskInstance.state == TaskInstanceState.AWAITING_INPUT)
             asked: Any = session.scalars(waits).first()
             if asked is not None:
+                if key := os.environ.get("CALLREPORT_OVERWRITE"):
+                    S3Hook("aws_default").load_string("other bytes", key, "reports", replace=True)
                 payload = UpdateHITLDetailPayload(chosen_options=[chosen])
                 who: Any = Manager()
                 update_hitl_detail(asked.dag_id, asked.run_id, asked.task_id, payload, who, session)
