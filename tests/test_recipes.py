@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import warnings
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,7 +71,9 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=KOLKATA)
 
 
-def run(airflow_runs: AirflowRuns, case: str, runs: dict[str, datetime | None], **environment: str) -> Evidence:
+def run(
+    airflow_runs: AirflowRuns, case: str, runs: Sequence[tuple[str, datetime | None]], **environment: str
+) -> Evidence:
     """Run recipes one after the other, in one process."""
     return once_a_session(
         airflow_runs,
@@ -79,10 +82,10 @@ def run(airflow_runs: AirflowRuns, case: str, runs: dict[str, datetime | None], 
             airflow_runs,
             directory,
             ["recipes.py"],
-            list(runs.items()),
+            runs,
             apis={"callreport_default": Api(SandboxSettings(calls=SyntheticCalls(CALLS_A_DAY)))},
             environment={
-                "CALLREPORT_RECIPES": os.pathsep.join(str(RECIPES / f"{name}.py") for name in runs),
+                "CALLREPORT_RECIPES": os.pathsep.join({str(RECIPES / f"{name}.py") for name, _ in runs}),
                 **environment,
             },
         ),
@@ -92,14 +95,15 @@ def run(airflow_runs: AirflowRuns, case: str, runs: dict[str, datetime | None], 
 @pytest.fixture(scope="module")
 def done(airflow_runs: AirflowRuns) -> Evidence:
     """What the recipes leave behind whose other side is on this machine."""
-    runs: dict[str, datetime | None] = {
-        "calls_by_hour": at("2026-10-16 01:20"),
-        "figures_with_duckdb": at("2026-10-16 06:00"),
-        "calls_by_agent_mail": at("2026-10-16 07:00"),
-        "calls_of_a_year": None,
-        "calls_to_redshift": at("2026-10-16 02:00"),
-        **({"approve_then_mail": at("2026-10-01 02:00")} if ASKS else {}),
-    }
+    runs = [
+        ("calls_by_hour", at("2026-10-16 01:20")),
+        ("calls_by_hour", at("2026-10-16 12:20")),
+        ("figures_with_duckdb", at("2026-10-16 06:00")),
+        ("calls_by_agent_mail", at("2026-10-16 07:00")),
+        ("calls_of_a_year", None),
+        ("calls_to_redshift", at("2026-10-16 02:00")),
+        *([("approve_then_mail", at("2026-10-01 02:00"))] if ASKS else []),
+    ]
     return run(airflow_runs, "all", runs, CALLREPORT_ANSWER="Approve")
 
 
@@ -138,25 +142,29 @@ def test_a_copy_of_the_examples_shows_no_recipe(tmp_path: Path) -> None:
 
 
 def test_calls_by_hour(done: Evidence) -> None:
-    """exact-window: three hours, each in its own partition, none twice, and none of the hour that has just begun."""
+    """exact-window: three hours a run, each in its own partition, and none of the hour that has just begun."""
     assert set(states(done, "calls_by_hour").values()) == {"success"}
-    assert sorted(key for key in done.objects if key.startswith("calls/")) == [
-        "calls/dt=2026-10-15/hour=22/calls.parquet",
-        "calls/dt=2026-10-15/hour=23/calls.parquet",
-        "calls/dt=2026-10-16/hour=00/calls.parquet",
-    ]
-    windows = [done.task("calls_by_hour", "export", index).xcom["window"] for index in range(3)]
-    assert [(one["start"][11:16], one["end"][11:16]) for one in windows] == [
-        *(("22:00", "23:00"), ("23:00", "00:00"), ("00:00", "01:00"))
-    ]
+    hours = {key: stored.metadata for key, stored in done.objects.items() if key.startswith("calls/")}
+    assert {key: [facts[f"window-{end}"][11:16] for end in ("start", "end")] for key, facts in hours.items()} == {
+        "calls/dt=2026-10-15/hour=22/calls.parquet": ["22:00", "23:00"],
+        "calls/dt=2026-10-15/hour=23/calls.parquet": ["23:00", "00:00"],
+        "calls/dt=2026-10-16/hour=00/calls.parquet": ["00:00", "01:00"],
+        "calls/dt=2026-10-16/hour=09/calls.parquet": ["09:00", "10:00"],
+        "calls/dt=2026-10-16/hour=10/calls.parquet": ["10:00", "11:00"],
+        "calls/dt=2026-10-16/hour=11/calls.parquet": ["11:00", "12:00"],
+    }
 
 
 def test_figures_with_duckdb(done: Evidence) -> None:
-    """same-rows: the calls of the two hours of yesterday that `calls_by_hour` wrote, and not those of today."""
+    """same-rows: yesterday's calls in the files that `calls_by_hour` wrote, and not those of today."""
     assert states(done, "figures_with_duckdb") == {"figures": "success"}
     figures = done.task("figures_with_duckdb", "figures").xcom
-    written = [done.task("calls_by_hour", "export", index).xcom["rows"] for index in range(2)]
-    assert sum(line["calls"] for line in figures) == sum(written) > 0
+    yesterday, today = (
+        sum(int(stored.metadata["rows"]) for key, stored in done.objects.items() if key.startswith(f"calls/dt={day}"))
+        for day in ("2026-10-15", "2026-10-16")
+    )
+    assert sum(line["calls"] for line in figures) == yesterday > 0
+    assert today > 0
     assert any(line["talk_seconds"] > 0 for line in figures)
 
 
@@ -232,7 +240,7 @@ def test_figures_to_chat(airflow_runs: AirflowRuns) -> None:
         done = run(
             airflow_runs,
             "chat",
-            {"figures_to_chat": at("2026-10-16 07:00")},
+            [("figures_to_chat", at("2026-10-16 07:00"))],
             AIRFLOW_CONN_SLACK_DEFAULT=json.dumps(
                 {"conn_type": "slackwebhook", "host": slack.url, "password": "T000/B000/a-secret-token"}
             ),
@@ -275,7 +283,7 @@ def test_approve_then_mail(done: Evidence) -> None:
 @pytest.mark.skipif(not ASKS, reason="dag.test() waits for an answer since Airflow 3.3")
 def test_approve_then_mail_after_a_no(airflow_runs: AirflowRuns) -> None:
     """right-reader: the file stays in S3, and nothing is mailed."""
-    done = run(airflow_runs, "no", {"approve_then_mail": at("2026-10-01 02:00")}, CALLREPORT_ANSWER="Reject")
+    done = run(airflow_runs, "no", [("approve_then_mail", at("2026-10-01 02:00"))], CALLREPORT_ANSWER="Reject")
     assert states(done, "approve_then_mail") == {"export": "success", "approve": "success", "mail": "skipped"}
     assert list(done.objects) == ["statements/calls_2026-09-01.pdf"]
     assert list(done.mails["smtp_default"]) == []
@@ -287,7 +295,7 @@ def test_approve_then_mail_of_a_file_that_was_changed(airflow_runs: AirflowRuns)
     done = run(
         airflow_runs,
         "changed",
-        {"approve_then_mail": at("2026-10-01 02:00")},
+        [("approve_then_mail", at("2026-10-01 02:00"))],
         CALLREPORT_ANSWER="Approve",
         CALLREPORT_OVERWRITE="statements/calls_2026-09-01.pdf",
     )
