@@ -291,7 +291,7 @@ def test_approve_then_mail_after_a_no(airflow_runs: AirflowRuns) -> None:
 
 @pytest.mark.skipif(not ASKS, reason="dag.test() waits for an answer since Airflow 3.3")
 def test_approve_then_mail_of_a_file_that_was_changed(airflow_runs: AirflowRuns) -> None:
-    """right-mail: what somebody put at the key after the question is not what was approved, and is not mailed."""
+    """right-reader: what somebody put at the key after the question is not what was approved, and is not mailed."""
     done = run(
         airflow_runs,
         "changed",
