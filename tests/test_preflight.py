@@ -201,6 +201,9 @@ FREE = {
         'file_format "parquet" needs the extra "parquet"', S3, ask={"file_format": "parquet"}, make=gone("pyarrow")
     ),
     "no key for hmac": Wrong("the connection has no hmac_secret", S3, ask={"redact": {"Agents": "hmac"}}),
+    "no AWS connection": Wrong(
+        "There is no Airflow connection 'nowhere' for s3://reports/", "s3://nowhere@reports/c.csv"
+    ),
     "no mail connection": Wrong(
         'There is no SMTP connection "smtp_default"', mail={}, make=lambda world: world.connect("smtp_default", None)
     ),

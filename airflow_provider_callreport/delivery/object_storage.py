@@ -316,12 +316,15 @@ class ObjectStorageDestination:
             raise ValueError(f"link_expires_in is set and destination begins with {self.scheme}://; it is for S3 only")
         return None if self.scheme == _LOCAL else Link(self.uri, filename=file.filename)
 
-    def check_before_reading(self, *, online: bool) -> None:
+    def check_before_reading(self, *, online: bool) -> ObjectStorageDestination:
         """Find what is certainly wrong before a report is read.
 
         Args:
             online: whether to log in over SFTP, and to ask Google for the bucket; without it, only connection and
                 libraries are checked.
+
+        Returns:
+            The same: no connection is held while the report is read.
 
         Raises:
             DestinationRefusedError: no such connection, provider or bucket, a login that is refused, or a local
@@ -330,15 +333,16 @@ class ObjectStorageDestination:
         if self.scheme == _LOCAL:
             with local_errors(self.uri, doing="write"):
                 check_writable(Path(f"/{self.key}"))
-            return
+            return self
         with left_to_delivery(), _storage_errors(self.uri, self.conn_id, doing="write"):
             if self.scheme in sftp.SCHEMES and self.conn_id is not None and not online:
                 with self._missing_provider():
                     sftp.check_connection(self.conn_id)
-                return
+                return self
             file_system, _ = self.store()
             if online and self.scheme in _GOOGLE:
                 _ask_for_bucket(file_system, self.container)
+        return self
 
     def connected(self) -> ObjectStorageDestination:
         """The same with an open connection, where Airflow does not keep one for all files; and with the host's name.

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from airflow_provider_callreport.delivery.body import body_of
 from airflow_provider_callreport.delivery.errors import DeliveryError, left_to_delivery
 from airflow_provider_callreport.delivery.receipts import DeliveredFile, DeliveryStatus, Link, ListedFile
-from airflow_provider_callreport.delivery.s3_client import S3Connection, ask_for_bucket, connect
+from airflow_provider_callreport.delivery.s3_client import S3Connection, check_connection, connect
 from airflow_provider_callreport.delivery.s3_errors import s3_errors
 from airflow_provider_callreport.delivery.s3_object import S3Object
 from airflow_provider_callreport.delivery.s3_write import write
@@ -181,19 +181,27 @@ class S3Destination:
             status, version_id = write(self.object(client), body, args, self.if_exists)
         return DeliveredFile(self.uri, status, file, version_id)
 
-    def check_before_reading(self, *, online: bool) -> None:
+    def check_before_reading(self, *, online: bool) -> S3Destination:
         """Find what is certainly wrong before a report is read.
 
         Args:
-            online: whether S3 is asked for the bucket; without it there is nothing to check.
+            online: whether S3 is asked for the bucket; without it, only the connection is looked for.
+
+        Returns:
+            The same, with the connection that was opened.
 
         Raises:
-            DestinationRefusedError: no such bucket, another region, no credentials.
+            DestinationRefusedError: no such connection or bucket, another region, no credentials.
         """
-        if online:
-            owner = {name: self.extra_args[name] for name in ("ExpectedBucketOwner",) if name in self.extra_args}
-            with left_to_delivery():
-                ask_for_bucket(self.aws_conn_id, self.bucket, self.uri, **owner)
+        if not online:
+            check_connection(self.aws_conn_id, self.uri)
+            return self
+        owner = {name: self.extra_args[name] for name in ("ExpectedBucketOwner",) if name in self.extra_args}
+        connection = self.connection
+        with left_to_delivery(), s3_errors(self.uri, self.aws_conn_id):
+            connection = connection or connect(self.aws_conn_id, self.uri)
+            connection.ask_for_bucket(self.bucket, **owner)
+        return replace(self, connection=connection)
 
     def object(self, client: Any) -> S3Object:
         """The object at the key.

@@ -39,6 +39,35 @@ class S3Connection:
     hook: Any
     client: Any
 
+    def ask_for_bucket(self, bucket: str, **arguments: Any) -> None:
+        """Ask S3 whether a bucket exists, once and for seconds, whatever the connection says of retries.
+
+        Args:
+            bucket: the bucket.
+            arguments: further arguments of ``HeadBucket``.
+
+        Raises:
+            ClientError: there is no such bucket, it is in another region, or credentials are refused.
+            DestinationUnavailableError: S3 has a fault.
+        """
+        from botocore.config import Config
+        from botocore.exceptions import ClientError
+
+        once = Config(connect_timeout=_SOON, read_timeout=_SOON, retries={"total_max_attempts": 1})
+        client = self.hook.get_client_type(region_name=self.hook.region_name, config=self.hook.config.merge(once))
+        try:
+            client.head_bucket(Bucket=bucket, **arguments)
+        except ClientError as error:
+            status = error_status(error)
+            if error.operation_name != "HeadBucket" or status in (301, 404):
+                raise
+            # HEAD has no body: 403 is a wrong key, or only a missing s3:ListBucket; 400 may be an expired token.
+            if status not in (400, 403):
+                raise DestinationUnavailableError(
+                    f"S3 does not tell whether {bucket} exists: {answer_of(error)}."
+                ) from error
+            log.info("S3 does not tell whether the bucket %s exists (HTTP %d); the delivery will.", bucket, status)
+
     def report_output(self, bucket: str, key: str) -> None:
         """Name an object that this run wrote as a lineage output, as ``S3Hook`` does."""
         try:
@@ -101,7 +130,20 @@ def connect(aws_conn_id: str | None, uri: str) -> S3Connection:
     """
     with s3_errors(uri, aws_conn_id):
         hook = _hook_of(aws_conn_id, uri)
+        # boto3 reads a megabyte of models for each session, so the clients of a connection share one.
+        session = hook.get_session(region_name=hook.region_name)
+        hook.get_session = lambda *_, **__: session
         return S3Connection(hook, hook.get_conn())
+
+
+def check_connection(aws_conn_id: str | None, uri: str) -> None:
+    """Look for the Airflow connection, without a word to AWS.
+
+    Raises:
+        DestinationRefusedError: there is none.
+    """
+    with s3_errors(uri, aws_conn_id):
+        _hook_of(aws_conn_id, uri)
 
 
 def _hook_of(aws_conn_id: str | None, uri: str) -> Any:
@@ -118,40 +160,6 @@ def _hook_of(aws_conn_id: str | None, uri: str) -> Any:
             f"There is no Airflow connection {aws_conn_id!r} for {uri}; create it or correct aws_conn_id."
         )
     return hook
-
-
-def ask_for_bucket(aws_conn_id: str | None, bucket: str, uri: str, **arguments: Any) -> None:
-    """Ask S3 whether a bucket exists, once and for seconds.
-
-    Args:
-        aws_conn_id: as `connect`.
-        bucket: the bucket.
-        uri: what is to be written; for the message of an error.
-        arguments: further arguments of ``HeadBucket``.
-
-    Raises:
-        DestinationRefusedError: there is no such bucket, it is in another region, or there are no credentials.
-        DestinationUnavailableError: S3 does not answer, or has a fault.
-    """
-    from botocore.config import Config
-    from botocore.exceptions import ClientError
-
-    with s3_errors(uri, aws_conn_id):
-        hook = _hook_of(aws_conn_id, uri)
-        once = Config(connect_timeout=_SOON, read_timeout=_SOON, retries={"total_max_attempts": 1})
-        client = hook.get_client_type(region_name=hook.region_name, config=hook.config.merge(once))
-        try:
-            client.head_bucket(Bucket=bucket, **arguments)
-        except ClientError as error:
-            status = error_status(error)
-            if error.operation_name != "HeadBucket" or status in (301, 404):
-                raise
-            # HEAD has no body: 403 is a wrong key, or only a missing s3:ListBucket; 400 may be an expired token.
-            if status not in (400, 403):
-                raise DestinationUnavailableError(
-                    f"S3 does not tell whether {bucket} exists: {answer_of(error)}."
-                ) from error
-            log.info("S3 does not tell whether the bucket %s exists (HTTP %d); the delivery will.", bucket, status)
 
 
 def _signed_until(url: str) -> datetime:

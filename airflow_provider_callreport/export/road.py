@@ -172,7 +172,7 @@ def export_report(
     check_secret(request.redact, client.settings.hmac_secret)
     FORMATS[request.file_format].load()
     if destination is not None:
-        destination.check_before_reading(online=preflight)
+        destination = destination.check_before_reading(online=preflight)
     if email is not None:
         extension = FORMATS[request.file_format].extension_for(request.format_options)
         email.check_before_reading(extension, online=preflight)
