@@ -219,6 +219,8 @@ def test_a_day_is_loaded_once_however_often_it_is_loaded(done: Evidence, tmp_pat
         database.execute("INSERT INTO calls (day) VALUES ('2026-10-14')")
         # By position, as Redshift does it: number, order and types of the columns are those of the documented table.
         database.execute("INSERT INTO calls_staged SELECT * FROM read_parquet(?)", [str(file)])
+        header = [column[0] for column in database.read_parquet(str(file)).description]
+        assert header == [column[0] for column in database.table("calls_staged").description]
         (counted,) = database.execute(check.sql).fetchone()
         assert str(counted) == dag.get_task("check").render_template(check.pass_value, context) == str(CALLS_A_DAY)
         for _ in range(2):
