@@ -69,6 +69,7 @@ def test_check_signs_in_and_says_so(api: SandboxServer, capsys: pytest.CaptureFi
     assert len(api.requests) == 1
 
 
+@pytest.mark.usefixtures("connection_table")
 def test_check_says_what_to_fix(
     api: SandboxServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

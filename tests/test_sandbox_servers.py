@@ -19,7 +19,7 @@ import boto3
 import botocore.exceptions
 import pytest
 import requests
-from airflow.providers.common.compat.sdk import Connection
+from airflow.providers.common.compat.sdk import BaseHook
 from support.readme import page
 from support.sandbox import CREDENTIALS, DAY
 
@@ -218,7 +218,9 @@ def test_ports_are_fixed_unless_others_are_asked_for() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", ["sh", "docker"])
-def test_the_env_file_is_one_for_a_shell_and_for_docker(tmp_path: Path, reader: str) -> None:
+def test_the_env_file_is_one_for_a_shell_and_for_docker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
     """true-docs: a shell that reads it, and a program that takes each value as it stands, as docker does, can use the
     account, S3 as boto3 finds it, and the mail server.
     """
@@ -240,7 +242,8 @@ def test_the_env_file_is_one_for_a_shell_and_for_docker(tmp_path: Path, reader: 
         assert done.returncode == 0, done.stderr
         assert "s3://reports/a.csv (5 calls" in done.stdout
         values = dict(line.split("=", 1) for line in file.read_text().splitlines() if not line.startswith("#"))
-        smtp = Connection.from_uri(values["AIRFLOW_CONN_SMTP_DEFAULT"], conn_id="smtp_default")
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", values["AIRFLOW_CONN_SMTP_DEFAULT"])
+        smtp = BaseHook.get_connection("smtp_default")
         with smtplib.SMTP(str(smtp.host), int(smtp.port or 0), timeout=5) as client:
             assert client.noop()[0] == 250
         assert (smtp.extra_dejson["disable_tls"], smtp.extra_dejson["from_email"]) == (True, "callreport@example.com")
