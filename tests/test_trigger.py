@@ -22,7 +22,6 @@ from airflow.providers.common.compat.sdk import (
     TaskDeferred,
 )
 from support.api import DAY, NOON, behave, listed, sandbox
-from support.runs import AIRFLOW
 from test_import_cost import heavy, timed_import
 
 from airflow_provider_callreport.api.errors import ServiceError
@@ -284,29 +283,30 @@ def test_it_holds_nobody_up(server: SandboxServer) -> None:
     assert payload == LOOK
 
 
-@pytest.mark.skipif(AIRFLOW < (3, 3), reason="before Airflow 3.3.2 a connection is read in a thread")
 def test_it_reads_its_connection_without_blocking(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """cheap-waiting: not by the call that waits; and what makes secrets known to the masker waits in a thread."""
+    """cheap-waiting: what waits for Airflow's supervisor, for the connection and for the masker, waits in a thread."""
     behave(server, calls=listed(*CALLS))
-    masked_in: set[int] = set()
+    threads: dict[str, set[int]] = {"connection": set(), "mask": set()}
     masks: Callable[[Any], None] = vars(hook_module)["mask_secret"]
+    get_connection = CallReportHook.get_connection
 
     def mask(secret: Any) -> None:
-        masked_in.add(threading.get_ident())
+        threads["mask"].add(threading.get_ident())
         masks(secret)
 
-    def blocks(*_: Any, **__: Any) -> None:
-        raise AssertionError("the connection was read by the call that blocks")
+    def get(conn_id: str) -> Any:
+        threads["connection"].add(threading.get_ident())
+        return get_connection(conn_id)
 
-    monkeypatch.setattr(CallReportHook, "get_connection", blocks)
+    monkeypatch.setattr(CallReportHook, "get_connection", staticmethod(get))
     monkeypatch.setattr(hook_module, "mask_secret", mask)
 
     async def count() -> int:
         return await CallReportHook().acount({}, window_start="2026-03-13", window_end="2026-03-14")
 
     assert asyncio.run(count()) == 3
-    assert masked_in
-    assert threading.get_ident() not in masked_in
+    assert all(threads.values())
+    assert threading.get_ident() not in set.union(*threads.values())
 
 
 def test_it_waits_for_its_time(server: SandboxServer) -> None:

@@ -9,6 +9,10 @@ parse    every module and every example Dag is read, and no warning is about cod
 tests    the tests that depend on Airflow or Python, or with ``--full`` all that can run outside of the repository
 run      an example Dag in real Airflow against the sandbox, or with ``--full`` each; see `demo.py`
 
+``3.3/3.13/lowest`` is that pair with the lowest version of each requirement of ``pyproject.toml`` that has a wheel for
+that Python and fits that Airflow, and, where its floor is of that minor version, of Airflow itself. Its tests are those
+of ``make quick``.
+
 The pairs run one after the other. The exit status is 0 when every step of every pair is green (with ``--if-possible``:
 of those that could be installed), 1 otherwise; a failed step's last lines are printed, and the whole is in its log
 under ``build/matrix/``. It needs uv, which takes each Python from this machine or fetches it.
@@ -28,6 +32,10 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "matrix"
@@ -64,6 +72,9 @@ NEWEST = (
 #: What tests and demo read beside the installed package. The package itself is not among it, so that it cannot be
 #: imported from here.
 TREE = ("example_dags", "tests", "tools", "docs", "README.md", "CHANGELOG.md", "pyproject.toml")
+
+#: Extras that a pair has.
+EXTRAS = ("encrypt", "oauth2", "pandas", "polars", "sandbox")
 
 #: Tests of the repository or of the programs of one environment, which say nothing of another one.
 NOT_HERE = (
@@ -110,6 +121,7 @@ class Pair:
     Attributes:
         airflow: its minor version, such as ``"3.3"``.
         python: the same of Python.
+        lowest: whether it has the lowest version of each requirement.
         results: step -> what came of it.
         failures: what went wrong, for a person to read.
         seconds: how long it took.
@@ -117,14 +129,15 @@ class Pair:
 
     airflow: str
     python: str
+    lowest: bool = False
     results: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
     def name(self) -> str:
-        """As the command line has it: ``3.3/3.13``."""
-        return f"{self.airflow}/{self.python}"
+        """As the command line has it: ``3.3/3.13``, ``3.3/3.13/lowest``."""
+        return f"{self.airflow}/{self.python}" + "/lowest" * self.lowest
 
     @property
     def is_missing(self) -> bool:
@@ -134,7 +147,7 @@ class Pair:
     @property
     def folder(self) -> Path:
         """Where its environment, logs and Airflow home are."""
-        return WORK / f"airflow-{self.airflow}-python-{self.python}"
+        return WORK / (f"airflow-{self.airflow}-python-{self.python}" + "-lowest" * self.lowest)
 
     @property
     def executable(self) -> str:
@@ -145,7 +158,9 @@ class Pair:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the matrix; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pairs", nargs="*", metavar="AIRFLOW/PYTHON", help="such as 3.3/3.13; all if none is given")
+    parser.add_argument(
+        "pairs", nargs="*", metavar="AIRFLOW/PYTHON[/lowest]", help="such as 3.3/3.13; all if none is given"
+    )
     parser.add_argument("--full", action="store_true", help="all tests and all example Dags: ten minutes a pair")
     parser.add_argument(
         "--steps", default=",".join(STEPS), help="only these, separated by commas; default: %(default)s"
@@ -166,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wheel = _build_wheel()
     tree = _copy_tree()
     for pair in pairs:
-        _say(f"--- Airflow {pair.airflow}, Python {pair.python}")
+        _say(f"--- Airflow {pair.airflow}, Python {pair.python}{', lowest versions' * pair.lowest}")
         _run_pair(pair, steps, wheel, tree, full=options.full)
     _say("\n" + _table(pairs, steps))
     for pair in pairs:
@@ -177,13 +192,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _pair(text: str) -> Pair:
-    airflow, _, python = text.partition("/")
-    if airflow not in AIRFLOWS or python not in PYTHONS or (airflow, python) in IMPOSSIBLE:
+    airflow, _, rest = text.partition("/")
+    python, _, kind = rest.partition("/")
+    if (
+        airflow not in AIRFLOWS
+        or python not in PYTHONS
+        or (airflow, python) in IMPOSSIBLE
+        or kind not in ("", "lowest")
+    ):
         raise ValueError(
-            f"the pair is {text!r}; allowed is AIRFLOW/PYTHON with {', '.join(AIRFLOWS)} / {', '.join(PYTHONS)} "
+            f"the pair is {text!r}; allowed is AIRFLOW/PYTHON or AIRFLOW/PYTHON/lowest with {', '.join(AIRFLOWS)} / {', '.join(PYTHONS)} "
             "(2.11 and 3.0: up to 3.12)"
         )
-    return Pair(airflow, python)
+    return Pair(airflow, python, lowest=bool(kind))
 
 
 def _run_pair(pair: Pair, steps: Sequence[str], wheel: Path, tree: Path, *, full: bool) -> None:
@@ -216,8 +237,12 @@ def _install(pair: Pair, wheel: Path) -> str:
     if not Path(pair.executable).exists():
         _uv(pair, "venv", "--quiet", "--python", pair.python, str(pair.folder / "venv"))
     release, day = RELEASES[pair.airflow]
+    constraints = []
+    if pair.lowest:
+        release = _floor(project, pair.airflow) or release
+        constraints = ["--constraint", str(_lowest_versions(pair, project, release, day))]
     requirements = [
-        f"{PACKAGE}[encrypt,oauth2,pandas,polars,sandbox] @ {wheel.as_uri()}",
+        f"{PACKAGE}[{','.join(EXTRAS)}] @ {wheel.as_uri()}",
         f"apache-airflow=={release}",
         *project["dependency-groups"]["test"],
     ]
@@ -227,10 +252,37 @@ def _install(pair: Pair, wheel: Path) -> str:
         *("--upgrade", "--reinstall-package", PACKAGE),
         *("--exclude-newer", day),
         *(f"--exclude-newer-package={name}=false" for name in NEWEST),
+        *constraints,
         *requirements,
     )
     version = "import importlib.metadata; print(importlib.metadata.version('apache-airflow'))"
     return _step(pair, "install", [pair.executable, "-c", version]).split()[-1]
+
+
+def _floor(project: Mapping[str, Any], airflow: str) -> str | None:
+    """The oldest Airflow that the package allows, when it is a release of that minor version."""
+    (requirement,) = [text for text in project["project"]["dependencies"] if Requirement(text).name == "apache-airflow"]
+    (floor,) = [one.version for one in Requirement(requirement).specifier if one.operator == ">="]
+    return floor if floor.startswith(f"{airflow}.") else None
+
+
+def _lowest_versions(pair: Pair, project: Mapping[str, Any], release: str, day: str) -> Path:
+    """Constraints: the lowest version of each requirement of the package and its extras."""
+    texts = list(project["project"]["dependencies"])
+    texts += [text for extra in EXTRAS for text in project["project"]["optional-dependencies"][extra]]
+    names = {canonicalize_name(Requirement(text).name) for text in texts} - {"apache-airflow"}
+    wanted, found = pair.folder / "requirements.in", pair.folder / "lowest.txt"
+    wanted.write_text("\n".join([*texts, f"apache-airflow=={release}"]), "utf-8")
+    compiled = _uv(
+        pair,
+        *("pip", "compile", "--quiet", "--system-certs", "--python", pair.executable, "--exclude-newer", day),
+        *("--resolution", "lowest-direct", "--no-header", "--no-annotate"),
+        *(f"--only-binary={name}" for name in sorted(names)),
+        str(wanted),
+    )
+    lines = [line for line in compiled.splitlines() if line.partition("==")[0] in names]
+    found.write_text("\n".join(lines), "utf-8")
+    return found
 
 
 def _listed(pair: Pair) -> str:
@@ -262,6 +314,8 @@ def _tests(pair: Pair, tree: Path, *, full: bool) -> str:
         ]
     chosen = [f"tests/{path.name}" for path in files]
     unwanted = [] if full else [f"--deselect=tests/{name}" for name in DESELECTED]
+    if pair.lowest:
+        unwanted.append("--quick")
     command = [pair.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile"]
     output = _step(pair, "tests", [*command, *chosen, *unwanted], tree, patience=PATIENCE * (10 if full else 1))
     return output.splitlines()[-1].strip("= ")
@@ -364,7 +418,12 @@ def _all_of_pyenv() -> dict[str, str]:
 def _table(pairs: Sequence[Pair], steps: Sequence[str]) -> str:
     rows = [("Airflow", "Python", *steps, "seconds")]
     rows += [
-        (pair.airflow, pair.python, *(pair.results.get(step, "-") for step in steps), f"{pair.seconds:.0f}")
+        (
+            pair.airflow,
+            pair.python + " lowest" * pair.lowest,
+            *(pair.results.get(step, "-") for step in steps),
+            f"{pair.seconds:.0f}",
+        )
         for pair in pairs
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

@@ -15,10 +15,10 @@ from airflow.providers.common.compat.sdk import (
     AirflowNotFoundException,
     AirflowOptionalProviderFeatureException,
     BaseHook,
-    mask_secret,
 )
 
 from airflow_provider_callreport.connection import CONNECTION_TYPE, HOOK_NAME
+from airflow_provider_callreport.hooks.masking import mask_secret
 from airflow_provider_callreport.hooks.missing_connection import missing_connection
 
 if TYPE_CHECKING:
@@ -113,21 +113,11 @@ class CallReportHook(BaseHook):
         Raises:
             SettingsError: a field is wrong.
         """
-        if self._settings is None:
-            from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+        from asgiref.sync import sync_to_async
 
-            try:
-                connection = await get_async_connection(self.callreport_conn_id, hook=type(self))
-            except AirflowNotFoundException:
-                failure = await asyncio.to_thread(missing_connection, self.callreport_conn_id)
-                raise failure from None
-            _check_extra(connection)
-            extra = await get_async_extra_dejson(connection)
-            for secret in _secrets(connection, extra):
-                # It waits for Airflow's supervisor, which only a thread of its own may do.
-                await asyncio.to_thread(mask_secret, secret)
-            self._settings = self._read(connection, extra)
-        return self._settings
+        # Airflow's own way of reading a connection on an event loop can deadlock before 3.3.2. In a thread, which may
+        # wait for the supervisor, the usual way works on every Airflow.
+        return await sync_to_async(lambda: self.settings)()
 
     async def aget_client(self) -> AsyncCallReportClient:
         """`get_conn` for triggers: a client whose requests go on in threads; use it in an ``async with`` block.

@@ -9,11 +9,12 @@ from functools import cache
 from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, mask_secret
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_provider_callreport.api.errors import WindowError
 from airflow_provider_callreport.api.filters import Window, parse_time, warn_of_undocumented
 from airflow_provider_callreport.errors import CallReportError
+from airflow_provider_callreport.hooks.masking import mask_secret
 from airflow_provider_callreport.rules import shown, unknown
 from airflow_provider_callreport.task.arguments.argument import Argument, ArgumentError, check_each, settled_values
 from airflow_provider_callreport.task.arguments.together import check_window

@@ -9,8 +9,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
-
 from airflow_provider_callreport.errors import CallReportError
 
 if TYPE_CHECKING:
@@ -46,8 +44,12 @@ def _delay(asked: float | None, try_number: int, context: Context | None) -> tim
     return delay if delay.total_seconds() > most else None
 
 
-if TYPE_CHECKING or AIRFLOW_V_3_3_PLUS:
-    from airflow.providers.common.compat.sdk import RetryDecision, RetryPolicy
+try:
+    from airflow.sdk import RetryDecision, RetryPolicy
+except ImportError:
+    HAS_RETRY_POLICY = False
+else:
+    HAS_RETRY_POLICY = True
 
     class CallReportRetryPolicy(RetryPolicy):
         """Fails at once where no retry helps, and waits as long as the API asked before it tries the rest again.
@@ -80,4 +82,4 @@ if TYPE_CHECKING or AIRFLOW_V_3_3_PLUS:
 
 def default_retry_policy() -> Any:
     """A `CallReportRetryPolicy`, or None before Airflow 3.3."""
-    return CallReportRetryPolicy() if AIRFLOW_V_3_3_PLUS else None
+    return CallReportRetryPolicy() if HAS_RETRY_POLICY else None

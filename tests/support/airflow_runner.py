@@ -96,7 +96,7 @@ def _clear(dag: Any, task_id: str) -> None:
 
 def _mask_nothing() -> None:
     """Make the secrets maskers of this process blind, and see that they are."""
-    from airflow.providers.common.compat.sdk import mask_secret
+    from airflow_provider_callreport.hooks.masking import mask_secret
 
     names = [name for name in sys.modules if name.endswith("secrets_masker")]
     maskers = [sys.modules[name]._secrets_masker() for name in names if hasattr(sys.modules[name], "_secrets_masker")]
