@@ -601,8 +601,11 @@ def test_the_object_is_a_lineage_output_and_the_temporary_file_no_input(
     """known-to-airflow: what OpenLineage sees is the object alone."""
     from airflow.providers.amazon.aws.assets.s3 import convert_asset_to_openlineage
     from airflow.providers.common.compat.lineage import hook
-    from airflow.providers.common.compat.sdk import HookLineageCollector
 
+    try:
+        from airflow.providers.common.compat.sdk import HookLineageCollector
+    except ImportError:
+        pytest.skip("this version of common-compat does not name the collector")
     # Without a lineage plugin Airflow hands out a collector that forgets; this is the one that it hands out with one.
     collector: Any = HookLineageCollector()  # type: ignore[no-untyped-call]
     monkeypatch.setattr(hook, "get_hook_lineage_collector", lambda: collector)

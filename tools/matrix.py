@@ -10,8 +10,8 @@ tests    the tests that depend on Airflow or Python, or with ``--full`` all that
 run      an example Dag in real Airflow against the sandbox, or with ``--full`` each; see `demo.py`
 
 ``3.3/3.13/lowest`` is that pair with the lowest version of each requirement of ``pyproject.toml`` that has a wheel for
-that Python and fits that Airflow, and, where its floor is of that minor version, of Airflow itself. Its tests are those
-of ``make quick``.
+that Python and fits that Airflow; of Airflow 2.11 it is the lowest release. Its tests are the quick ones of what other
+libraries do the work of.
 
 The pairs run one after the other. The exit status is 0 when every step of every pair is green (with ``--if-possible``:
 of those that could be installed), 1 otherwise; a failed step's last lines are printed, and the whole is in its log
@@ -42,10 +42,10 @@ WORK = ROOT / "build" / "matrix"
 PACKAGE = "airflow-provider-callreport"
 
 AIRFLOWS = ("2.11", "3.0", "3.1", "3.2", "3.3")
-PYTHONS = ("3.11", "3.12", "3.13")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
-#: Airflow 2.11 and 3.0 themselves are for Python up to 3.12.
-IMPOSSIBLE = {("2.11", "3.13"), ("3.0", "3.13")}
+#: Airflow 2.11 and 3.0 themselves are for Python up to 3.12, 3.1 up to 3.13. On 3.14 the package is for 3.3.
+IMPOSSIBLE = {("2.11", "3.13"), ("3.0", "3.13"), *((airflow, "3.14") for airflow in AIRFLOWS if airflow != "3.3")}
 
 #: The newest release of each Airflow, and the day whose packages it is installed with, a few days later. That stands
 #: for the constraints file that an Airflow is meant to be installed with, which has the packages of its release as
@@ -57,6 +57,9 @@ RELEASES = {
     "3.2": ("3.2.2", "2026-06-15"),
     "3.3": ("3.3.2", "2026-10-01"),
 }
+
+#: The lowest Airflow that the package allows, and its day.
+LOWEST = {"2.11": ("2.11.0", "2025-06-01")}
 
 #: What is newer than that day: what the package asks for a later release of, and the tests' own programs.
 NEWEST = (
@@ -102,6 +105,24 @@ FURTHER = (
     "test_windows.py",
     "test_format_csv.py",
     "test_format_parquet.py",
+)
+
+#: With the lowest versions: the files in which one of those libraries does the work.
+OF_LIBRARIES = (
+    "test_hook.py",
+    "test_hook_frames.py",
+    "test_delivery_email.py",
+    "test_delivery_s3.py",
+    "test_mail_attachments.py",
+    "test_mail_oauth2.py",
+    "test_format_pdf.py",
+    "test_format_xlsx.py",
+)
+
+#: What moto 5.1.5, the lowest that the sandbox takes, cannot stand in for: two writers at once, and parts read back.
+TOO_NEW = (
+    "test_delivery_s3.py::test_two_large_writers_one_wins_and_the_other_leaves_no_parts",
+    "test_delivery_s3.py::test_a_file_that_cannot_be_read_whole_in_10000_parts_gets_larger_parts",
 )
 
 #: Longest time of one step, in seconds; ``--full`` has ten times as much.
@@ -201,8 +222,8 @@ def _pair(text: str) -> Pair:
         or kind not in ("", "lowest")
     ):
         raise ValueError(
-            f"the pair is {text!r}; allowed is AIRFLOW/PYTHON or AIRFLOW/PYTHON/lowest with {', '.join(AIRFLOWS)} / {', '.join(PYTHONS)} "
-            "(2.11 and 3.0: up to 3.12)"
+            f"the pair is {text!r}; allowed is AIRFLOW/PYTHON or AIRFLOW/PYTHON/lowest with {', '.join(AIRFLOWS)} / "
+            f"{', '.join(PYTHONS)} (2.11 and 3.0: up to 3.12; 3.14: Airflow 3.3)"
         )
     return Pair(airflow, python, lowest=bool(kind))
 
@@ -234,13 +255,14 @@ def _install(pair: Pair, wheel: Path) -> str:
     """Make the environment, or bring an earlier one up to date; the installed Airflow's version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     pair.folder.mkdir(parents=True, exist_ok=True)
-    if not Path(pair.executable).exists():
-        _uv(pair, "venv", "--quiet", "--python", pair.python, str(pair.folder / "venv"))
+    if pair.lowest or not Path(pair.executable).exists():
+        # An installation never goes back to a lower version by itself.
+        _uv(pair, "venv", "--quiet", "--clear", "--python", pair.python, str(pair.folder / "venv"))
     release, day = RELEASES[pair.airflow]
     constraints = []
     if pair.lowest:
-        release = _floor(project, pair.airflow) or release
-        constraints = ["--constraint", str(_lowest_versions(pair, project, release, day))]
+        release, day = LOWEST.get(pair.airflow, (release, day))
+        constraints = _lowest_versions(pair, project, release, day)
     requirements = [
         f"{PACKAGE}[{','.join(EXTRAS)}] @ {wheel.as_uri()}",
         f"apache-airflow=={release}",
@@ -259,30 +281,35 @@ def _install(pair: Pair, wheel: Path) -> str:
     return _step(pair, "install", [pair.executable, "-c", version]).split()[-1]
 
 
-def _floor(project: Mapping[str, Any], airflow: str) -> str | None:
-    """The oldest Airflow that the package allows, when it is a release of that minor version."""
-    (requirement,) = [text for text in project["project"]["dependencies"] if Requirement(text).name == "apache-airflow"]
-    (floor,) = [one.version for one in Requirement(requirement).specifier if one.operator == ">="]
-    return floor if floor.startswith(f"{airflow}.") else None
-
-
-def _lowest_versions(pair: Pair, project: Mapping[str, Any], release: str, day: str) -> Path:
-    """Constraints: the lowest version of each requirement of the package and its extras."""
+def _lowest_versions(pair: Pair, project: Mapping[str, Any], release: str, day: str) -> list[str]:
+    """Options of an installation that takes the lowest version of each requirement of the package and its extras."""
     texts = list(project["project"]["dependencies"])
     texts += [text for extra in EXTRAS for text in project["project"]["optional-dependencies"][extra]]
-    names = {canonicalize_name(Requirement(text).name) for text in texts} - {"apache-airflow"}
+    names = sorted({canonicalize_name(Requirement(text).name) for text in texts} - {"apache-airflow"})
     wanted, found = pair.folder / "requirements.in", pair.folder / "lowest.txt"
     wanted.write_text("\n".join([*texts, f"apache-airflow=={release}"]), "utf-8")
+    # Floors may be younger than an old Airflow.
+    whenever = [f"--exclude-newer-package={name}=false" for name in names]
     compiled = _uv(
         pair,
-        *("pip", "compile", "--quiet", "--system-certs", "--python", pair.executable, "--exclude-newer", day),
+        *(
+            "pip",
+            "compile",
+            "--quiet",
+            "--system-certs",
+            "--python",
+            pair.executable,
+            "--exclude-newer",
+            day,
+            *whenever,
+        ),
         *("--resolution", "lowest-direct", "--no-header", "--no-annotate"),
-        *(f"--only-binary={name}" for name in sorted(names)),
+        *(f"--only-binary={name}" for name in names),
         str(wanted),
     )
     lines = [line for line in compiled.splitlines() if line.partition("==")[0] in names]
     found.write_text("\n".join(lines), "utf-8")
-    return found
+    return ["--constraint", str(found), *whenever]
 
 
 def _listed(pair: Pair) -> str:
@@ -306,7 +333,9 @@ def _parse(pair: Pair, tree: Path) -> str:
 
 def _tests(pair: Pair, tree: Path, *, full: bool) -> str:
     files = [path for path in sorted(tree.glob("tests/test_*.py")) if path.name not in NOT_HERE]
-    if not full:
+    if pair.lowest:
+        files = [path for path in files if path.name in OF_LIBRARIES]
+    elif not full:
         files = [
             path
             for path in files
@@ -315,7 +344,7 @@ def _tests(pair: Pair, tree: Path, *, full: bool) -> str:
     chosen = [f"tests/{path.name}" for path in files]
     unwanted = [] if full else [f"--deselect=tests/{name}" for name in DESELECTED]
     if pair.lowest:
-        unwanted.append("--quick")
+        unwanted = ["--quick", *(f"--deselect=tests/{name}" for name in TOO_NEW)]
     command = [pair.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile"]
     output = _step(pair, "tests", [*command, *chosen, *unwanted], tree, patience=PATIENCE * (10 if full else 1))
     return output.splitlines()[-1].strip("= ")

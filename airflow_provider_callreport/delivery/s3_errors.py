@@ -141,7 +141,7 @@ def s3_errors(uri: str, aws_conn_id: str | None, *, doing: str = "write") -> Ite
         names = ", ".join(dict.fromkeys(_PARAMETER.findall(str(error)))) or "an argument"
         raise DestinationRefusedError(
             f"{failed}: boto3 does not accept {names}; check s3_bucket, s3_key and extra_args, and that "
-            f"boto3 is 1.35.70 or newer."
+            "boto3 is 1.36.0 or newer."
         ) from None
     except BotoCoreError as error:
         raise _from_botocore_error(error, failed, credentials) from error

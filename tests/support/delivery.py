@@ -141,12 +141,14 @@ def s3_error(code: str, status: str) -> tuple[str, list[tuple[str, str]], bytes]
 @contextmanager
 def s3_server() -> Iterator[tuple[str, S3Gate]]:
     """Start moto behind a gate on a free port; yields its address and the gate."""
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+    from moto.moto_server import werkzeug_app
     from werkzeug.serving import make_server
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    gate = S3Gate(cast(WsgiApp, DomainDispatcherApplication(create_backend_app)))
-    server = make_server("127.0.0.1", 0, cast(Any, gate), threaded=True, request_handler=MotoRequestHandler)
+    gate = S3Gate(cast(WsgiApp, werkzeug_app.DomainDispatcherApplication(werkzeug_app.create_backend_app)))
+    # Older versions of moto have none of their own.
+    handler = getattr(werkzeug_app, "MotoRequestHandler", None)
+    server = make_server("127.0.0.1", 0, cast(Any, gate), threaded=True, request_handler=handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
