@@ -9,7 +9,8 @@ the drawing stands for is written beside it (``ActualText``), so that copying an
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import accumulate, groupby, pairwise
 from typing import Any, NamedTuple
@@ -107,12 +108,12 @@ class TextStyle:
         data = win_ansi(text)
         if data is None:
             return None
-        return Line(f"({pdf_literal(data.decode('latin-1'))})Tj", sum(map(self.widths.__getitem__, data)))
+        return Line(f"({pdf_literal(data.decode('latin-1'))})Tj", _added(map(self.widths.__getitem__, data)))
 
     def width(self, text: str) -> float:
         """Width of ``text`` on one line, in points."""
         data = win_ansi(text)
-        return self._unicode_line(text, None).width if data is None else sum(map(self.widths.__getitem__, data))
+        return self._unicode_line(text, None).width if data is None else _added(map(self.widths.__getitem__, data))
 
     def fit(self, text: str, width: float, lines: int) -> tuple[list[Line], bool]:
         """Break ``text`` into at most so many lines of at most ``width`` points.
@@ -344,6 +345,13 @@ def win_ansi(text: str) -> bytes | None:
         return text.encode("cp1252")
     except UnicodeEncodeError:
         return None
+
+
+def _added(widths: Iterable[float]) -> float:
+    """Their sum as `TextStyle.fit` makes it, one after the other: since Python 3.12 `sum` rounds in another way, and a text
+    would be a hair wider than its own width.
+    """
+    return deque(accumulate(widths, initial=0.0), 1)[0]
 
 
 def _spans(fonts: list[EmbeddedFont], start: int, end: int) -> Iterator[tuple[int, int]]:
