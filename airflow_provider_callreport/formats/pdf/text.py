@@ -348,8 +348,9 @@ def win_ansi(text: str) -> bytes | None:
 
 
 def _added(widths: Iterable[float]) -> float:
-    """Their sum as `TextStyle.fit` makes it, one after the other: since Python 3.12 `sum` rounds in another way, and a text
-    would be a hair wider than its own width.
+    """Their sum as `TextStyle.fit` makes it, one after the other.
+
+    Since Python 3.12 `sum` rounds in another way, and a text would be a hair wider than its own width.
     """
     return deque(accumulate(widths, initial=0.0), 1)[0]
 
