@@ -116,6 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (WideError, OSError) as error:
         say(f"red: {error}")
         return 1
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
     finally:
         if options.keep is None:
             shutil.rmtree(folder, ignore_errors=True)

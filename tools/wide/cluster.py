@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,20 +102,20 @@ class Cluster:
         self._connection_extra = connection_extra
         self._s3_connection = s3_connection
         self._environment: dict[str, str] = {}
-        self._running = ExitStack()
         self._parts: dict[str, psutil.Popen] = {}
 
     def __enter__(self) -> Cluster:
         """Start everything, and wait until it answers."""
-        with ExitStack() as stack:
-            self._running = stack
+        try:
             self._start()
-            self._running = stack.pop_all()
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End every process that was started, the newest first."""
-        self._running.close()
+        """End every process that was started."""
+        self._end()
 
     def check(self) -> None:
         """Look whether all processes that nobody killed still run.
@@ -252,9 +252,21 @@ class Cluster:
                 group=user,
                 extra_groups=[] if user else None,
             )
-        self._running.callback(_end, process)
         self._parts[name] = process
         return process
+
+    def _end(self) -> None:
+        """Ask all to end, and end by force what is left of them and their children."""
+        running = [process for process in self._parts.values() if process.poll() is None]
+        family = [*running, *(child for process in running for child in process.children(recursive=True))]
+        for process in running:
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
+        _, left = psutil.wait_procs(family, timeout=_STOP_SECONDS)
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=_STOP_SECONDS)
 
     def _last_words(self, name: str) -> str:
         lines = (self.logs / f"{name}.log").read_text("utf-8", errors="replace").strip().splitlines()
@@ -294,18 +306,6 @@ def clean_environment() -> dict[str, str]:
     """This process's environment without what is not meant for the cluster: Airflow's settings, AWS's, proxies."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AWS_"))}
     return {**kept, "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "*", "no_proxy": "*", "PYTHONUNBUFFERED": "1"}
-
-
-def _end(process: psutil.Popen) -> None:
-    """Ask a process to end, and end by force what is left of it and its children."""
-    with suppress(psutil.NoSuchProcess):
-        family = [*process.children(recursive=True), process]
-        process.terminate()
-        psutil.wait_procs([process], timeout=_STOP_SECONDS)
-        for one in family:
-            with suppress(psutil.NoSuchProcess):
-                one.kill()
-    process.wait()
 
 
 def _answers(port: int) -> bool:
