@@ -32,7 +32,7 @@ MANIFEST = "calls/manifest.json"
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[SandboxS3]:
-    """A day in two slices, exported as the example does, and a manifest of them."""
+    """A day in two slices, exported, and a manifest of them."""
     with (
         SandboxS3() as server,
         SandboxServer(SandboxSettings(calls=CALLS)) as api,
@@ -43,7 +43,7 @@ def s3() -> Iterator[SandboxS3]:
         files = []
         for number, (start, end) in enumerate(((NIGHT, NOON), (NOON, MIDNIGHT))):
             window = Window(start.replace(tzinfo=KOLKATA), end.replace(tzinfo=KOLKATA), KOLKATA)
-            asked = ExportRequest("calls", window, redact={"Caller Number": "last4"})
+            asked = ExportRequest("calls", window)
             run = RunIdentity("dag", "export", "run", number)
             (file,) = export_report(client, asked, run=run, destination=S3Destination("reports", f"{number}.csv")).files
             sides = {"start": window.start.isoformat(), "end": window.end.isoformat()}
@@ -52,14 +52,17 @@ def s3() -> Iterator[SandboxS3]:
         yield server
 
 
-def compared(s3: SandboxS3) -> Proof:
+def compared(s3: SandboxS3, right: dict[tuple[str, str], int] | None = None) -> Proof:
     """What `make wide` would say."""
-    return compare(s3, "reports", MANIFEST, CALLS, (NIGHT, MIDNIGHT), 2)
+    return compare(s3, "reports", MANIFEST, CALLS, (NIGHT, MIDNIGHT), 2, {} if right is None else right)
 
 
 def test_a_day_that_is_whole_has_no_problem(s3: SandboxS3) -> None:
-    """whole-or-red: the rows of the files are the API's own, redacted."""
-    assert astuple(compared(s3)) == (600, 0, 0, [])
+    """whole-or-red: the rows of the files are the API's own; the same bytes are looked at once."""
+    right: dict[tuple[str, str], int] = {}
+    for _ in range(2):
+        assert astuple(compared(s3, right)) == (600, 0, 0, [])
+    assert sum(right.values()) == 600
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections import Counter
@@ -35,7 +36,13 @@ class Proof:
 
 
 def compare(
-    s3: SandboxS3, bucket: str, key: str, calls: CallSource, window: tuple[datetime, datetime], slices: int
+    s3: SandboxS3,
+    bucket: str,
+    key: str,
+    calls: CallSource,
+    window: tuple[datetime, datetime],
+    slices: int,
+    right: dict[tuple[str, str], int],
 ) -> Proof:
     """Compare a manifest, and each file that it lists, with the calls of the stand-in API.
 
@@ -46,6 +53,7 @@ def compare(
         calls: what the API has.
         window: naive, in the account's zone, half open.
         slices: how many files there must be.
+        right: rows of the files that were right in earlier comparisons, by URI and SHA-256; this one adds its own.
     """
     proof = Proof()
     if key not in s3.keys(bucket):
@@ -57,13 +65,18 @@ def compare(
         if first != start:
             proof.problems.append(f"{file['uri']} begins at {first}, and the file before it ends at {start}")
         start = stop
-        wanted = Counter(expected_rows(calls, first, stop))
-        found = Counter(stored_rows(s3.read(urlsplit(file["uri"]).path[1:], bucket)))
-        if file["rows"] != found.total():
-            proof.problems.append(f"{file['uri']} has {found.total()} rows, and the manifest says {file['rows']}")
-        proof.rows += found.total()
-        proof.duplicates += (found - wanted).total()
-        proof.losses += (wanted - found).total()
+        content = s3.read(urlsplit(file["uri"]).path[1:], bucket)
+        known = (file["uri"], hashlib.sha256(content).hexdigest())
+        if known not in right:
+            wanted, found = Counter(expected_rows(calls, first, stop)), Counter(stored_rows(content))
+            proof.duplicates += (found - wanted).total()
+            proof.losses += (wanted - found).total()
+            if found == wanted:
+                right[known] = found.total()
+        rows = right.get(known) or sum(1 for _ in stored_rows(content))
+        if file["rows"] != rows:
+            proof.problems.append(f"{file['uri']} has {rows} rows, and the manifest says {file['rows']}")
+        proof.rows += rows
     if start != end:
         proof.problems.append(f"the last file ends at {start}, and the day at {end}")
     if len(manifest["files"]) != slices:
@@ -76,13 +89,12 @@ def compare(
 
 
 def expected_rows(calls: CallSource, start: datetime, end: datetime) -> Iterator[tuple[str, ...]]:
-    """The API's calls of ``[start, end)`` as the example's CSV has them: the caller's number redacted."""
+    """The API's calls of ``[start, end)`` as a CSV file has them."""
     selection = calls.select(CallFilter(start, end - timedelta(seconds=1)))
     shape = RowShape(ids=False)
     for place in range(0, len(selection), 10_000):
         for text in selection.encode(place, place + 10_000, shape):
-            number, *cells = json.loads(text).values()
-            yield ("*" * (len(number) - 4) + number[-4:], *map(str, cells))
+            yield tuple(map(str, json.loads(text).values()))
 
 
 def stored_rows(content: bytes) -> Iterator[tuple[str, ...]]:
