@@ -2,9 +2,10 @@
 
 The jobs:
 
-``ours``           this package: pages -> ledger -> typing -> file -> sha256 -> checked upload
+``ours``           this package: pages -> ledger -> typing -> file -> sha256 -> checked upload, or mail
 ``ours4``          the same with four pages under way at once
-``pandas``         the obvious task: requests in a loop, a DataFrame, ``to_csv``/``to_excel``, boto3 ``upload_file``
+``script``         the task that people write: requests in a loop, a DataFrame, ``to_csv``, ``to_excel`` or
+                   ``to_parquet`` (reportlab's canvas for PDF), boto3 ``upload_file`` or smtplib
 ``http_operator``  Airflow's ``HttpOperator`` with a pagination function; a response filter writes the file
 ``bare``           requests, json, csv.writer, boto3 ``upload_file``; no check of anything
 ``floor``          a bare socket, a bare JSON decode, a bare csv.writer: what this machine can do at all; no upload
@@ -22,11 +23,13 @@ import argparse
 import csv
 import json
 import os
+import smtplib
 import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from email.message import EmailMessage
 from importlib import import_module
 from operator import itemgetter
 from pathlib import Path
@@ -41,6 +44,7 @@ ZONE = ZoneInfo("Asia/Kolkata")
 DAY = datetime(2026, 1, 31, tzinfo=ZONE)
 FILTER = {"dtGte": "2026-01-31 00:00:00", "dtLte": "2026-01-31 23:59:59"}
 PAGE_SIZE = 100
+SENDER, READER = "reports@example.com", "head@example.com"
 PATH = "/api/v2/CallReport/list"
 
 
@@ -54,7 +58,7 @@ def client(servers: dict[str, Any]) -> Any:
         scheme=None,
         login=servers["user"],
         password=servers["token"],
-        extra={"page_size": servers.get("page_size", PAGE_SIZE), **servers.get("extra", {})},
+        extra={"page_size": servers.get("page_size", "auto"), **servers.get("extra", {})},
     )
     return CallReportClient(settings)
 
@@ -78,6 +82,7 @@ def request(file_format: str, concurrency: int = 1) -> Any:
 def ours(servers: dict[str, Any], file_format: str, concurrency: int = 1) -> Callable[[], int]:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
+    from airflow_provider_callreport.delivery.email import EmailDestination
     from airflow_provider_callreport.delivery.s3 import S3Destination
     from airflow_provider_callreport.export.road import export_report
     from airflow_provider_callreport.formats import FORMATS
@@ -88,6 +93,9 @@ def ours(servers: dict[str, Any], file_format: str, concurrency: int = 1) -> Cal
     S3Hook("aws_default").get_conn()
     run = RunIdentity("benchmark", "ours", "run")
     api, wanted = client(servers), request(file_format, concurrency)
+    if servers.get("to") == "mail":
+        mail = EmailDestination(to=READER)
+        return lambda: export_report(api, wanted, run=run, email=mail).outcome.rows
     target = S3Destination(BUCKET, f"ours/calls.{file_format}")
     return lambda: export_report(api, wanted, run=run, destination=target).outcome.rows
 
@@ -179,9 +187,19 @@ def _obvious_pages(servers: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield answer
 
 
-def pandas(servers: dict[str, Any], file_format: str) -> Callable[[], int]:
+def script(servers: dict[str, Any], file_format: str) -> Callable[[], int]:
     import pandas as pd
 
+    writers: dict[str, Callable[[Any, Path], object]] = {
+        "csv": lambda frame, path: frame.to_csv(path, index=False),
+        "xlsx": lambda frame, path: frame.to_excel(path, index=False),
+        "parquet": lambda frame, path: frame.to_parquet(path, index=False),
+        "pdf": _pdf,
+    }
+    for module in {"xlsx": ["openpyxl"], "parquet": ["pyarrow.parquet"], "pdf": ["benchmarks.formats"]}.get(
+        file_format, []
+    ):
+        import_module(module)
     s3_client(servers)  # so that all that it imports is imported
 
     def job() -> int:
@@ -192,14 +210,30 @@ def pandas(servers: dict[str, Any], file_format: str) -> Callable[[], int]:
         frame = pd.DataFrame(rows)[list(columns)].rename(columns=columns)
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory, f"calls.{file_format}")
-            if file_format == "csv":
-                frame.to_csv(path, index=False)
+            writers[file_format](frame, path)
+            if servers.get("to") == "mail":
+                _send(servers, path)
             else:
-                frame.to_excel(path, index=False)
-            s3_client(servers).upload_file(str(path), BUCKET, f"pandas/calls.{file_format}")
+                s3_client(servers).upload_file(str(path), BUCKET, f"script/calls.{file_format}")
         return len(frame)
 
     return job
+
+
+def _pdf(frame: Any, path: Path) -> None:
+    from benchmarks.formats import plain_pdf
+
+    plain_pdf([frame.values.tolist()], path.parent)
+    (path.parent / "plain.pdf").rename(path)
+
+
+def _send(servers: dict[str, Any], path: Path) -> None:
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = SENDER, READER, "Calls"
+    mail.set_content("The calls of the day.")
+    mail.add_attachment(path.read_bytes(), maintype="application", subtype="octet-stream", filename=path.name)
+    with smtplib.SMTP("127.0.0.1", servers["smtp"]) as smtp:
+        smtp.send_message(mail)
 
 
 def http_operator(servers: dict[str, Any], _file_format: str) -> Callable[[], int]:
@@ -293,7 +327,7 @@ def _write_csv(file: Any, answers: Iterator[dict[str, Any]]) -> int:
 
 
 def in_airflow(servers: dict[str, Any]) -> None:
-    """What Airflow does before a task's own code runs: plugins are loaded. And the connection to S3."""
+    """What Airflow does before a task's own code runs: plugins are loaded. And the connections."""
     import_module("airflow.providers.common.compat.lineage.hook").get_hook_lineage_collector()
     os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(
         {
@@ -306,9 +340,10 @@ def in_airflow(servers: dict[str, Any]) -> None:
 
 
 def s3_client(servers: dict[str, Any]) -> Any:
+    """A client of a session of its own: a second one of the same session would find the service's model read."""
     import boto3
 
-    return boto3.client(
+    return boto3.session.Session().client(
         "s3",
         endpoint_url=servers["s3"],
         region_name="us-east-1",
@@ -334,7 +369,7 @@ def count_s3_requests() -> Callable[[], dict[str, Any]]:
 
 #: By name; each makes what is measured and leaves the imports outside of it.
 JOBS: dict[str, Callable[[dict[str, Any], str], Callable[[], int]]] = {
-    job.__name__: job for job in (ours, ours4, pandas, http_operator, bare, floor, fetch, fetch4, write, export)
+    job.__name__: job for job in (ours, ours4, script, http_operator, bare, floor, fetch, fetch4, write, export)
 }
 
 

@@ -1,4 +1,4 @@
-"""The page of the benchmarks, ``docs/benchmarks.md``: its tables and its charts, made of what was measured.
+"""The page of the benchmarks, ``docs/benchmarks.md``: its tables and its chart, made of what was measured.
 
 What stands between ``<!-- measured: name -->`` and ``<!-- end -->`` is replaced; the rest of a page is written by hand.
 """
@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import stages
+from benchmarks import costs, starts
 from benchmarks.charts import bars_chart
 from benchmarks.harness import DLT, ROOT, ratio
-from benchmarks.others import CONTESTANTS, RESULTS, TARGETS, grouped, load, paired, summary
+from benchmarks.others import CONTESTANTS, RESULTS, TARGETS, Race, grouped, load, paired, summary
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 IMAGES = ROOT / "docs" / "images"
@@ -23,26 +24,33 @@ _BLOCK = re.compile(r"(<!-- measured: (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTAL
 
 
 def write_page(results: Path = RESULTS, page: Path = PAGE, images: Path = IMAGES) -> None:
-    """Make the tables and charts of what was kept.
+    """Make the tables and the chart of what was kept.
 
     Raises:
         SystemExit: nothing has been measured yet.
     """
     kept = load(results)
-    if not kept["runs"]:
-        raise SystemExit("nothing has been measured yet: run the part others")
-    blocks = {"others": _races(kept["runs"]), "machine": _machine(kept["machine"])}
+    if not kept["races"]:
+        raise SystemExit("nothing has been measured yet: run the part races")
+    held = [(_race(one["race"]), one["runs"]) for one in kept["races"]]
+    csv = [one for one in held if (one[0].file_format, one[0].to) == ("csv", "s3")]
+    blocks = {
+        "waits": _ratios(csv),
+        "races": "\n".join(f"**{race.title}**\n\n{_race_table(race, runs)}" for race, runs in csv),
+        "formats": _formats([one for one in held if one not in csv]),
+        "machine": _machine(kept["machine"]),
+    }
     if kept["bad_servers"]:
         blocks["bad servers"] = _bad_servers(kept["bad_servers"])
-    if stages.RESULTS.exists():
-        blocks["stages"] = _stages(json.loads(stages.RESULTS.read_text()))
+    if costs.RESULTS.exists():
+        blocks["costs"] = _costs(json.loads(costs.RESULTS.read_text()))
+    if starts.RESULTS.exists():
+        blocks["starts"] = _starts(json.loads(starts.RESULTS.read_text()))
     replace_blocks(page, blocks)
     images.mkdir(parents=True, exist_ok=True)
-    largest = max((one["calls"] for one in kept["runs"] if not one["latency"]), default=0)
-    runs = grouped([one for one in kept["runs"] if (one["calls"], one["latency"]) == (largest, 0.0)])
-    if runs:
-        (images / "benchmark_speed.svg").write_text(_speed_chart(runs, largest), encoding="utf-8")
-        (images / "benchmark_memory.svg").write_text(_memory_chart(runs, largest), encoding="utf-8")
+    for race, runs in csv:
+        if (race.latency, race.calls < 50_000) == (0.05, True):
+            (images / "benchmark_waits.svg").write_text(_chart(race, runs), encoding="utf-8")
 
 
 def replace_blocks(page: Path, blocks: Mapping[str, str]) -> None:
@@ -72,67 +80,101 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
-def _races(runs: Sequence[Mapping[str, Any]]) -> str:
-    parts = []
-    for latency, calls in sorted({(one["latency"], one["calls"]) for one in runs}):
-        here = grouped([one for one in runs if (one["calls"], one["latency"]) == (calls, latency)])
-        rows = []
-        for job, found in here.items():
-            middle = summary(found)
-            speed = ratio(paired(found, here["ours"], "seconds")) if job != "ours" and "ours" in here else ""
-            cpu = ratio(paired(found, here["ours"], "cpu")) if job != "ours" and "ours" in here else ""
-            rows.append(
-                (
-                    CONTESTANTS[job],
-                    f"{middle['rate']:,.0f}",
-                    f"{middle['cpu_row']:.1f} us",
-                    f"{middle['peak_mib']:.0f} MiB",
-                    f"{middle['requests']:,}",
-                    f"{middle['wrong']:,}",
-                    speed,
-                    cpu,
-                    TARGETS.get(job, "") if not latency and calls >= 100_000 else "",
-                )
+def _race(kept: Mapping[str, Any]) -> Race:
+    return Race(**{**kept, "contestants": tuple(kept["contestants"])})
+
+
+def _ratios(held: Sequence[tuple[Race, Sequence[Mapping[str, Any]]]]) -> str:
+    """How many times as fast as each other one: a line a contestant, a column a race."""
+    by_race = {race.title.removesuffix(", CSV to S3"): (race, grouped(runs)) for race, runs in held}
+    rows = []
+    for name, one in CONTESTANTS.items():
+        if name == "ours":
+            continue
+        cells = []
+        for race, runs in by_race.values():
+            target = TARGETS.get(race.latency, {}).get(name)
+            cells.append(
+                ratio(paired(runs[name], runs["ours"], "seconds")) + (f"; wanted {target:g}" if target else "")
+                if {name, "ours"} <= set(runs)
+                else ""
             )
-        head = ("", "rows/s", "CPU a row", "peak memory", "requests", "rows wrong", "our speed over it",
-                "its CPU over ours", "target")  # fmt: skip
-        parts.append(f"**{calls:,} calls, {latency * 1000:.0f} ms latency**\n\n{table(head, rows)}")
-    return "\n".join(parts)
+        rows.append((one.name, *cells))
+    return table(("our speed over", *by_race), rows)
+
+
+def _race_table(race: Race, runs: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for name, found in grouped(runs).items():
+        one = summary(found)
+        rows.append(
+            (
+                CONTESTANTS[name].name,
+                f"{one['seconds']:.2f} s",
+                f"{one['cpu_row']:.1f} us",
+                f"{one['peak_mib']:.0f} MiB",
+                f"{one['requests']:,}",
+                f"{one['wrong']:,}",
+            )
+        )
+    return table(("", "from first request to file in S3", "CPU a call", "peak memory", "requests", "rows wrong"), rows)
+
+
+def _formats(held: Sequence[tuple[Race, Sequence[Mapping[str, Any]]]]) -> str:
+    rows = []
+    for race, kept in held:
+        runs = grouped(kept)
+        if "ours" not in runs:
+            continue
+        cells = [
+            f"{summary(runs[name])['seconds']:.2f} s, {ratio(paired(runs[name], runs['ours'], 'seconds'))}"
+            if name in runs
+            else ""
+            for name in ("script", "script1000")
+        ]
+        mine = summary(runs["ours"])
+        rows.append((race.title, f"{mine['seconds']:.2f} s", f"{mine['peak_mib']:.0f} MiB", *cells))
+    return table(("", "this package", "its peak", "the script, 100 a page", "the script, 1,000 a page"), rows)
 
 
 def _bad_servers(outcomes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    jobs = [job for job in CONTESTANTS if any(job in cells for cells in outcomes.values())]
+    names = {"ours": "this package", "script": "the script", "http_operator": "HttpOperator", "dlt": "dlt"}
+    jobs = [job for job in names if any(job in cells for cells in outcomes.values())]
     words = {"right": "right", "red": "red", "endless": "**never ends**"}
     rows = [
         (name, *(words.get(cells[job]["outcome"], f"**green, {cells[job]['wrong']} rows wrong**") for job in jobs))
         for name, cells in outcomes.items()
     ]
     bad = [sum(cells[job]["outcome"] not in ("right", "red") for cells in outcomes.values()) for job in jobs]
-    return table(("server", *(CONTESTANTS[job] for job in jobs)), [*rows, ("wrong in all", *bad)])
+    return table(("server", *(names[job] for job in jobs)), [*rows, ("wrong in all", *bad)])
 
 
-def _stages(kept: Mapping[str, Any]) -> str:
-    rows = [(name, f"{cost:.2f} us") for name, cost in kept["us_per_row"].items()]
-    return table((f"stage, {kept['calls']:,} calls", "CPU a row"), rows)
+def _costs(kept: Mapping[str, Any]) -> str:
+    rows = []
+    for name, values in kept["us_per_call"].items():
+        spread = f"{statistics.median(values):.2f} us ({min(values):.2f} to {max(values):.2f})"
+        rows.append((name, costs.STEPS[name] or "(needed anyway)", spread))
+    return table(("step", "what it promises", "CPU a call"), rows)
+
+
+def _starts(kept: Mapping[str, Sequence[float]]) -> str:
+    base = kept["a Dag with a BashOperator"]
+    rows = [
+        (name, f"{statistics.median(seconds):.2f} s", ratio(zip(seconds, base, strict=True)))
+        for name, seconds in kept.items()
+    ]
+    return table(("", "CPU", "over the Dag with a BashOperator"), rows)
 
 
 def _machine(where: Mapping[str, Any]) -> str:
     return f"{where['cores']} cores, {where['system']}, Python {where['python']}, {DLT}; {where['day']}.\n"
 
 
-def _speed_chart(runs: Mapping[str, Sequence[Mapping[str, Any]]], calls: int) -> str:
-    bars = [(job, summary(found)) for job, found in runs.items()]
+def _chart(race: Race, runs: Sequence[Mapping[str, Any]]) -> str:
+    bars = [(name, summary(found)) for name, found in grouped(runs).items()]
     return bars_chart(
-        f"Rows a second, {calls:,} calls to CSV in S3, no latency (longer is better)",
-        [(CONTESTANTS[job], one["rate"], f"{one['rate']:,.0f}") for job, one in bars],
-    )
-
-
-def _memory_chart(runs: Mapping[str, Sequence[Mapping[str, Any]]], calls: int) -> str:
-    bars = [(job, summary(found)) for job, found in runs.items()]
-    return bars_chart(
-        f"Peak memory, {calls:,} calls to CSV in S3 (shorter is better)",
-        [(CONTESTANTS[job], one["peak_mib"], f"{one['peak_mib']:,.0f} MiB") for job, one in bars],
+        f"Seconds, {race.title} (shorter is better)",
+        [(CONTESTANTS[name].name, one["seconds"], f"{one['seconds']:.1f} s") for name, one in bars],
     )
 
 

@@ -13,11 +13,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+from benchmarks.costs import costs
 from benchmarks.harness import ROOT, ratio, run_green, say, servers
-from benchmarks.others import bad_servers, others
+from benchmarks.others import MILLION, MILLION_RACE, RACES, bad_servers, races
 from benchmarks.page import write_page
 from benchmarks.scale import scale
-from benchmarks.stages import stages
+from benchmarks.starts import starts
 
 LATENCY = 0.05
 
@@ -66,33 +67,27 @@ def side_by_side(calls: int, rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=100_000, help="calls of the comparison with others")
-    parser.add_argument("--large", action="store_true", help="1,000,000 calls as well: others, latency, memory")
+    parser.add_argument("--calls", type=int, default=100_000, help="calls of the parts costs and formats")
+    parser.add_argument("--large", action="store_true", help="1,000,000 calls as well: races, memory")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("only", nargs="*", help="some of the parts; all when empty")
     arguments = parser.parse_args()
     calls, rounds = arguments.calls, arguments.rounds
     few = max(1, rounds - 1)
-    million = 1_000_000
 
     def memories() -> None:
         for file_format in ("csv", "jsonl", "parquet", "xlsx"):
-            memory(file_format, 10_000, million if arguments.large else 3 * calls, few)
+            memory(file_format, 10_000, MILLION if arguments.large else 3 * calls, few)
 
     def overlaps() -> None:
         for file_format in ("csv", "xlsx"):
             overlap(file_format, 9_000, few)
 
-    def large() -> None:
-        if arguments.large:
-            others([million], [0.0], 1)
-
     parts: dict[str, Callable[[], object]] = {
-        "others": lambda: others([10_000, calls], [0.0], rounds),
-        "latency": lambda: others([10_000], [LATENCY], few),
-        "large": large,
+        "races": lambda: races([*RACES, MILLION_RACE] if arguments.large else RACES),
         "bad": bad_servers,
-        "stages": lambda: stages(calls, rounds),
+        "costs": lambda: costs(calls, rounds),
+        "starts": lambda: starts(rounds),
         "memory": memories,
         "overlap": overlaps,
         "side_by_side": lambda: side_by_side(9_000, few),

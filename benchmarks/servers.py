@@ -1,4 +1,4 @@
-"""The servers of the benchmarks, in a process of their own: the stand-in API and S3.
+"""The servers of the benchmarks, in a process of their own: the stand-in API, S3 and a mail server.
 
 Prints one line of JSON with their addresses, then serves until its standard input is closed.
 """
@@ -10,7 +10,7 @@ import json
 import sys
 
 from airflow_provider_callreport.sandbox.calls import SyntheticCalls
-from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer
+from airflow_provider_callreport.sandbox.servers import SandboxS3, SandboxServer, SandboxSmtp
 from airflow_provider_callreport.sandbox.settings import SandboxSettings, parse_faults
 
 BUCKET = "benchmark"
@@ -27,8 +27,15 @@ def main() -> None:
         cursor=arguments.cursor,
         faults=parse_faults([f"delay:seconds={arguments.latency}"] if arguments.latency else []),
     )
-    with SandboxS3((BUCKET,)) as s3, SandboxServer(settings) as api:
-        where = {"api": api.url, "s3": s3.url, "user": settings.user_id, "token": settings.token}
+    with SandboxS3((BUCKET,)) as s3, SandboxServer(settings) as api, SandboxSmtp() as smtp:
+        where = {
+            "api": api.url,
+            "s3": s3.url,
+            "smtp": smtp.port,
+            "smtp_connection": smtp.connection_json(),
+            "user": settings.user_id,
+            "token": settings.token,
+        }
         sys.stdout.write(json.dumps(where) + "\n")
         sys.stdout.flush()
         sys.stdin.read()

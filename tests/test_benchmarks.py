@@ -6,6 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from benchmarks import page, scale
 from benchmarks.harness import ROOT, Result, delivered_bytes, rows_wrong, run, servers, set_faults, truth
-from benchmarks.others import BAD_SERVERS, outcome
+from benchmarks.others import BAD_SERVERS, Race, outcome
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +24,7 @@ CALLS = 300
 @pytest.fixture(scope="module")
 def where() -> Iterator[dict[str, Any]]:
     with servers(CALLS) as running:
-        yield running
+        yield {**running, "page_size": 100}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def test_each_contestant_gets_the_rows_of_a_good_server(where: dict[str, Any], r
     """fast-export: ratios are between jobs that did the job; the requests are the API's own count."""
     set_faults(where, [])
     assert right.total() == CALLS
-    for job in ("ours", "pandas", "bare"):
+    for job in ("ours", "script", "bare"):
         result = run(job, where)
         # Ours asks reportCount as well.
         assert (result.ended, result.rows, result.requests) == ("green", CALLS, 5 if job == "ours" else 4), result
@@ -109,27 +110,29 @@ def test_the_model_finds_the_constants_that_runs_were_made_with() -> None:
     assert found.wall(9_000, 100, 0.0, 4) - found.start == pytest.approx(found.requests(9_000, 100) * 0.002 + 9_000e-5)
 
 
-def test_the_pages_are_made_of_what_was_measured(tmp_path: Path) -> None:
+def test_the_page_is_made_of_what_was_measured(tmp_path: Path) -> None:
     """flat-memory, fast-export: each figure of the page comes from the kept runs; a second making changes nothing."""
-    entry = {"calls": 1000, "latency": 0.0, "ended": "green", "peak_mib": 100.0, "requests": 11, "wrong": 0, "cpu": 0.1}
+    race = asdict(Race("csv", "s3", 0.05, 1000, 2, ("ours", "script")))
+    entry = {"ended": "green", "rows": 1000, "peak_mib": 100.0, "requests": 11, "wrong": 0, "cpu": 0.1}
     runs = [
-        {**entry, "job": job, "round": turn, "seconds": seconds}
+        {**entry, "contestant": name, "round": turn, "seconds": seconds}
         for turn in (0, 1)
-        for job, seconds in (("ours", 1.0), ("pandas", 2.5 + turn))
+        for name, seconds in (("ours", 1.0), ("script", 2.5 + turn))
     ]
     bad = {
-        "page 2 is 5 calls short": {"ours": {"outcome": "red", "wrong": 0}, "pandas": {"outcome": "wrong", "wrong": 5}}
+        "page 2 is 5 calls short": {"ours": {"outcome": "red", "wrong": 0}, "script": {"outcome": "wrong", "wrong": 5}}
     }
     machine = {"cores": 2, "system": "Linux", "python": "3.11", "day": "2026-11-24"}
     kept, made = tmp_path / "others.json", tmp_path / "benchmarks.md"
-    kept.write_text(json.dumps({"runs": runs, "bad_servers": bad, "machine": machine}))
+    kept.write_text(json.dumps({"races": [{"race": race, "runs": runs}], "bad_servers": bad, "machine": machine}))
     shutil.copy(ROOT / "docs" / "benchmarks.md", made)
 
     page.write_page(kept, made, tmp_path)
     text = made.read_text()
-    assert "| requests + pandas + boto3 | 333 | 100.0 us | 100 MiB | 11 | 0 | 3.00 (2.50 to 3.50) | 1.00" in text
+    assert "| the script, 100 a page | 3.00 (2.50 to 3.50); wanted 6 |" in text
+    assert "| the script, 100 a page | 3.00 s | 100.0 us | 100 MiB | 11 | 0 |" in text
     assert "| page 2 is 5 calls short | red | **green, 5 rows wrong** |" in text
-    assert "1,000 calls" in (tmp_path / "benchmark_speed.svg").read_text()
+    assert "1,000 calls" in (tmp_path / "benchmark_waits.svg").read_text()
     page.write_page(kept, made, tmp_path)
     assert made.read_text() == text
 

@@ -502,6 +502,16 @@ def test_a_clean_run_makes_few_requests(server: SandboxServer, total: int, size:
     assert len(server.requests) == reading.requests <= ceil(total / size) + 3
 
 
+def test_a_total_that_proves_nothing_is_asked_for_twice_and_not_on_each_page(server: SandboxServer) -> None:
+    """few-requests: 10,000 calls, where neither cnt nor reportCount is a witness."""
+    calls = SyntheticCalls(10_000)
+    behave(server, calls=calls, cursor="top")
+    assert len(read_report(server, page_size=1_000).rows) == 10_000
+    asked = [request.endpoint for request in server.requests]
+    assert asked.count("reportCount") <= 2
+    assert len(asked) <= 10 + 3
+
+
 @pytest.mark.parametrize("total", [99, 100, 101, 260])
 def test_a_server_that_clamps_the_size_costs_no_further_requests(server: SandboxServer, total: int) -> None:
     """few-requests: with pages of at most 50 where 100 were asked for, the bound holds for 50."""

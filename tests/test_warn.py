@@ -4,13 +4,16 @@ proved-total, one-mail).
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from contextlib import suppress
 from html import unescape
 from typing import Any
 
 import pytest
 from support.api import DAY, behave, client_of, sandbox
 
+from airflow_provider_callreport.api.errors import IncompleteReportError
 from airflow_provider_callreport.delivery.email import EmailDestination
 from airflow_provider_callreport.delivery.s3 import S3Destination
 from airflow_provider_callreport.export.road import ExportRequest, export_report
@@ -109,3 +112,20 @@ def test_a_report_says_what_was_proved(
 def test_equal_numbers_are_a_proof(outcome: ReportOutcome, total: int | None) -> None:
     """proved-total: a total that moved meanwhile and equals the rows by chance is not shown as one to compare with."""
     assert outcome.total_to_compare == total
+
+
+@pytest.mark.parametrize("faults", [[], [Fault("empty_page", page=1)]], ids=["green", "red"])
+def test_an_export_leaves_pythons_collector_as_it_was(
+    servers: tuple[SandboxServer, SandboxS3, SandboxSmtp], faults: list[Fault]
+) -> None:
+    """fast-export: looks for cycles are fewer while a report is read, and not afterwards."""
+    server, _, _ = servers
+    behave(server, faults, calls=SyntheticCalls(CALLS))
+    before, seen = gc.get_threshold(), list[int]()
+    with client_of(server) as client, suppress(IncompleteReportError):
+        request = ExportRequest("calls", DAY, file_format="csv", rounds_wait=())
+        export_report(
+            client, request, run=RunIdentity("dag", "task", "run"), on_rows=lambda _: seen.append(gc.get_threshold()[0])
+        )
+    assert min(seen) > before[0]
+    assert gc.get_threshold() == before

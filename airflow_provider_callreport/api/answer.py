@@ -92,9 +92,10 @@ def ids_under(key: str, records: list[Record]) -> list[str] | None:
         ids: list[Any] = list(map(itemgetter(key), records))
     except (KeyError, TypeError):
         ids = [_id_in(record, key) for record in records]
-    if not set(map(type, ids)) <= {str, int} or "" in ids:
+    kinds = set(map(type, ids))
+    if not kinds <= {str, int} or "" in ids:
         return None
-    return list(map(str, ids))
+    return ids if kinds == {str} else list(map(str, ids))
 
 
 def record_id(record: Record | Any) -> str | int | None:

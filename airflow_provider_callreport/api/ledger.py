@@ -135,9 +135,10 @@ class Ledger:
             # Two legs that are equal in everything, the id included, would stand in one answer.
             return contents, True
         if self.id_key is not None and not self.by_row:
-            if ids is None or len(set(ids)) < len(ids):
+            identities = [] if ids is None else list(map(hash, ids))
+            if len(set(identities)) < len(records):
                 raise IdsError
-            return list(map(hash, ids)), True
+            return identities, True
         sorts = [_encode(record_sort(record)) for record in records]
         return contents, _NO_SORT.isdisjoint(sorts) and len(set(sorts)) == len(sorts)
 

@@ -18,6 +18,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import itemgetter
 from typing import IO
 
 #: Entries of the dictionary before it becomes a run.
@@ -84,8 +85,8 @@ class Seen:
             self._write_run()
 
     def _write_run(self) -> None:
-        hashes = array("q", sorted(self._recent))
-        numbers = array("Q", map(self._recent.__getitem__, hashes))
+        order = sorted(self._recent)
+        hashes, numbers = array("q", order), array("Q", itemgetter(*order)(self._recent))
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="callreport-")  # noqa: SIM115 - `close` closes it
         start = self._file.seek(0, os.SEEK_END)
