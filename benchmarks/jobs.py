@@ -95,9 +95,9 @@ def ours(servers: dict[str, Any], file_format: str, concurrency: int = 1) -> Cal
     api, wanted = client(servers), request(file_format, concurrency)
     if servers.get("to") == "mail":
         mail = EmailDestination(to=READER)
-        return lambda: export_report(api, wanted, run=run, email=mail).outcome.rows
+        return lambda: export_report(api, wanted, run=run, email=mail, preflight=True).outcome.rows
     target = S3Destination(BUCKET, f"ours/calls.{file_format}")
-    return lambda: export_report(api, wanted, run=run, destination=target).outcome.rows
+    return lambda: export_report(api, wanted, run=run, destination=target, preflight=True).outcome.rows
 
 
 def ours4(servers: dict[str, Any], file_format: str) -> Callable[[], int]:
