@@ -10,6 +10,8 @@ import contextvars
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, wait
+from functools import partial
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from airflow_provider_callreport.api.errors import CallReportError, RateLimitedError, TimeoutExceededError
@@ -23,9 +25,10 @@ _CALM = 20
 class Lookahead(Generic[T]):
     """Starts requests before their answers are wanted.
 
-    Each request runs in a daemon thread of its own: starting one takes 60 microseconds, and no thread waits for work
-    or holds up the end of the process. The width adapts: each `trouble` halves it, and a calm stretch widens it by one
-    again, up to ``width``.
+    Requests run in a few daemon threads, which do not hold up the end of the process. They stay until `close`: memory
+    that a thread took and left behind is dear to reuse, and with a thread for each request a reading took half as much
+    CPU time again. The width adapts: each `trouble` halves it, and a calm stretch widens it by one again, up to
+    ``width``.
 
     One thread calls `ask`, `answer` and `close`. Any thread may call `trouble`.
 
@@ -39,6 +42,8 @@ class Lookahead(Generic[T]):
         self._calm = 0
         self._lock = threading.Lock()
         self._under_way: dict[Hashable, Future[T]] = {}
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads = 0
 
     def ask(self, key: Hashable, request: Callable[[], T]) -> bool:
         """Start a request, unless it is under way already or there is no room.
@@ -55,9 +60,11 @@ class Lookahead(Generic[T]):
         if len(self._under_way) >= self._width:
             return False
         future: Future[T] = Future()
-        context = contextvars.copy_context()
         self._under_way[key] = future
-        threading.Thread(target=_run, args=(future, context, request), name="callreport-lookahead", daemon=True).start()
+        if self._threads < len(self._under_way):
+            self._threads += 1
+            threading.Thread(target=_serve, args=(self._work,), name="callreport-lookahead", daemon=True).start()
+        self._work.put(partial(_run, future, contextvars.copy_context(), request))
         return True
 
     def answer(self, key: Hashable, request: Callable[[], T]) -> T:
@@ -79,6 +86,9 @@ class Lookahead(Generic[T]):
         """
         futures = list(self._under_way.values())
         self._under_way.clear()
+        for _ in range(self._threads):
+            self._work.put(None)
+        self._threads = 0
         if patience and futures:
             wait(futures, patience)
 
@@ -93,6 +103,13 @@ class Lookahead(Generic[T]):
             self._calm += 1
             if self._calm >= _CALM and self._width < self._most:
                 self._width, self._calm = self._width + 1, 0
+
+
+def _serve(work: SimpleQueue[Callable[[], None] | None]) -> None:
+    while (run := work.get()) is not None:
+        run()
+        # Or the last answer would be held until the next request.
+        del run
 
 
 def _run(future: Future[T], context: contextvars.Context, request: Callable[[], T]) -> None:
