@@ -43,12 +43,14 @@ class Server:
 
     def __init__(self) -> None:
         self.asked: list[int] = []
+        self.answered: list[int] = []
         self.may_answer = threading.Event()
 
     def request(self, page: int) -> Callable[[], int]:
         def ask() -> int:
             self.asked.append(page)
             assert self.may_answer.wait(20)
+            self.answered.append(page)
             return page
 
         return ask
@@ -98,8 +100,21 @@ def test_an_answer_that_was_not_taken_needs_room(server: Server) -> None:
     with closing(Lookahead[int](2)) as lookahead:
         assert lookahead.ask(1, server.request(1))
         assert lookahead.ask(2, server.request(2))
-        assert wait_for(lambda: not threads())
+        assert wait_for(lambda: sorted(server.answered) == [1, 2])
         assert not lookahead.ask(3, server.request(3))
+
+
+def test_the_threads_stay_until_the_end(server: Server) -> None:
+    """Memory that a thread took is reused by the same thread."""
+    server.may_answer.set()
+    with closing(Lookahead[int](2)) as lookahead:
+        seen = set()
+        for page in range(0, 20, 2):
+            lookahead.ask(page, server.request(page))
+            lookahead.ask(page + 1, server.request(page + 1))
+            seen.update(threads())
+            assert [lookahead.answer(at, server.request(at)) for at in (page, page + 1)] == [page, page + 1]
+        assert len(seen) == 2
 
 
 def test_an_error_waits_until_its_answer_is_wanted() -> None:
