@@ -195,6 +195,7 @@ _WHY = {
     "apache-airflow-providers-common-compat": "one import for Airflow 2 and 3 (`common.compat.sdk`, whole since 1.13)",
     "apache-airflow-providers-sftp": "Airflow's file system for SFTP",
     "apache-airflow-providers-smtp": "the SMTP connection, with OAuth2 since 2.2",
+    "asgiref": "reads the connection in a thread of the triggerer, as Airflow does",
     "boto3": "conditional writes (`If-Match`), and the size of an upload in parts (since 1.36)",
     "moto": "the S3 that stands in",
     "msal": "tokens of Microsoft 365",
