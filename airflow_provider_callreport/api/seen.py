@@ -67,8 +67,8 @@ class Seen:
         recent = self._recent
         found = {} if recent.keys().isdisjoint(hashes) else {one: recent[one] for one in hashes if one in recent}
         if self._runs:
-            words, mask = self._filter, len(self._filter) - 1
-            maybe = [one for one in hashes if words[one & mask] & (pair := _PAIRS[one >> 40 & 4095]) == pair]
+            words, shift, mask = self._words()
+            maybe = [one for one in hashes if words[one >> shift & mask] & (pair := _PAIRS[one & 4095]) == pair]
             for one in maybe:
                 if one not in found and (number := self._search(one)) is not None:
                     found[one] = number
@@ -95,7 +95,7 @@ class Seen:
         self._file.flush()
         self._runs.append(_Run(start, len(hashes), hashes[::_BLOCK]))
         self._recent.clear()
-        self._mark(hashes)
+        self._mark(order)
 
     def _mark(self, hashes: Iterable[int]) -> None:
         """Set the bits of a new run, or of all runs where the filter has to grow."""
@@ -104,9 +104,13 @@ class Seen:
             size = max(_WORDS, len(self._filter) * 2)
             self._filter = array("Q", bytes(size * _WORD))
             hashes = chain.from_iterable(self._read(run.start, run.length) for run in self._runs)
-        words, mask = self._filter, len(self._filter) - 1
+        words, shift, mask = self._words()
         for one in hashes:
-            words[one & mask] |= _PAIRS[one >> 40 & 4095]
+            words[one >> shift & mask] |= _PAIRS[one & 4095]
+
+    def _words(self) -> tuple[array[int], int, int]:
+        """The filter, and how a hash's highest bits choose its word: a sorted run goes over the words in order."""
+        return self._filter, 65 - len(self._filter).bit_length(), len(self._filter) - 1
 
     def _search(self, wanted: int) -> int | None:
         for run in self._runs:
