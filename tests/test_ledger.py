@@ -58,7 +58,7 @@ def test_rows_without_an_id_are_compared_with_those_of_earlier_pages(drop_alike:
 def test_what_has_been_seen_is_exact_however_little_is_kept_in_memory(share: float, batches: list[list[int]]) -> None:
     """moving-report: runs of eight hashes, blocks of two, a filter that grows from one word; against a dictionary."""
     with (
-        patch.multiple(seen_module, _RECENT=8, _BLOCK=2, _WORDS=1, _SHARE=share),
+        patch.multiple(seen_module, _RECENT=8, _PART=8, _BLOCK=2, _WORDS=1, _SHARE=share),
         closing(Seen()) as seen,
     ):
         known: dict[int, int] = {}
