@@ -128,6 +128,9 @@ FURTHER_EXTRAS = (
 
 RELABELING = {"login": "User id (userId)", "password": "Token"}
 
+#: What messages call the credentials: the words of the form.
+USER_ID, TOKEN, SESSION_ID = "User id", "Token", "Session id (ssid)"
+
 PLACEHOLDERS = {
     "host": DEFAULT_HOST,
     "port": "443; Test Connection in Airflow 3.3.1 and 3.3.2 needs it",
@@ -136,3 +139,15 @@ PLACEHOLDERS = {
 }
 
 HIDDEN_FIELDS = ("schema",)
+
+
+def no_such_connection(conn_id: str, argument: str, kind: str = "") -> str:
+    """The sentence for the id of a connection that does not exist, without a full stop.
+
+    Args:
+        conn_id: the id.
+        argument: what it is the value of, as the user typed it.
+        kind: the type of connection to create, as Airflow's form calls it.
+    """
+    form = f"Admin, Connections{f', type {kind}' if kind else ''}"
+    return f'Airflow connection "{conn_id}" does not exist; create it ({form}), or correct {argument}'

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 Report = Literal["calls", "masked_calls"]
 FileFormat = Literal["csv", "xlsx", "jsonl", "parquet", "pdf"]
@@ -39,6 +39,12 @@ WindowSize = Literal["hour", "day"]
 
 #: A refused value is shown by no more characters than this.
 _SHOWN = 120
+
+#: Fewer letters and one more are the beginning of a name.
+_BEGINNING = 3
+
+#: The longest abbreviation of a time zone, such as IST.
+_ABBREVIATION = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ class Rule:
 
     def refusal(self, name: str, value: Any) -> str:
         """The sentence for a value that is not allowed."""
-        return f"{name} is {shown(value)}; allowed {self.allowed}{did_you_mean(value, self.choices)}"
+        return f"{name} is {shown(value)}{did_you_mean(value, self.choices)}; allowed {self.allowed}"
 
 
 def choices(closed_set: Any) -> tuple[str, ...]:
@@ -153,7 +159,10 @@ def time_zone(name: str, value: Any, error: type[ValueError] = ValueError) -> Zo
     try:
         return ZoneInfo(value)
     except (ValueError, TypeError, OSError, LookupError):
-        raise error(f"{name} is {shown(value)}; allowed is an IANA time zone, such as Asia/Kolkata or UTC") from None
+        # An abbreviation is near many zones.
+        near = did_you_mean(value, available_timezones()) if len(str(value)) > _ABBREVIATION else ""
+        sentence = f"{name} is {shown(value)}{near}; allowed is an IANA time zone, such as Asia/Kolkata or UTC"
+        raise error(sentence) from None
 
 
 def is_whole_number(value: Any) -> bool:
@@ -173,12 +182,15 @@ def shown(value: Any) -> str:
 
 
 def did_you_mean(value: Any, allowed: Iterable[str]) -> str:
-    """The end of a sentence that names the nearest of some values; empty where none is near."""
+    """The nearest of some values, in brackets, to stand behind the value that is wrong; empty where none is near."""
     if not isinstance(value, str):
         return ""
     folded = {one.casefold(): one for one in allowed}
-    near = get_close_matches(value.casefold(), folded, n=1, cutoff=0.6)
-    return f"; did you mean {folded[near[0]]}?" if near else ""
+    typed = value.casefold()
+    # The beginning of a name is nearer to it than any other name: Caller, of Caller Number and callId.
+    longer = sorted((name for name in folded if len(typed) > _BEGINNING and name.startswith(typed)), key=len)
+    near = longer or get_close_matches(typed, folded, n=1, cutoff=0.6)
+    return f" (did you mean {folded[near[0]]!r}?)" if near else ""
 
 
 def unknown(owner: str, name: str, allowed: Iterable[str], kind: str = "argument") -> str:
@@ -192,4 +204,4 @@ def unknown(owner: str, name: str, allowed: Iterable[str], kind: str = "argument
     """
     names = tuple(allowed)
     near = did_you_mean(name, names)
-    return f"{owner} has no {kind} {shown(name)}; allowed are {', '.join(names) or 'none'}{near}"
+    return f"{owner} has no {kind} {shown(name)}{near}; allowed are {', '.join(names) or 'none'}"

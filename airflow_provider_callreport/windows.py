@@ -20,8 +20,8 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from airflow_provider_callreport.api.errors import SettingsError, WindowError
-from airflow_provider_callreport.api.filters import parse_time
-from airflow_provider_callreport.rules import TEXT, Rule, choices, time_zone, whole_number
+from airflow_provider_callreport.api.filters import empty_window, parse_time
+from airflow_provider_callreport.rules import TEXT, Rule, choices, did_you_mean, time_zone, whole_number
 
 #: Values of ``every`` besides a timedelta.
 Step = Literal["hour", "day", "week", "month"]
@@ -87,7 +87,7 @@ def windows(
     first, last = (_instant(value, name, zone) for value, name in ((start, "start"), (end, "end")))
     span = f"{first.astimezone(zone).isoformat()} to {last.astimezone(zone).isoformat()}"
     if first >= last:
-        raise WindowError(f"the time from {span} is empty; start must be earlier than end")
+        raise WindowError(empty_window(first.astimezone(zone), last.astimezone(zone), ("start", "end")))
     whole_number(0)("lookback", lookback, SettingsError)
     whole_number(1)("limit", limit, SettingsError)
     _EVERY("every", every, SettingsError)
@@ -129,7 +129,7 @@ def check_text(name: str, text: Any) -> None:
         raise SettingsError(f"{name} is {text!r}, which has a brace too many or too few ({error})") from None
     wrong = next((field for field in fields if field not in FIELDS), None)
     if wrong is not None:
-        raise SettingsError(f"{name} has {{{wrong}}}; {_ALLOWED}")
+        raise SettingsError(f"{name} has {{{wrong}}}{did_you_mean(wrong, FIELDS)}; {_ALLOWED}")
 
 
 def fill_text(name: str, text: str, start: datetime, end: datetime) -> str:

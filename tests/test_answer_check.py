@@ -48,7 +48,7 @@ def test_rows_beside_a_timeout_are_no_page() -> None:
     """empty-is-proved: a search that gave up has some rows and their number; so it is red, on a later page as well."""
     with pytest.raises(AnswerError, match="its key timed_out does not say that all is well"):
         calls_in({"data": ROWS, "cnt": 10, "timed_out": True})
-    with pytest.raises(IncompleteReportError, match=r"its key success does not say.*page 1, got 10 of 20 rows"):
+    with pytest.raises(IncompleteReportError, match=r"not whole: 10 of 20 .*; page 1: .* key success does not say"):
         calls_in({"data": ROWS, "cnt": 20}, {"data": [], "cnt": 20, "success": False})
 
 

@@ -107,7 +107,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 def test_from_an_empty_form_to_a_green_run(desk: Desk) -> None:
     """connection-form: fill in, Test (red, says why), correct, Test (green), run a Dag with a date, find the file."""
     fill_in(desk, token="a-wrong-token")
-    press_test(desk, "Set userId (Login) and token (Password)")
+    press_test(desk, "Correct User id and Token in the Airflow connection")
     correct(desk)
     press_test(desk, f"as {desk.api.settings.user_id}; the call log can be read.", picture="connection-test")
     stored = desk.airflow.command("connections", "get", "callreport_default", "--output", "json")

@@ -61,14 +61,14 @@ def test_each_helper_becomes_its_key(arguments: dict[str, Any], sent: dict[str, 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"agnts": "A"}, "CallReportFilter has no argument 'agnts'; allowed are caller, "),
-        ({"durationn": 5}, "CallReportFilter has no argument 'durationn'; allowed are"),
+        ({"agnts": "A"}, "CallReportFilter has no argument 'agnts' (did you mean 'agents'?); allowed are caller, "),
+        ({"durationn": 5}, "CallReportFilter has no argument 'durationn' (did you mean 'min_duration'?); allowed are"),
         ({"zzz": 5}, "CallReportFilter has no argument 'zzz'; allowed are caller, "),
         (
             {"call_type": "MSAK"},
-            "call_type is 'MSAK'; allowed are IBD, OBD, CTC, QC, BRD, POOL, MASK, FLASH; did you mean MASK?",
+            "call_type is 'MSAK' (did you mean 'MASK'?); allowed are IBD, OBD, CTC, QC, BRD, POOL, MASK, FLASH",
         ),
-        ({"key_names": {"agent": "x"}}, "key_names has no name of an argument 'agent'; allowed are"),
+        ({"key_names": {"agent": "x"}}, "key_names has no filter 'agent' (did you mean 'agents'?); allowed are"),
         ({"key_names": ["agent"]}, "key_names is ['agent']; allowed is an object of argument to API key"),
         ({"caller": 919876543210}, "caller is of type int; allowed is text, or a list of texts"),
         ({"caller": [919876543210]}, "caller has an entry of type int; allowed is text that is not empty"),

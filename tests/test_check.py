@@ -230,7 +230,7 @@ def test_the_newest_event_of_the_window_counts() -> None:
         ({"delivered": None}, "what was delivered is given by nothing; set exactly one of s3_bucket with s3_key"),
         ({"s3_bucket": "b", "s3_key": "k"}, "what was delivered is given by s3_key and delivered; set exactly one"),
         ({"delivered": None, "s3_bucket": "b"}, "s3_bucket and s3_key belong together; set both or neither"),
-        ({"report": "call"}, "report is 'call'; allowed are calls, masked_calls"),
+        ({"report": "call"}, "report is 'call' (did you mean 'calls'?); allowed are calls, masked_calls"),
         ({"count_by": "guess"}, "count_by is 'guess'; allowed are auto, count, read"),
         ({"tolerance": -1}, "tolerance is -1; allowed is a whole number of at least 0"),
         ({"check_bytes": "yes"}, "check_bytes is 'yes'; allowed are True and False"),

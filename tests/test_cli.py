@@ -78,7 +78,10 @@ def test_check_says_what_to_fix(
     """
     ended = Ended(capsys, "check", "--conn-id", "no_such_connection")
     assert (ended.code, ended.out) == (ExitCode.CONNECTION, "")
-    assert ended.sentence == "there is no Airflow connection 'no_such_connection'; create it or correct --conn-id"
+    assert ended.sentence == (
+        'Airflow connection "no_such_connection" does not exist; create it (Admin, Connections, type '
+        "DeepCall Call Report), or correct --conn-id"
+    )
 
     monkeypatch.setenv(VARIABLE, api.connection_json(page_size=0))
     ended = Ended(capsys, "check")
@@ -289,7 +292,7 @@ EXPORT = ("export", *DAY, "--output")
         (Fault("vendor_error", code=1047), ExitCode.REFUSED, "code 1047"),
         (Fault("vendor_error", code=1009), ExitCode.LATER, "code 1009"),
         (Fault("html_page", page=0), ExitCode.LATER, "HTML"),
-        (Fault("error_on_page", page=1, code=1009), ExitCode.INCOMPLETE, "got 1000 of 2000 rows"),
+        (Fault("error_on_page", page=1, code=1009), ExitCode.INCOMPLETE, "1,000 of 2,000 calls came"),
     ],
     ids=lambda value: value.name if isinstance(value, Fault) else "",
 )

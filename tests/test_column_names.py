@@ -62,7 +62,7 @@ def test_another_value_is_refused_in_one_sentence() -> None:
     """The sentence names the argument, what it was and what is allowed."""
     with pytest.raises(SettingsError) as caught:
         named_columns([Column("Time", ColumnKind.DATETIME)], "snake")
-    assert str(caught.value) == "column_names is 'snake'; allowed are as_is, snake_case; did you mean snake_case?"
+    assert str(caught.value) == "column_names is 'snake' (did you mean 'snake_case'?); allowed are as_is, snake_case"
 
 
 def test_the_file_the_summary_and_renamed_columns_have_the_same_names(tmp_path: Path) -> None:

@@ -166,8 +166,8 @@ def test_a_bad_server_never_gives_a_short_file(server: SandboxServer, name: str,
     assert (error.page, error.rows, error.promised, error.code) == (red.page, red.rows, red.promised, red.code)
     assert type(error) is red.kind
     assert red.words in str(error)
-    assert f"page {red.page}, got {red.rows} of {red.promised} rows" in str(error)
-    assert red.code is None or f"(vendor code {red.code})" in str(error)
+    assert str(error).startswith(f"not whole: {red.rows} of {red.promised} calls came; page {red.page}")
+    assert red.code is None or f", vendor code {red.code}: " in str(error)
 
 
 def test_a_refused_token_on_the_first_page_is_fatal(server: SandboxServer) -> None:
@@ -225,7 +225,7 @@ def test_a_row_of_another_type_is_red(server: SandboxServer) -> None:
 def test_the_second_witness_convicts_a_short_report(server: SandboxServer, name: str) -> None:
     """proved-total: where cnt is no total, reportCount shows that rows are missing."""
     behave(server, [Fault(name, page=1)], calls=CALLS, cnt="missing")
-    with pytest.raises(IncompleteReportError, match=rf"of {TOTAL} rows"):
+    with pytest.raises(IncompleteReportError, match=rf"of {TOTAL} calls came"):
         read_report(server)
 
 
@@ -290,7 +290,7 @@ def test_a_total_that_grows_is_read_to_its_end(server: SandboxServer, cursor: st
 def test_a_total_that_runs_ahead_is_asked_for_a_bounded_number_of_times(server: SandboxServer, cursor: str) -> None:
     """proved-total: an index that shows its total before its rows gets three more looks, no more and no fewer."""
     behave(server, [Fault("wrong_total", by=3)], calls=SyntheticCalls(100), cursor=cursor)
-    with pytest.raises(IncompleteReportError, match="got 100 of 103 rows"):
+    with pytest.raises(IncompleteReportError, match="100 of 103 calls came"):
         read_report(server)
     assert len(asked_pages(server)) == 2 + 3
 
@@ -383,7 +383,7 @@ def test_what_empty_means(server: SandboxServer) -> None:
 def test_no_rows_where_some_are_promised_is_not_empty(server: SandboxServer, empty: str) -> None:
     """empty-report: 0 of 450 calls is incomplete, and under on_incomplete="warn" no reason to skip quietly."""
     behave(server, [Fault("empty_page", page=0)], calls=CALLS)
-    with pytest.raises(IncompleteReportError, match="got 0 of 450"):
+    with pytest.raises(IncompleteReportError, match="0 of 450 calls came"):
         _export(server, empty=empty)
     summary = _export(server, empty=empty, on_incomplete="warn")
     assert (summary.skipped, summary.outcome.complete, len(summary.files)) == (False, False, 1)
@@ -395,7 +395,7 @@ def test_a_row_lost_between_reading_and_writing_is_red(server: SandboxServer, mo
     rows = Table.rows
     monkeypatch.setattr(Table, "rows", lambda table, records, column_arr: rows(table, records, column_arr)[1:])
     with pytest.raises(
-        IncompleteReportError, match=r"the rows that were written are not the rows that came; .* got 445 of"
+        IncompleteReportError, match=r"445 of .*: the rows that were written are not the rows that came"
     ):
         read_report(server)
 
@@ -439,7 +439,7 @@ def test_a_total_of_ten_thousand_is_no_proof(server: SandboxServer) -> None:
     assert reading.outcome.complete is None
 
     behave(server, [Fault("empty_page", page=10)], calls=SyntheticCalls(10_500), cnt="capped", cursor="top")
-    with pytest.raises(IncompleteReportError, match="got 10000 of 10500 rows"):
+    with pytest.raises(IncompleteReportError, match="10,000 of 10,500 calls came"):
         read_report(server, page_size=1000)
 
 
@@ -458,7 +458,7 @@ def test_a_total_that_stops_growing_at_ten_thousand_is_no_proof(server: SandboxS
 def test_pages_beyond_the_limit_of_an_uncounted_report_are_red(server: SandboxServer) -> None:
     """capped-totals: without count and cursor the reader cannot know in time; it fails and says what to do."""
     behave(server, calls=SyntheticCalls(10_400), cnt="missing", deep_page_limit=10_000, report_count="missing")
-    with pytest.raises(IncompleteReportError, match="got 10000 of an unknown number") as failed:
+    with pytest.raises(IncompleteReportError, match="10,000 of an unknown number of calls came") as failed:
         read_report(server, page_size=1000)
     assert "make the window shorter" in str(failed.value)
 
@@ -542,7 +542,7 @@ def test_a_total_of_one_full_page_has_a_second_witness(witness: Any, red: bool) 
             CallReportClient(client_settings(server.url)), "calls", {}, DAY, page_size=10, rounds_wait=()
         )
         if red:
-            with pytest.raises(IncompleteReportError, match="got 10 of 500 rows"):
+            with pytest.raises(IncompleteReportError, match="10 of 500 calls came"):
                 list(reader.pages())
         else:
             assert sum(len(page.records) for page in reader.pages()) == 10
@@ -609,7 +609,7 @@ def test_a_server_that_does_not_page_is_believed_when_reportcount_agrees(
     assert asked_pages(server) == [0]
 
     behave(server, calls=calls, report_count="missing")
-    with pytest.raises(RepeatedPageError, match="got 350 of"):
+    with pytest.raises(RepeatedPageError, match="not whole: 350 of"):
         read_report(server)
 
 
@@ -773,7 +773,7 @@ def test_a_count_of_the_rows_so_far_proves_nothing(at_the_end: int | None) -> No
 
 def test_a_count_of_the_rows_so_far_has_a_second_witness() -> None:
     """proved-total: reportCount convicts a hole that such a ``cnt`` hides."""
-    with pytest.raises(IncompleteReportError, match="got 25 of 27 rows"):
+    with pytest.raises(IncompleteReportError, match="25 of 27 calls came"):
         proof_of([(10, 10), (8, 18), (7, 25), (0, 25)], {"cnt": 27})
 
 

@@ -539,6 +539,26 @@ def test_a_file_that_cannot_be_read_whole_in_10000_parts_gets_larger_parts(
     assert stored(client, bucket) == LARGE
 
 
+def test_a_connection_that_does_not_exist_is_said_not_to(
+    gate: S3Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """clear-sentence: Airflow takes it for an empty one, and the file could go to another account's bucket."""
+    file = exported(tmp_path, SMALL)
+    with pytest.raises(DestinationRefusedError) as caught:
+        deliver(S3Destination("reports", "calls.csv", "aws_nowhere"), file)
+    assert str(caught.value) == (
+        'Could not write s3://reports/calls.csv: Airflow connection "aws_nowhere" does not exist; create it (Admin, '
+        "Connections, type Amazon Web Services), or correct aws_conn_id; None leaves it to boto3."
+    )
+    assert gate.requests == []
+    monkeypatch.delenv("AIRFLOW_CONN_AWS_DEFAULT")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(DestinationRefusedError, match='"aws_default" does not exist or has none'):
+        deliver(S3Destination("reports", "calls.csv"), file)
+
+
 @pytest.mark.parametrize(
     ("code", "status", "kind", "words"),
     [
@@ -707,7 +727,7 @@ def test_a_link_ends_with_the_role_that_signed_it(
         ({"key": "\udc80"}, "; allowed is a key without control characters"),
         ({"key": "é" * 513}, "; allowed is a key of 1024 bytes; this one has 1026"),
         ({"if_exists": "overwrite"}, "if_exists is 'overwrite'; allowed are replace, fail, skip"),
-        ({"extra_args": {"Acl": "private"}}, "s3_extra_args has no argument 'Acl'; allowed are ACL, "),
+        ({"extra_args": {"Acl": "private"}}, "s3_extra_args has no argument 'Acl' (did you mean 'ACL'?)"),
         ({"extra_args": {"ChecksumSHA256": "x"}}, "s3_extra_args has no argument 'ChecksumSHA256'; allowed are "),
         (
             {"extra_args": {"SSECustomerKey": 4711}},

@@ -208,7 +208,7 @@ def test_every_code_is_in_the_table_of_errors(built: Path) -> None:
     assert all(all(row) for row in rows)
     assert {row[0] for row in rows if row[3] == "yes"} == {"1009", "1010", "1032", "1033", "1046"}
     (wrong,) = [row for row in rows if row[0] == "1000"]
-    assert "userId" in wrong[2]
+    assert "User id" in wrong[2]
 
 
 def test_every_exit_status_is_in_the_table(built: Path) -> None:

@@ -76,9 +76,10 @@ def test_an_error_survives_the_way_to_another_process(error: CallReportError) ->
 
 def test_an_answer_that_changed_says_what_was_expected_what_came_and_where() -> None:
     """The report is read again, as after every `ReportChangedError`."""
-    error = AnswerChangedError(expected="a label 'Time'", came="'Call Time'", where="page 3")
+    error = AnswerChangedError(expected="label 'Time'", came="'Call Time'", where="page 1", rows=5, promised=9000)
     assert str(error) == (
-        "an answer is unlike those of this account (page 3): expected a label 'Time'; came 'Call Time'"
+        "not whole: 5 of 9,000 calls came; page 1: an answer is unlike those of this account: "
+        "expected label 'Time'; came 'Call Time'"
     )
     assert isinstance(error, ReportChangedError)
     assert error.retryable

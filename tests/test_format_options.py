@@ -17,8 +17,8 @@ from airflow_provider_callreport.formats import FORMATS
         (
             "csv",
             {"delimeter": ";"},
-            "format_options of file_format \"csv\" has no option 'delimeter'; "
-            "allowed are delimiter, bom, excel_friendly, guard_formulas, gzip, line_breaks; did you mean delimiter?",
+            "format_options of file_format \"csv\" has no option 'delimeter' (did you mean 'delimiter'?); "
+            "allowed are delimiter, bom, excel_friendly, guard_formulas, gzip, line_breaks",
         ),
         ("csv", {"delimiter": "::"}, "{csv}: delimiter is '::'; allowed are ',', ';', '\\t', '|'"),
         ("csv", {"bom": "yes"}, "{csv}: bom is 'yes'; allowed are True and False"),

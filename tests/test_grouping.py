@@ -96,7 +96,7 @@ def test_a_group_that_changed_on_disk_is_red(tmp_path: Path, change: Callable[[b
     sink.write([("Sales", "Missed"), ("Sales", "Missed")])
     (parked,) = tmp_path.iterdir()
     parked.write_bytes(change(parked.read_bytes()))
-    with pytest.raises(IncompleteReportError, match=r"page 0, got [04] of 2 rows"):
+    with pytest.raises(IncompleteReportError, match=r"not whole: [04] of 2 calls came; page 0:"):
         sink.close(outcome)
     sink.abort()
 

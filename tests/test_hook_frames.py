@@ -110,7 +110,7 @@ def test_a_frame_that_is_not_whole_is_an_error(
 ) -> None:
     """whole-or-red: no part of a report is returned."""
     server.settings.faults = [Fault("wrong_total", by=-2)]
-    with pytest.raises(IncompleteReportError, match="got 24 of 22 rows"):
+    with pytest.raises(IncompleteReportError, match="24 of 22 calls came"):
         connect().get_df("calls", df_type=library, **WINDOW)
 
 
@@ -188,7 +188,7 @@ def test_a_stream_that_is_not_whole_ends_in_an_error(
     server.settings.faults = [Fault("wrong_total", by=-2)]
     reader = connect().get_arrow("calls", **WINDOW)
     assert [reader.read_next_batch().num_rows for _ in range(5)] == [5, 5, 5, 5, 4]
-    with pytest.raises(IncompleteReportError, match="got 24 of 22 rows"):
+    with pytest.raises(IncompleteReportError, match="24 of 22 calls came"):
         reader.read_next_batch()
 
 
@@ -199,7 +199,7 @@ def test_duckdb_reads_the_stream(connect: Callable[..., CallReportHook], server:
     assert duckdb.execute(query).fetchall() == [(24, 138.0)]
     server.settings.faults = [Fault("wrong_total", by=-2)]
     calls = connect().get_arrow("calls", **WINDOW)
-    with pytest.raises(duckdb.Error, match="got 24 of 22 rows"):
+    with pytest.raises(duckdb.Error, match="24 of 22 calls came"):
         duckdb.execute(query).fetchall()
     del calls
 
@@ -240,7 +240,7 @@ def test_a_library_that_is_missing_is_named_before_anything_is_read(
 def test_another_df_type_is_refused(connect: Callable[..., CallReportHook], server: SandboxServer) -> None:
     """The nearest name is said."""
     arguments: dict[str, Any] = {"df_type": "panda", **WINDOW}
-    with pytest.raises(SettingsError, match="df_type is 'panda'; allowed are pandas, polars; did you mean pandas"):
+    with pytest.raises(SettingsError, match=r"df_type is 'panda' .did you mean 'pandas'"):
         connect().get_df(**arguments)
     assert server.requests == []
 

@@ -246,7 +246,11 @@ def test_a_link_instead_of_the_file_needs_no_password(server: MailServer, tmp_pa
 @pytest.mark.parametrize(
     ("connection", "sentence"),
     [
-        (None, 'There is no connection "mail_password"; create it or correct attachment_password_conn_id.'),
+        (
+            None,
+            'Airflow connection "mail_password" does not exist; create it (Admin, Connections), or correct '
+            "attachment_password_conn_id.",
+        ),
         ({}, 'The password of connection "mail_password" has 0 characters; to protect attachments it needs 8 to 127'),
         ({"password": "canary1"}, "has 7 characters; to protect attachments it needs 8 to 127, all of them printable"),
         ({"password": "canäry-12"}, "has 9 characters; to protect attachments it needs 8 to 127, all of them"),

@@ -102,7 +102,7 @@ def test_figures_of_several_groups_are_added_up(server: MailServer, tmp_path: Pa
     ("to", "sentence"),
     [
         ({"Asha": "a@example.com"}, "email_to has no address for the group 'Ravi'; name them, or \"*\""),
-        ({"Asha": "a@example.com", "ravi": "b@example.com"}, "no address for the group 'Ravi'; name them, or"),
+        ({"Asha": "a@example.com", "ravi": "b@example.com"}, "group 'Ravi' (did you mean 'ravi'?); name them"),
     ],
 )
 def test_a_group_without_an_address_is_an_error(

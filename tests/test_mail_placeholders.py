@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from airflow_provider_callreport.delivery.mail_body import render_mail
 from airflow_provider_callreport.delivery.placeholders import AuthorsPlaceholders, split_placeholders
 from airflow_provider_callreport.delivery.receipts import Link
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator
+from airflow_provider_callreport.task.arguments.argument import ArgumentError
 
 SECRET = "https://s3.example.com/calls.csv?X-Amz-Signature=1"
 LINKS = [Link("s3://reports/calls.csv", SECRET, datetime(2026, 3, 15, 6, tzinfo=UTC))]
@@ -74,6 +76,40 @@ def test_the_body_too_also_where_it_is_a_file_that_includes_another(tmp_path: Pa
     html = rendered("email_html", "mail.html", folder=tmp_path, native=native, who="[[ links[0].url ]]")
     body = render_mail(replace(INFO, title="A & B"), OUTCOME, [], LINKS, html=html).html
     assert body.split("\n")[:2] == ["<p>[[ links[0].url ]] 1,234</p>", "<p>[[ links[0].url ]] A &amp; B</p>"]
+
+
+NOT_AIRFLOWS: list[tuple[dict[str, Any], str, str]] = [
+    ({"s3_key": "{{ group }}.csv", "group_by": "Campaign"}, "s3_key has {{ group }}", "[[ group ]]"),
+    ({"filename": "{{ ds }}_{{ group|lower }}.csv", "group_by": "Agents"}, "filename has {{ group }}", "[[ group ]]"),
+    ({"email_subject": "{{ rows|count }} calls"}, "email_subject has {{ rows }}", "[[ rows ]]"),
+    ({"email_html": "{% if rows %}{% endif %}"}, "email_html has {{ rows }}", "[[ rows ]]"),
+    ({"email_subject": "{{ group }}"}, "email_subject has {{ group }}", "[[ title ]]"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "what", "instead"), NOT_AIRFLOWS)
+@pytest.mark.parametrize("in_dag", [True, False], ids=["in a Dag", "when it runs"])
+def test_the_wrong_brackets_are_refused(in_dag: bool, arguments: dict[str, Any], what: str, instead: str) -> None:
+    """clear-sentence: Airflow would find nothing, or an empty text, where the report's own value is meant."""
+    whole = {"task_id": "mail", "email_to": "a@example.com", "s3_bucket": "b", "s3_key": "[[ group ]]", **arguments}
+    if "group_by" not in whole:
+        del whole["s3_bucket"], whole["s3_key"]
+    sentence = f"{what}, which Airflow does not know; what the export knows is written in square brackets, as {instead}"
+    dag = DAG("mail", schedule=None) if in_dag else None
+    with pytest.raises(ArgumentError, match=rf"^{re.escape(sentence)}$"):
+        CallReportExportOperator(**whole, dag=dag).render_template_fields({"ds": "2026-03-13"})
+
+
+def test_a_macro_of_the_same_name_is_the_authors_own() -> None:
+    """Airflow knows it, and so does a loop."""
+    with DAG("mail", schedule=None, user_defined_macros={"group": "north"}):
+        operator = CallReportExportOperator(task_id="mail", s3_bucket="b", s3_key="{{ group }}.csv")
+    context: Any = {"data_interval_start": "2026-03-13", "data_interval_end": "2026-03-14"}
+    operator.render_template_fields(context)
+    assert operator.s3_key == "north.csv"
+    with DAG("mail", schedule=None):
+        loop = "{% for rows in [1] %}{{ rows }}{% endfor %}"
+        CallReportExportOperator(task_id="mail", email_to="a@example.com", email_subject=loop)
 
 
 def test_a_text_that_another_task_made_is_text() -> None:

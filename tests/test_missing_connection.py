@@ -28,15 +28,15 @@ UNREADABLE = {
         "has the unknown key 'token'; allowed are conn_type, description, host, login, password, schema, port, extra"
     ),
     f'{{"conn_type": "callreport", "logn": "u", "password": "{TOKEN}"}}': (
-        "has the unknown key 'logn'; allowed are conn_type, "
+        "has the unknown key 'logn' (did you mean 'login'?); allowed are conn_type, "
     ),
     f'{{"conn_type": "callreport", "login": "u", "password": "{TOKEN}", "port": "https"}}': (
         "has a port that is no whole number"
     ),
     f'{{"conn_type": "callreport", "password": "{TOKEN}",': "is no JSON, from line 1, column ",
-    f"callreport://user:{TOKEN}#x/y@host:443": "is a URI whose host and port cannot be told; in a login or a password",
+    f"callreport://user:{TOKEN}#x/y@host:443": "is a URI whose host and port cannot be told; in login (User id",
     f"callreport://user:{TOKEN}@host:port": "is a URI whose host and port cannot be told",
-    f"callreport://user:{TOKEN}[x@host": "is a URI whose host and port cannot be told; in a login or a password",
+    f"callreport://user:{TOKEN}[x@host": "is a URI whose host and port cannot be told; in login (User id",
     f"callreport://a:b@https://https://host/{TOKEN}": "is a URI that Airflow does not take; write it as JSON",
 }
 
@@ -50,7 +50,7 @@ def test_what_is_wrong_is_said(monkeypatch: pytest.MonkeyPatch, text: str) -> No
         _ = hook.settings
     sentence = str(failed.value)
     assert sentence.startswith(
-        f"the Airflow connection 'unreadable' cannot be read: the environment variable {VARIABLE} {UNREADABLE[text]}"
+        f'Airflow connection "unreadable" cannot be read: the environment variable {VARIABLE} {UNREADABLE[text]}'
     )
     with pytest.raises(SettingsError) as failed:
         asyncio.run(CallReportHook("unreadable").aget_settings())
@@ -68,7 +68,7 @@ def test_what_is_wrong_is_said(monkeypatch: pytest.MonkeyPatch, text: str) -> No
 def test_a_connection_that_does_not_exist_still_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody wrote it down anywhere."""
     monkeypatch.delenv(VARIABLE, raising=False)
-    with pytest.raises(SettingsError, match="there is no Airflow connection 'unreadable'; create it or correct"):
+    with pytest.raises(SettingsError, match='Airflow connection "unreadable" does not exist; create it'):
         _ = CallReportHook("unreadable").settings
 
 
@@ -93,8 +93,6 @@ print(CallReportHook("mine").test_connection())
         },
         check=True,
     )
-    assert (
-        "The Airflow connection 'mine' cannot be read: the secrets backend LocalFilesystemBackend failed" in done.stdout
-    )
-    assert "a login or a password that is a number must be in quotes" in done.stdout
+    assert 'Airflow connection "mine" cannot be read: the secrets backend LocalFilesystemBackend failed' in done.stdout
+    assert "a login (User id) or a password (Token) that is a number must be in quotes" in done.stdout
     assert "canary" not in done.stdout

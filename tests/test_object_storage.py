@@ -547,7 +547,7 @@ def test_a_connection_that_is_missing_is_named(tmp_path: Path) -> None:
 
     place = replace(in_memory(NeedsConnection()), if_exists="replace")
     with pytest.raises(
-        DestinationRefusedError, match=r"connection \"memory-\d+\" does not exist; create it or correct it"
+        DestinationRefusedError, match=r"connection \"memory-\d+\" does not exist; .*correct destination_conn_id"
     ):
         put(place, exported(tmp_path, SMALL))
 

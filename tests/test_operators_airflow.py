@@ -203,7 +203,7 @@ def test_incomplete_report_fails_and_delivers_nothing(run: Evidence) -> None:
     """whole-or-red: a report that is not whole is a failed task that says what came and what was promised."""
     task = run.task("exports", "incomplete_fail")
     assert task.state == "failed"
-    assert f"got {len(CALLS)} of {len(CALLS) - 2} rows" in task.log
+    assert f"not whole: {len(CALLS)} of {len(CALLS) - 2} calls came" in task.log
     assert "incomplete/fail.csv" not in run.objects
 
 
@@ -226,7 +226,7 @@ def test_fatal_error_costs_one_request_and_one_try(run: Evidence) -> None:
     task = run.task("exports", "fatal")
     assert (task.state, task.tries) == ("failed", 1)
     assert len(run.requests["callreport_fatal"]) == 1
-    assert "code 1014: Invalid token. Set userId (Login) and token (Password)" in task.log
+    assert "code 1014: Invalid token. Correct User id and Token in the Airflow connection" in task.log
 
 
 def test_transient_error_is_left_to_airflow(run: Evidence) -> None:

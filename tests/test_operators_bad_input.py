@@ -33,12 +33,12 @@ NO_S3: dict[str, Any] = {"s3_bucket": None, "s3_key": None}
 
 #: Arguments of an export to S3, and what the error says. One row for each mistake.
 WRITTEN: list[tuple[dict[str, Any], str]] = [
-    ({"report": "call"}, "report is 'call'; allowed are calls, masked_calls"),
-    ({"report": "Calls"}, "report is 'Calls'; allowed are calls, masked_calls"),
+    ({"report": "call"}, "report is 'call' (did you mean 'calls'?); allowed are calls, masked_calls"),
+    ({"report": "Calls"}, "report is 'Calls' (did you mean 'calls'?); allowed are calls, masked_calls"),
     ({"report": None}, "report is None; allowed are calls, masked_calls"),
     ({"report": ["calls"]}, "report is ['calls']; allowed are calls, masked_calls"),
     ({"file_format": "excel"}, "file_format is 'excel'; allowed are csv, xlsx"),
-    ({"file_format": ".csv"}, "file_format is '.csv'; allowed are csv, xlsx"),
+    ({"file_format": ".csv"}, "file_format is '.csv' (did you mean 'csv'?); allowed are csv, xlsx"),
     ({"file_format": {"csv": 1}}, "file_format is {'csv': 1}; allowed are csv, xlsx"),
     ({"if_exists": "overwrite"}, "if_exists is 'overwrite'; allowed are replace, fail, skip"),
     ({"if_exists": True}, "if_exists is True; allowed are replace, fail, skip"),
@@ -60,11 +60,12 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     ({"window_end": "  "}, "window_end is '  '; allowed is a time in ISO 8601, such as"),
     (
         {"window_start": "2026-03-14", "window_end": "2026-03-13"},
-        "window_start is 2026-03-14 00:00:00 and window_end is 2026-03-13 00:00:00; window_start must be earlier",
+        "window_start is 2026-03-14T00:00:00 and window_end is 2026-03-13T00:00:00, which is earlier; set a "
+        "later window_end",
     ),
     (
         {"window_start": datetime(2026, 3, 14, tzinfo=UTC), "window_end": "2026-03-14T00:00:00Z"},
-        "window_start must be earlier",
+        "both ends are equal: window_start and window_end are 2026-03-14T00:00:00+00:00, an empty window; set a later",
     ),
     # Filters.
     (
@@ -92,7 +93,7 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     ),
     ({"filters": {"dur": float("nan")}}, "filters has dur of type float, which JSON cannot hold; allowed are text"),
     # Columns and redaction.
-    ({"column_names": "snake"}, "column_names is 'snake'; allowed are as_is, snake_case; did you mean snake_case?"),
+    ({"column_names": "snake"}, "column_names is 'snake' (did you mean 'snake_case'?); allowed are as_is, snake_case"),
     ({"on_new_columns": "keep"}, "on_new_columns is 'keep'; allowed are add, ignore, fail"),
     ({"columns": "Time"}, "columns is of type str; allowed are a list of labels and an object of label to new"),
     ({"columns": 5}, "columns is of type int; allowed are a list of labels and an object of label to new"),
@@ -117,7 +118,7 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     ({"format_options": "delimiter=;"}, "format_options is 'delimiter=;'; allowed is an object of option to value"),
     (
         {"format_options": {"delimeter": ";"}},
-        "file_format \"csv\" has no option 'delimeter'; allowed are",
+        "file_format \"csv\" has no option 'delimeter' (did you mean 'delimiter'?); allowed are",
     ),
     (
         {"format_options": {"delimiter": "::"}},
@@ -140,6 +141,11 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
         {"group_by": "Campaign", "s3_key": "[[ group ]].csv", "filename": "calls.csv"},
         "group_by is set and filename has no [[ group ]], so that all files would have one name; add it",
     ),
+    ({"s3_key": "[[ grup ]].csv"}, "s3_key has [[ grup ]]; the one placeholder there is [[ group ]]"),
+    (
+        {"email_to": "a@b.example", "email_subject": "[[ row ]] calls"},
+        "email_subject: a mail has no variable 'row' (did you mean 'rows'?); allowed are title, report, window, ",
+    ),
     ({"concurrency": 0}, "concurrency is 0; allowed is a whole number from 1 to 16"),
     ({"concurrency": 17}, "concurrency is 17; allowed is a whole number from 1 to 16"),
     ({"concurrency": "4"}, "concurrency is '4'; allowed is a whole number from 1 to 16"),
@@ -161,7 +167,7 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     ({"s3_key": None}, "s3_bucket is set and s3_key is not; set both"),
     ({"s3_bucket": "{{ var.value.bucket }}", "s3_key": None}, "s3_bucket is set and s3_key is not; set both"),
     ({"s3_extra_args": "ACL=private"}, "s3_extra_args is 'ACL=private'; allowed is an object of S3 arguments"),
-    ({"s3_extra_args": {"KMSKey": "x"}}, "s3_extra_args has no argument 'KMSKey'; allowed are ACL, "),
+    ({"s3_extra_args": {"KMSKey": "x"}}, "s3_extra_args has no argument 'KMSKey' (did you mean 'SSEKMSKeyId'?)"),
     (
         {"s3_extra_args": {"Metadata": {"rows": "1"}}},
         "Metadata in s3_extra_args has rows; the export sets these itself",
@@ -382,7 +388,7 @@ def test_default_args_are_judged() -> None:
     """A Dag's ``default_args`` are arguments like any other."""
     with (
         DAG("defaults", schedule=None, default_args={"file_format": "xls"}),
-        pytest.raises(ValueError, match="file_format is 'xls'; allowed are csv, xlsx"),
+        pytest.raises(ValueError, match=r"file_format is 'xls' .did you mean 'xlsx'\?.; allowed are csv, xlsx"),
     ):
         CallReportExportOperator(task_id="export", **S3)
     with DAG("defaults", schedule=None, default_args={"file_format": "xlsx", "empty": "skip", **S3}):
@@ -429,23 +435,23 @@ RIGHT = {"conn_type": "callreport", "login": "user-1", "password": "some-token-1
 FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"host": "ftp://example.com"}, "Host begins with ftp://; allowed are https:// and, for this machine, http://"),
     ({"host": "http://example.com"}, "Host is http://example.com, and the token would travel in clear text; use https"),
-    ({"host": "https://user:secret@example.com"}, "Host holds credentials before an @; put userId into Login and the"),
+    ({"host": "https://user:secret@example.com"}, "Host holds credentials before an @; write them into User id"),
     ({"host": "https://"}, "which is no host and no URL; write a host such as v4-api.deepcall.com"),
     ({"host": "two words"}, "which is no host and no URL; write a host such as v4-api.deepcall.com"),
     ({"host": "https://example.com/api?x=1"}, "Host has a query or a fragment; write only scheme, host, port and path"),
     ({"host": "https://example.com:99999"}, "which is no host and no URL; write a host such as v4-api.deepcall.com"),
     ({"host": "https://example.com:8443", "port": 443}, "Host names port 8443 and Port is 443; clear one of them"),
-    ({"login": None}, "the connection has a Password (token) and no Login; set Login to the account's userId"),
-    ({"password": None}, "the connection has a Login (userId) and neither a Password nor an ssid; set Password to"),
+    ({"login": None}, "the connection has Token and no User id; set User id to the account's userId"),
+    ({"password": None}, "the connection has User id and no Token; set Token to"),
     (
         {"login": None, "password": None},
-        "the connection has no credentials; set Login (userId) and Password (token), or",
+        "the connection has no credentials; set User id and Token, or",
     ),
     ({"extra": "timezone: UTC"}, "Extra of the connection is no JSON object; write one such as"),
     ({"extra": "[1]"}, "Extra of the connection is no JSON object; write one such as"),
     (
         {"extra": {"ssid": "some-session-1"}},
-        "the connection has both a Password (token) and an ssid; the API allows only",
+        "the connection has both Token and Session id (ssid), and the API allows one",
     ),
     ({"extra": {"ssid": 5}}, "extra field ssid is of type int; allowed is text"),
     ({"extra": {"timezone": "IST"}}, "extra field timezone is 'IST'; allowed is an IANA time zone, such as"),
@@ -513,7 +519,7 @@ def test_every_connection_field_has_been_got_wrong() -> None:
 def test_missing_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection id that Airflow does not know gives a sentence, not a traceback's last line."""
     monkeypatch.delenv("AIRFLOW_CONN_NOWHERE", raising=False)
-    with pytest.raises(ValueError, match="there is no Airflow connection 'nowhere'; create it or correct"):
+    with pytest.raises(ValueError, match=r'"nowhere" does not exist; create it .*type DeepCall'):
         CallReportHook("nowhere").get_conn()
 
 
@@ -521,7 +527,7 @@ def test_unknown_client_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     """A setting given to the hook must be one that there is."""
     monkeypatch.setenv("AIRFLOW_CONN_CALLREPORT_DEFAULT", json.dumps(RIGHT))
     with pytest.raises(
-        ValueError, match=r"unknown client setting 'pagesize'; allowed are .*; did you mean page_size\?"
+        ValueError, match=r"unknown client setting 'pagesize' \(did you mean 'page_size'\?\); allowed are"
     ):
         CallReportHook(pagesize=5).get_conn()
 

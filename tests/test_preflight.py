@@ -205,7 +205,7 @@ FREE = {
         "There is no Airflow connection 'nowhere' for s3://reports/", "s3://nowhere@reports/c.csv"
     ),
     "no mail connection": Wrong(
-        'There is no SMTP connection "smtp_default"', mail={}, make=lambda world: world.connect("smtp_default", None)
+        'Airflow connection "smtp_default" does not exist', mail={}, make=lambda world: world.connect("smtp_default", None)
     ),
     "no sender": Wrong("does not say who sends", mail={}, make=lambda world: world.connect_mail(from_email="")),
     "no msal": Wrong("install airflow-provider-callreport[oauth2]", mail={}, make=oauth2_without_its_library),
@@ -218,7 +218,7 @@ FREE = {
     ),
     "no provider": Wrong("there is no file system for nowhere://", "nowhere://a/calls.csv"),
     "no SFTP library": Wrong("install apache-airflow-providers-sftp[sshfs]", SFTP, make=sftp_without_its_library),
-    "no SFTP connection": Wrong('connection "reports_sftp" does not exist; create it', SFTP),
+    "no SFTP connection": Wrong('Airflow connection "reports_sftp" does not exist; create it', SFTP),
     "no SFTP connection named": Wrong("sftp:// needs a connection", "sftp://host/calls.csv"),
     "a file in the path": Wrong(
         "a part of its path is a file and no directory",

@@ -86,7 +86,7 @@ def test_no_default_is_too_short_for_the_masker() -> None:
 
 
 def test_form_names_the_vendors_fields() -> None:
-    """Login and Password carry the vendor's names, and the field that has no meaning is hidden."""
+    """User id and Token carry the vendor's names, and the field that has no meaning is hidden."""
     standard = drawn_form()["standard_fields"]
     assert standard["login"]["title"] == "User id (userId)"
     assert standard["password"]["title"] == "Token"

@@ -213,7 +213,7 @@ def test_a_run_that_was_stopped_goes_on(server: SandboxServer, s3: SandboxS3) ->
     only the rest.
     """
     behave(server, [Fault("http_status", status=404, times=2, endpoint="recording")], calls=listed(*recorded_calls(8)))
-    with pytest.raises(RecordingsMissingError, match="2 failed ones, 6 are in place, and no manifest was written"):
+    with pytest.raises(RecordingsMissingError, match="2 failed and 6 are in place; no manifest was written"):
         copy(server)
     assert len(s3.keys()) == 6
     server.requests.clear()
@@ -363,7 +363,7 @@ def test_of_parallel_runs_each_succeeds_and_one_writes(server: SandboxServer, s3
 def test_a_promised_recording_that_is_not_there_is_red(server: SandboxServer, s3: SandboxS3) -> None:
     """whole-or-red: the report says that there is one, detail says none: still being made; another try may find it."""
     behave(server, calls=listed(*recorded_calls(3, without=(1,))), detail_answer="being_made")
-    with pytest.raises(RecordingsMissingError, match="2 missing and 0 failed ones, 0 are in place") as caught:
+    with pytest.raises(RecordingsMissingError, match="2 are missing, 0 failed and 0 are in place") as caught:
         copy(server)
     assert caught.value.retryable
     assert "20260313call000000000000002" in str(caught.value)
@@ -434,7 +434,7 @@ def test_the_cell_says_how_many_recordings_there_must_be(cell: str | None, promi
 def test_fewer_recordings_than_promised_are_missing_ones(server: SandboxServer, s3: SandboxS3, cell: Any) -> None:
     """whole-or-red: `Rec.` says two and detail has one: the one is stored, the other is missing, and the run is red."""
     behave(server, calls=listed(Call(NOON, call_id="two", recording=token(1), cells={"Rec.": cell})))
-    with pytest.raises(RecordingsMissingError, match="1 missing and 0 failed ones, 1 are in place") as failed:
+    with pytest.raises(RecordingsMissingError, match="1 are missing, 0 failed and 1 are in place") as failed:
         copy(server)
     assert "call two: the report promises 2 recordings and the API has 1: still being made, or deleted" in str(
         failed.value
@@ -580,7 +580,7 @@ def test_a_refused_account_ends_the_run_at_once(server: SandboxServer, s3: Sandb
 def test_a_service_that_keeps_failing_is_left_alone(server: SandboxServer, s3: SandboxS3) -> None:
     """error-kinds: after twenty recordings that cannot be had the run stops and says so."""
     behave(server, calls=listed(*recorded_calls(60)), recording_answer="missing")
-    with pytest.raises(RecordingsMissingError, match="stopped after 0 missing and 20 failed ones"):
+    with pytest.raises(RecordingsMissingError, match="20 failed and 0 are in place; the copying was stopped"):
         copy(server)
     assert fetched(server) < 40
 
@@ -854,7 +854,7 @@ RIGHT: dict[str, Any] = {"task_id": "a", "s3_bucket": "b", "s3_key": KEY, "manif
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"report": "call"}, "report is 'call'; allowed are calls, masked_calls"),
+        ({"report": "call"}, "report is 'call' (did you mean 'calls'?); allowed are calls, masked_calls"),
         ({"if_exists": "fail"}, "if_exists is 'fail'; allowed are skip, replace"),
         ({"manifest_format": "xlsx"}, "manifest_format is 'xlsx'; allowed are jsonl, csv"),
         ({"on_incomplete": "ignore"}, "on_incomplete is 'ignore'; allowed are fail, warn"),
@@ -867,7 +867,7 @@ RIGHT: dict[str, Any] = {"task_id": "a", "s3_bucket": "b", "s3_key": KEY, "manif
         ({"s3_extra_args": "x"}, "s3_extra_args is 'x'; allowed is an object of S3 arguments"),
         ({"callreport_conn_id": ""}, "callreport_conn_id is ''; allowed is the id of an Airflow connection"),
         ({"filters": {"dtGte": "x"}}, "filters has dtGte, which belongs to the window"),
-        ({"window_start": "2026-03-14", "window_end": "2026-03-13"}, "window_start must be earlier"),
+        ({"window_start": "2026-03-14", "window_end": "2026-03-13"}, "which is earlier; set a later window_end"),
     ],
 )
 def test_a_wrong_argument_is_refused_while_the_dag_is_parsed(wrong: dict[str, Any], sentence: str) -> None:

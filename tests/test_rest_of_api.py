@@ -30,9 +30,9 @@ GREEN = {
 }
 #: Task -> how often it ran, and a part of the sentence that it failed with.
 RED = {
-    "being_made": (2, "3 missing and 0 failed ones"),
+    "being_made": (2, "3 are missing, 0 failed"),
     "no_account": (1, "code 1014"),
-    "echoing_stream": (1, "0 missing and 3 failed ones"),
+    "echoing_stream": (1, "0 are missing, 3 failed"),
     "check_drift": (1, "the API counts 3 calls from 2026-03-13T00:00:00+05:30"),
 }
 START = datetime(2026, 3, 13, 9)

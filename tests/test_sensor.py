@@ -129,7 +129,7 @@ def test_what_no_retry_mends_ends_the_task_at_once(run: Evidence) -> None:
     for mode in ("poke", "deferred"):
         task = run.task("sensors", f"refused_{mode}")
         assert (task.state, task.tries) == ("failed", 1)
-        assert "Set userId (Login) and token (Password)" in task.log
+        assert "Correct User id and Token in the Airflow connection" in task.log
         assert len(asked(run, f"refused_{mode}")) == 1
 
 
@@ -205,14 +205,14 @@ def leaks(content: bytes) -> list[str]:
         ({"window_start": "today"}, "window_start is 'today', which is no time"),
         (
             {"window_start": "2026-03-14", "window_end": "2026-03-13"},
-            "window_start is 2026-03-14 00:00:00 and window_end",
+            "window_start is 2026-03-14T00:00:00 and window_end",
         ),
         ({"callreport_conn_id": " "}, "callreport_conn_id is ' '; allowed is the id of an Airflow connection"),
     ],
 )
 def test_wrong_arguments_are_refused_in_words(arguments: dict[str, Any], sentence: str) -> None:
     """clear-sentence: while the Dag is parsed, and without the number."""
-    with pytest.raises(ValueError, match=r"allowed|belongs|must be|no time") as refusal:
+    with pytest.raises(ValueError, match=r"allowed|belongs|must be|no time|set a later") as refusal:
         CallReportSensor(task_id="waits", **arguments)
     assert str(refusal.value).startswith(sentence)
     assert NUMBER not in str(refusal.value)

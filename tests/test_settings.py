@@ -103,12 +103,12 @@ WRONG_HOSTS: list[tuple[str, int | None, str | None, str]] = [
     ("http://localhost.example.com", None, None, "Host is http://localhost.example.com, and the token would"),
     ("http://0.0.0.0", None, None, "Host is http://0.0.0.0, and the token would travel in clear text"),
     ("http://192.168.0.5", None, None, "Host is http://192.168.0.5, and the token would travel in clear text"),
-    ("http://127.0.0.1@brand.example.com", None, None, "Host holds credentials before an @; put userId into Login"),
+    ("http://127.0.0.1@brand.example.com", None, None, "Host holds credentials before an @; write them into User id"),
     (
         "u1:secret@brand.example.com",
         None,
         None,
-        "Host holds credentials before an @; put userId into Login and the token into Password",
+        "Host holds credentials before an @; write them into User id and Token",
     ),
     (
         "ftp://brand.example.com",
@@ -182,22 +182,25 @@ def test_what_this_machine_is(host: str, loopback: bool) -> None:
 WRONG_CREDENTIALS: list[tuple[dict[str, Any], str]] = [
     (
         {"extra": {"ssid": SSID}},
-        "the connection has both a Password (token) and an ssid; the API allows only one: "
-        "clear ssid to sign in with userId and token, or clear the Password to use the session id",
+        "the connection has both Token and Session id (ssid), and the API allows one of them; clear Session id (ssid) "
+        "to sign in with User id and Token, or clear Token to sign in with the session id",
     ),
-    ({"login": None}, "the connection has a Password (token) and no Login; set Login to the account's userId"),
-    ({"login": ""}, "the connection has a Password (token) and no Login; set Login to the account's userId"),
+    ({"login": None}, "the connection has Token and no User id; set User id to the account's userId"),
+    ({"login": ""}, "the connection has Token and no User id; set User id to the account's userId"),
     (
         {"password": None},
-        "the connection has a Login (userId) and neither a Password nor an ssid; set Password to the API token",
+        "the connection has User id and no Token; set Token to the account's API token, or set Session id (ssid)",
     ),
     (
         {"login": "", "password": ""},
-        "the connection has no credentials; set Login (userId) and Password (token), or the extra field ssid",
+        "the connection has no credentials; set User id and Token, or Session id (ssid)",
     ),
-    ({"login": " u1"}, "Login begins or ends with a space or a line break; remove it"),
-    ({"password": TOKEN + "\n"}, "Password begins or ends with a space or a line break; remove it"),
-    ({"password": None, "extra": {"ssid": SSID + " "}}, "ssid begins or ends with a space or a line break; remove it"),
+    ({"login": " u1"}, "User id begins or ends with a space or a line break; remove it"),
+    ({"password": TOKEN + "\n"}, "Token begins or ends with a space or a line break; remove it"),
+    (
+        {"password": None, "extra": {"ssid": SSID + " "}},
+        "Session id (ssid) begins or ends with a space or a line break; remove it",
+    ),
     ({"extra": {"ssid": 5}}, "extra field ssid is of type int; allowed is text"),
 ]
 
@@ -263,11 +266,17 @@ WRONG_EXTRAS: list[tuple[str, Any, str]] = [
     ),
     ("allow_http", "maybe", "extra field allow_http is 'maybe'; allowed are true and false"),
     ("use_cursor", 2, "extra field use_cursor is 2; allowed are true and false"),
+    ("timezone", "Asia/Kolkatta", "extra field timezone is 'Asia/Kolkatta' (did you mean 'Asia/Kolkata'?); allowed is"),
     ("cursor_page", "one", "extra field cursor_page is 'one'; allowed are zero, count"),
     (
         "endpoints",
         "list",
         'extra field endpoints is of type str; allowed is an object of names, such as {"masklist": "maskList"}',
+    ),
+    (
+        "endpoints",
+        {"maskList": "x"},
+        "extra field endpoints has no endpoint 'maskList' (did you mean 'masklist'?); allowed are list, masklist, ",
     ),
     ("endpoints", {"list": 5}, "extra field endpoints is of type dict; allowed is an object of names"),
     (
@@ -358,7 +367,7 @@ def test_overrides_win_and_unknown_ones_are_refused() -> None:
     """The hook's arguments win over the connection's extras; a name that is none is an error."""
     assert read(extra={"page_size": 10}, overrides={"page_size": 20, "timeout": None}).page_size == 20
     with pytest.raises(
-        SettingsError, match=r"unknown client setting 'pagesize'; allowed are .*; did you mean page_size\?"
+        SettingsError, match=r"unknown client setting 'pagesize' \(did you mean 'page_size'\?\); allowed are"
     ):
         read(overrides={"pagesize": 20})
 
@@ -378,8 +387,9 @@ def test_a_misspelt_extra_is_refused_with_the_right_name(name: str, near: str) -
     """What it was meant to change would else stay as it is, in silence."""
     with pytest.raises(SettingsError) as failed:
         read(extra={name: "UTC", "page_size": 5})
-    assert str(failed.value).startswith(f"unknown extra field {name!r}; allowed are allow_http, ")
-    assert str(failed.value).endswith(f"; did you mean {near}?")
+    assert str(failed.value).startswith(
+        f"unknown extra field {name!r} (did you mean {near!r}?); allowed are allow_http, "
+    )
 
 
 def test_an_extra_that_is_like_none_is_refused_as_well() -> None:

@@ -488,6 +488,19 @@ def test_columns_are_picked_ordered_and_renamed(server: SandboxServer) -> None:
     assert (columns, row) == ((Column("Time", ColumnKind.DATETIME),), (NOON,))
 
 
+@pytest.mark.parametrize("name", ["Caller", "caller_number", "Caller No."])
+def test_the_nearest_label_is_named(server: SandboxServer, name: str) -> None:
+    """clear-sentence: of a column, of what is redacted, and of what files are made for."""
+    behave(server, calls=CALLS)
+    wrong: list[dict[str, Any]] = [
+        {"columns": [name]},
+        {"redact": {name: "last4"}},
+    ]
+    for arguments in wrong:
+        with pytest.raises(TableError, match=rf"names '{name}' \(did you mean 'Caller Number'\?\), which"):
+            read_report(server, **arguments)
+
+
 def test_a_column_that_does_not_exist_is_an_error(server: SandboxServer) -> None:
     """The sentence names it and lists what there is."""
     behave(server, calls=CALLS)

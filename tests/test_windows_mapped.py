@@ -147,7 +147,7 @@ def test_it_works_where_airflow_gives_the_times() -> None:
     [
         (
             {"every": "hours"},
-            "every is 'hours'; allowed are hour, day, week, month, or a timedelta of whole seconds; did you mean hour?",
+            "every is 'hours' (did you mean 'hour'?); allowed are hour, day, week, month, or a timedelta",
         ),
         ({"every": timedelta(0)}, "every is datetime.timedelta(0); allowed are"),
         ({"every": timedelta(milliseconds=1500)}, "or a timedelta of whole seconds"),
@@ -163,7 +163,7 @@ def test_it_works_where_airflow_gives_the_times() -> None:
         ({"s3_key": "calls.csv"}, "s3_key is 'calls.csv' for the windows that begin at 2026-10-01T00:00:00+05:30 and"),
         ({"manifest_key": "m"}, "manifest_key is 'm' for the windows"),
         ({"s3_key": "{ds}.csv"}, "s3_key has {ds}; allowed in braces are start, end, utc_start, utc_end"),
-        ({"s3_key": "{start.year}"}, "s3_key has {start.year}; allowed in braces are"),
+        ({"s3_key": "{start.year}"}, "s3_key has {start.year} (did you mean 'start'?); allowed in braces are"),
         ({"s3_key": "{}"}, "s3_key has {}; allowed in braces are"),
         ({"s3_key": "{{ ds }}.csv"}, "s3_key has an Airflow template, which is not rendered here"),
         ({"s3_key": "{start"}, "s3_key is '{start', which has a brace too many or too few"),
@@ -183,8 +183,8 @@ def test_bad_arguments_have_one_sentence(arguments: dict[str, Any], sentence: st
 @pytest.mark.parametrize(
     ("start", "end", "sentence"),
     [
-        ("2026-10-10", "2026-10-10", "the time from 2026-10-10T00:00:00+05:30 to 2026-10-10T00:00:00+05:30 is empty"),
-        ("2026-10-11", "2026-10-10", "start must be earlier than end"),
+        ("2026-10-10", "2026-10-10", "both ends are equal: start and end are 2026-10-10T00:00:00+05:30"),
+        ("2026-10-11", "2026-10-10", "end is 2026-10-10T00:00:00+05:30, which is earlier; set a later end"),
         ("yesterday", "2026-10-10", "start is 'yesterday', which is no time"),
         ("2026-10-10", None, "end is empty"),
         ("9998-10-10", "9999-10-10", "windows of 9999 days, 0:00:00 from 9998-10-10"),

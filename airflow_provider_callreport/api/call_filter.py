@@ -216,7 +216,7 @@ def _key_names(names: Any) -> dict[str, str]:
         )
     for name in names:
         if name not in allowed:
-            raise SettingsError(unknown_name("key_names", name, allowed, "name of an argument"))
+            raise SettingsError(unknown_name("key_names", name, allowed, "filter"))
     return dict(names)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_provider_callreport.errors import CallReportError
 from airflow_provider_callreport.privacy.foreign_text import one_line, scrub
+from airflow_provider_callreport.report import wording
 
 __all__ = [
     "CODE_TABLE",
@@ -107,7 +108,7 @@ class ApiError(CallReportError):
 class AuthenticationError(ApiError):
     """The credentials were refused."""
 
-    hint = "Set userId (Login) and token (Password), or a fresh ssid, in the Airflow connection."
+    hint = "Correct User id and Token in the Airflow connection, or set a fresh Session id (ssid)."
 
 
 class PermissionDeniedError(ApiError):
@@ -236,9 +237,14 @@ class IncompleteReportError(CallReportError):
         super().__init__(str(self), retryable=retryable)
 
     def __str__(self) -> str:
-        promised = "an unknown number" if self.promised is None else str(self.promised)
-        code = "" if self.code is None else f" (vendor code {self.code})"
-        return f"the report is not whole: {self.reason}; page {self.page}, got {self.rows} of {promised} rows{code}"
+        # The numbers first: a log viewer shows one line, and cuts it.
+        code = "" if self.code is None else f", vendor code {self.code}"
+        return f"not whole: {_calls_of(self.rows, self.promised)} came; {self.where}{code}: {self.reason}"
+
+    @property
+    def where(self) -> str:
+        """The answer at which it was noticed."""
+        return f"page {self.page}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.args, self.__dict__.copy()))
@@ -269,11 +275,19 @@ class AnswerChangedError(ReportChangedError):
     ) -> None:
         self.expected = expected
         self.came = came
-        self.where = where
-        super().__init__(f"expected {expected}; came {came}", page=page, rows=rows, promised=promised, retryable=True)
+        self._where = where
+        reason = f"an answer is unlike those of this account: expected {expected}; came {came}"
+        super().__init__(reason, page=page, rows=rows, promised=promised, retryable=True)
 
-    def __str__(self) -> str:
-        return f"an answer is unlike those of this account ({self.where}): {self.reason}"
+    @property
+    def where(self) -> str:
+        """The answer at which it was noticed."""
+        return self._where
+
+
+def _calls_of(rows: int, promised: int | None) -> str:
+    whole = "an unknown number of calls" if promised is None else wording.calls(promised)
+    return f"{wording.count(rows)} of {whole}"
 
 
 def _rebuild(cls: type[CallReportError], args: tuple[Any, ...], state: dict[str, Any]) -> CallReportError:
@@ -296,8 +310,8 @@ CODE_TABLE: dict[int, type[ApiError]] = {
 EMPTY_CODE = 1012
 
 _HINTS: dict[int, str] = {
-    1000: "The vendor uses this code for wrong parameters and for wrong credentials: check the filters, and check "
-    "Login (userId) and Password (token), or ssid, in the Airflow connection.",
+    1000: "The vendor uses this code for wrong filters and for wrong credentials: check the filters, and User id and "
+    "Token, or Session id (ssid), in the Airflow connection.",
 }
 
 _RETRIED_STATUSES = frozenset({408, 425})

@@ -61,10 +61,7 @@ class Window:
             if value.tzinfo is None:
                 raise WindowError(f"{name} is {value.isoformat()}, which has no time zone; add one, such as +00:00")
         if self.start >= self.end:
-            raise WindowError(
-                f"the window from {self.start.isoformat()} to {self.end.isoformat()} is empty; "
-                "set window_start and window_end so that window_start is earlier"
-            )
+            raise WindowError(empty_window(self.start, self.end))
 
     @property
     def local_start(self) -> datetime:
@@ -93,6 +90,20 @@ class Window:
             return None
         first, last = span
         return {"dtGte": first.strftime(_API_TIME), "dtLte": (last - _SECOND).strftime(_API_TIME)}
+
+
+def empty_window(start: datetime, end: datetime, names: tuple[str, str] = ("window_start", "window_end")) -> str:
+    """The sentence for a window that ends where it starts, or earlier.
+
+    Args:
+        start: where it starts.
+        end: where it ends.
+        names: the arguments that the two are the values of.
+    """
+    first, last = names
+    if start == end:
+        return f"both ends are equal: {first} and {last} are {start.isoformat()}, an empty window; set a later {last}"
+    return f"{first} is {start.isoformat()} and {last} is {end.isoformat()}, which is earlier; set a later {last}"
 
 
 def parse_time(value: Any, argument: str, zone: ZoneInfo) -> datetime:

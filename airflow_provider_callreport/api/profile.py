@@ -28,7 +28,7 @@ from airflow_provider_callreport.api.errors import SettingsError, TableError, sc
 from airflow_provider_callreport.api.filters import Window
 from airflow_provider_callreport.api.values import TimeForm, converter, learn_times, whole_number
 from airflow_provider_callreport.report import ColumnKind
-from airflow_provider_callreport.rules import OnNewColumns
+from airflow_provider_callreport.rules import OnNewColumns, did_you_mean
 from airflow_provider_callreport.rules import unknown as unknown_name
 
 log = logging.getLogger(__name__)
@@ -455,7 +455,8 @@ def _part(name: str, value: Any) -> Any:
     }.get(name)
     if choices is not None:
         if value not in choices:
-            raise SettingsError(f"extra field profile has {name}: {value!r}; allowed are {', '.join(choices)}")
+            near = did_you_mean(value, choices)
+            raise SettingsError(f"extra field profile has {name}: {value!r}{near}; allowed are {', '.join(choices)}")
         return value
     if name in ("ragged", "legs") and isinstance(value, bool):
         return value

@@ -19,8 +19,16 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from airflow_provider_callreport.api.errors import SettingsError
-from airflow_provider_callreport.connection import CONNECTION_FIELDS, DEFAULT_HOST, FURTHER_EXTRAS, ConnectionField
-from airflow_provider_callreport.rules import did_you_mean, one_of, time_zone
+from airflow_provider_callreport.connection import (
+    CONNECTION_FIELDS,
+    DEFAULT_HOST,
+    FURTHER_EXTRAS,
+    SESSION_ID,
+    TOKEN,
+    USER_ID,
+    ConnectionField,
+)
+from airflow_provider_callreport.rules import did_you_mean, one_of, time_zone, unknown
 
 #: Path of the samples on the vendor's page; the page's own "Base URL" spells it ``callreport``.
 DEFAULT_PATH = "/api/v2/CallReport"
@@ -33,8 +41,9 @@ MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 
 _FIELDS = {f.name: f for f in CONNECTION_FIELDS}
 _KNOWN_EXTRAS = frozenset(_FIELDS) | frozenset(FURTHER_EXTRAS)
-_ENDPOINTS = frozenset(
-    {"list", "masklist", "reportcount", "detail", "exportcsv", "exportcsvbulk", "changetitle", "downloadpdf"}
+_ENDPOINTS = (
+    *("list", "masklist", "reportCount", "detail"),
+    *("exportCsv", "exportCsvBulk", "changeTitle", "downloadPdf"),
 )
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
@@ -57,26 +66,25 @@ class Credentials:
     ssid: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for name, value in (("Login", self.user_id), ("Password", self.token), ("ssid", self.ssid)):
+        for name, value in ((USER_ID, self.user_id), (TOKEN, self.token), (SESSION_ID, self.ssid)):
             if value and value != value.strip():
                 raise SettingsError(f"{name} begins or ends with a space or a line break; remove it")
         if self.ssid and self.token:
             raise SettingsError(
-                "the connection has both a Password (token) and an ssid; the API allows only one: "
-                "clear ssid to sign in with userId and token, or clear the Password to use the session id"
+                f"the connection has both {TOKEN} and {SESSION_ID}, and the API allows one of them; clear "
+                f"{SESSION_ID} to sign in with {USER_ID} and {TOKEN}, or clear {TOKEN} to sign in with the session id"
             )
         if self.ssid:
             return
         if self.token and not self.user_id:
-            raise SettingsError("the connection has a Password (token) and no Login; set Login to the account's userId")
+            raise SettingsError(f"the connection has {TOKEN} and no {USER_ID}; set {USER_ID} to the account's userId")
         if self.user_id and not self.token:
             raise SettingsError(
-                "the connection has a Login (userId) and neither a Password nor an ssid; set Password to the API token"
+                f"the connection has {USER_ID} and no {TOKEN}; set {TOKEN} to the account's API token, or set "
+                f"{SESSION_ID}"
             )
         if not self.user_id:
-            raise SettingsError(
-                "the connection has no credentials; set Login (userId) and Password (token), or the extra field ssid"
-            )
+            raise SettingsError(f"the connection has no credentials; set {USER_ID} and {TOKEN}, or {SESSION_ID}")
 
     def body(self) -> dict[str, str]:
         """The keys that sign a request body."""
@@ -202,7 +210,7 @@ def _check_names(problem: str, given: Mapping[str, Any]) -> None:
     for name in sorted(given):
         if name not in _KNOWN_EXTRAS:
             known = sorted(_KNOWN_EXTRAS)
-            raise SettingsError(f"{problem} {name!r}; allowed are {', '.join(known)}{did_you_mean(name, known)}")
+            raise SettingsError(f"{problem} {name!r}{did_you_mean(name, known)}; allowed are {', '.join(known)}")
 
 
 def is_loopback(host: str) -> bool:
@@ -236,7 +244,7 @@ def _base_url(host: str | None, port: int | None, scheme: str | None, *, allow_h
             f"Host is {host!r}, which is no host and no URL; write a host such as {DEFAULT_HOST}"
         ) from None
     if parts.username or parts.password:
-        raise SettingsError("Host holds credentials before an @; put userId into Login and the token into Password")
+        raise SettingsError(f"Host holds credentials before an @; write them into {USER_ID} and {TOKEN}")
     if not parts.hostname or parts.hostname in ("http", "https") or any(c.isspace() for c in text):
         raise SettingsError(f"Host is {host!r}, which is no host and no URL; write a host such as {DEFAULT_HOST}")
     if parts.scheme not in ("http", "https"):
@@ -244,7 +252,7 @@ def _base_url(host: str | None, port: int | None, scheme: str | None, *, allow_h
     if parts.query or parts.fragment:
         raise SettingsError("Host has a query or a fragment; write only scheme, host, port and path")
     path = parts.path.rstrip("/")
-    if path.rpartition("/")[2].lower() in _ENDPOINTS:
+    if path.rpartition("/")[2].lower() in map(str.lower, _ENDPOINTS):
         raise SettingsError(
             f"Host ends with the endpoint {path.rpartition('/')[2]}; leave it off, it is added to each request"
         )
@@ -395,6 +403,9 @@ def _endpoints(value: Any) -> Mapping[str, str]:
             f"extra field endpoints is of type {type(value).__name__}; allowed is an object of names, such as "
             '{"masklist": "maskList"}'
         )
+    for name in value:
+        if name not in _ENDPOINTS:
+            raise SettingsError(unknown("extra field endpoints", name, _ENDPOINTS, "endpoint"))
     return dict(value)
 
 

@@ -160,10 +160,8 @@ class Table:
 
 def _unknown_column(label: str, form: Form) -> TableError:
     known = [*form.labels, *sorted(form.further - _NO_EXTRAS)]
-    return TableError(
-        f"columns names {label!r}, which the report does not have; it has {listed(known)}"
-        f"{did_you_mean(label, (listed([one]) for one in known))}"
-    )
+    near = did_you_mean(label, (listed([one]) for one in known))
+    return TableError(f"columns names {label!r}{near}, which the report does not have; it has {listed(known)}")
 
 
 def _has_field(label: str, form: Form, bodies: list[Any]) -> bool:

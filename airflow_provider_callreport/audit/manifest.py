@@ -239,8 +239,7 @@ def _read_slice(value: Any, where: str, window: Window, aws_conn_id: str | None)
         )
     if value["reported_total"] is not None and value["reported_total"] != one.rows:
         raise DriftError(
-            f"the export {one.span} is not whole: it has {one.rows} calls, and the API reported "
-            f"{value['reported_total']}"
+            f"not whole: {one.rows} of {value['reported_total']} calls are in the export {one.span}; export it again"
         )
     for file in one.files:
         if file.get("status") == "skipped":
@@ -291,7 +290,7 @@ def _check_tiles(request: ManifestRequest) -> None:
         gap = start.timestamp() - end.timestamp()
         if gap > 0:
             raise DriftError(
-                f"{whole} is not whole: no slice has the calls from {end.isoformat()} to {start.isoformat()}"
+                f"not whole: no slice has the calls from {end.isoformat()} to {start.isoformat()} of {whole}"
             )
         if gap < 0:
             raise DriftError(f"two slices of {whole} have the calls from {start.isoformat()} to {end.isoformat()}")

@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from airflow_provider_callreport.connection import no_such_connection
 from airflow_provider_callreport.delivery.errors import DestinationRefusedError
 from airflow_provider_callreport.report import ExportedFile
 from airflow_provider_callreport.spool import private_file
@@ -80,9 +81,7 @@ def password_of(conn_id: str) -> str:
     try:
         password = BaseHook.get_connection(conn_id).password or ""
     except AirflowNotFoundException as error:
-        raise DestinationRefusedError(
-            f'There is no connection "{conn_id}"; create it or correct attachment_password_conn_id.'
-        ) from error
+        raise DestinationRefusedError(f"{no_such_connection(conn_id, 'attachment_password_conn_id')}.") from error
     shortest, longest = _PASSWORD_LENGTH
     # Beyond ASCII, programs disagree on how a password becomes bytes.
     if not (shortest <= len(password) <= longest and password.isascii() and password.isprintable()):

@@ -122,10 +122,10 @@ def _check_addressed(groups: Mapping[str, Any], files: Sequence[ExportedFile]) -
         return
     names = ", ".join(repr(name) for name in missing[:_NAMED])
     more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    near = did_you_mean(missing[0], groups)
     raise DestinationRefusedError(
-        f"email_to has no address for {'the group' if len(missing) == 1 else 'the groups'} {names}{more}; name "
+        f"email_to has no address for {'the group' if len(missing) == 1 else 'the groups'} {names}{more}{near}; name "
         f'them, or "*" for all groups that are not named ("*": None sends those to nobody). Nothing was delivered'
-        f"{did_you_mean(missing[0], groups)}"
     )
 
 

@@ -72,12 +72,19 @@ from airflow_provider_callreport.report import (
     wording,
 )
 from airflow_provider_callreport.report.facts import report_facts
-from airflow_provider_callreport.rules import LINE
+from airflow_provider_callreport.rules import LINE, did_you_mean, unknown
 
 if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 log = logging.getLogger(__name__)
+
+#: The variables that the module's docstring lists, in its order.
+VARIABLES = (
+    *("title", "report", "window", "window_start", "window_end", "timezone", "rows", "reported_total", "proof"),
+    *("verdict", "note", "still_open", "facts", "filters", "redactions", "statements", "files", "listed", "unlisted"),
+    *("archive", "links", "attached", "protected", "figures", "bars", "hours", "talk", "info", "outcome"),
+)
 
 _MAX_NAME = 60
 
@@ -204,14 +211,21 @@ def _render_shipped(context: dict[str, Any]) -> str:
 
 
 def check_templates(subject: str | None, html: str | None) -> None:
-    """Refuse templates that Jinja cannot read, before any call is fetched.
+    """Refuse templates that Jinja cannot read, and variables that do not exist, before any call is fetched.
 
     Raises:
-        ValueError: a syntax error; the sentence names the argument and the line.
+        ValueError: one sentence, which names the argument and the line or the variable.
     """
+    from jinja2.meta import find_undeclared_variables
+
     for argument, source in (("email_subject", subject), ("email_html", html)):
-        if source is not None:
-            _compile(source, argument, escape=argument == "email_html")
+        if source is None:
+            continue
+        _compile(source, argument, escape=argument == "email_html")
+        environment = _environment(argument == "email_html")
+        used = find_undeclared_variables(environment.parse(source))
+        for name in sorted(used.difference(VARIABLES, environment.globals)):
+            raise ValueError(f"{argument}: {unknown('a mail', name, VARIABLES, 'variable')}")
 
 
 def mail_context(
@@ -345,8 +359,10 @@ def _render(source: str, context: Mapping[str, Any], argument: str, *, escape: b
     try:
         return str(template.render(context))
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        undefined = re.match(r"'(\w+)' is undefined", str(error))
+        near = did_you_mean(undefined[1], context) if undefined else ""
         raise ValueError(
-            f"{argument} cannot be rendered: {error}; its variables are {', '.join(sorted(context))}."
+            f"{argument} cannot be rendered: {error}{near}; its variables are {', '.join(sorted(context))}."
         ) from error
 
 

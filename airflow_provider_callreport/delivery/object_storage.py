@@ -54,6 +54,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_callreport.connection import no_such_connection
 from airflow_provider_callreport.delivery import sftp
 from airflow_provider_callreport.delivery.body import verified_parts
 from airflow_provider_callreport.delivery.errors import (
@@ -637,6 +638,10 @@ def _storage_errors(uri: str, conn_id: str | None, *, doing: str) -> Iterator[No
     except (DeliveryError, FileExistsError):
         raise
     except Exception as error:
+        if conn_id and type(error).__name__ == "AirflowNotFoundException":
+            kind = "SFTP" if uri.startswith(tuple(f"{scheme}:" for scheme in sftp.SCHEMES)) else ""
+            absent = no_such_connection(conn_id, "destination_conn_id", kind)
+            raise DestinationRefusedError(f"Could not {doing} {uri}: {absent}.") from error
         credentials = f'connection "{conn_id}"' if conn_id else "the store's default credentials"
         raise _delivery_error(error, f"Could not {doing} {uri}", credentials) from error
 
@@ -657,8 +662,6 @@ def _delivery_error(error: Exception, failed: str, credentials: str) -> Delivery
         return DestinationRefusedError(f"{failed}: nobody can sign in with {credentials} ({kind}).")
     if isinstance(error, PermissionError) or kind in _DENIED or status == 403 or str(error).startswith("Forbidden"):
         return DestinationRefusedError(f"{failed}: access is denied; grant it to {credentials} ({kind}).")
-    if kind == "AirflowNotFoundException":
-        return DestinationRefusedError(f"{failed}: {credentials} does not exist; create it or correct it.")
     if isinstance(error, FileNotFoundError) or status == 404:
         return DestinationRefusedError(
             f"{failed}: its bucket or container does not exist; create it or correct destination ({kind})."

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, TemplateSyntaxError
 from jinja2.ext import Extension
+from jinja2.meta import find_undeclared_variables
 
 #: How placeholders are written. Airflow's Jinja leaves square brackets alone.
 DELIMITERS = {
@@ -40,6 +41,22 @@ _BEGIN, _END = "\ufdd0", "\ufdd1"
 
 _BEGINS = frozenset({"variable_begin", "block_begin", "comment_begin", "raw_begin"})
 _ENDS = frozenset({"variable_end", "block_end", "comment_end", "raw_end"})
+
+
+def name_in_braces(text: str, names: Collection[str]) -> str | None:
+    """The first of our own names that a text has in Airflow's braces, where Airflow finds nothing; None for none.
+
+    Args:
+        text: a text that Airflow renders.
+        names: names of values that are filled in after Airflow has rendered.
+    """
+    if "{{" not in text and "{%" not in text:
+        return None
+    try:
+        used = find_undeclared_variables(_airflows().parse(text))
+    except TemplateSyntaxError:
+        return None
+    return min(used.intersection(names), default=None)
 
 
 class PlaceholderError(ValueError):
@@ -139,6 +156,12 @@ _ALLOWED = "write {{ }} and [[ ]] beside each other, never one inside the other"
 def _as_text(text: str, *, before_placeholder: bool) -> str:
     text = _OPENING.sub(lambda _: _BRACKET, text)
     return text[:-1] + _BRACKET if before_placeholder and text.endswith("[") else text
+
+
+@cache
+def _airflows() -> Environment:
+    """It only reads: Airflow's own environment is not known while a Dag is parsed."""
+    return Environment()
 
 
 @cache

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from airflow_provider_callreport.connection import no_such_connection
 from airflow_provider_callreport.delivery.errors import DestinationRefusedError, DestinationUnavailableError
 from airflow_provider_callreport.delivery.receipts import Link, quoted_key
 from airflow_provider_callreport.delivery.s3_errors import answer_of, error_status, s3_errors
@@ -126,7 +127,8 @@ def connect(aws_conn_id: str | None, uri: str) -> S3Connection:
         uri: what the client is for, such as ``s3://bucket/key``; for the message of an error.
 
     Raises:
-        DeliveryError: the connection does not give a client.
+        DeliveryError: the connection does not exist, or does not give a client. Only ``aws_default`` may be missing, as
+            everywhere in Airflow: boto3 then looks for credentials.
     """
     with s3_errors(uri, aws_conn_id):
         hook = _hook_of(aws_conn_id, uri)
@@ -156,9 +158,8 @@ def _hook_of(aws_conn_id: str | None, uri: str) -> Any:
 
     hook = S3Hook(aws_conn_id=aws_conn_id)
     if aws_conn_id not in (None, S3Hook.default_conn_name) and not hook.conn_config:
-        raise DestinationRefusedError(
-            f"There is no Airflow connection {aws_conn_id!r} for {uri}; create it or correct aws_conn_id."
-        )
+        absent = no_such_connection(str(aws_conn_id), "aws_conn_id", "Amazon Web Services")
+        raise DestinationRefusedError(f"Could not write {uri}: {absent}; None leaves it to boto3.")
     return hook
 
 

@@ -55,13 +55,13 @@ _REFUSED = {
     "KeyTooLongError": "the key is longer than 1024 bytes; shorten s3_key",
     "InvalidURI": "the key is not valid; correct s3_key",
     "EntityTooLarge": "the file is larger than the server allows",
-    "MetadataTooLarge": "metadata may have 2 KB; shorten Metadata in extra_args",
-    "InvalidStorageClass": "the storage class is not valid; correct StorageClass in extra_args",
-    "InvalidTag": "a tag is not valid; correct Tagging in extra_args",
-    "KMS.NotFoundException": "the KMS key does not exist; correct SSEKMSKeyId in extra_args",
+    "MetadataTooLarge": "metadata may have 2 KB; shorten Metadata in s3_extra_args",
+    "InvalidStorageClass": "the storage class is not valid; correct StorageClass in s3_extra_args",
+    "InvalidTag": "a tag is not valid; correct Tagging in s3_extra_args",
+    "KMS.NotFoundException": "the KMS key does not exist; correct SSEKMSKeyId in s3_extra_args",
     "KMS.DisabledException": "the KMS key is disabled",
-    "AccessControlListNotSupported": "the bucket does not allow ACLs; remove ACL from extra_args",
-    "NotImplemented": f"the server does not know something that was asked for; check extra_args. {_NO_CHECKSUMS}",
+    "AccessControlListNotSupported": "the bucket does not allow ACLs; remove ACL from s3_extra_args",
+    "NotImplemented": f"the server does not know something that was asked for; check s3_extra_args. {_NO_CHECKSUMS}",
     "InvalidObjectState": "the object is archived",
 }
 
@@ -140,7 +140,7 @@ def s3_errors(uri: str, aws_conn_id: str | None, *, doing: str = "write") -> Ite
         # Its text quotes the values, and an SSE-C key may be among them: only the names go on.
         names = ", ".join(dict.fromkeys(_PARAMETER.findall(str(error)))) or "an argument"
         raise DestinationRefusedError(
-            f"{failed}: boto3 does not accept {names}; check s3_bucket, s3_key and extra_args, and that "
+            f"{failed}: boto3 does not accept {names}; check s3_bucket, s3_key and s3_extra_args, and that "
             "boto3 is 1.36.0 or newer."
         ) from None
     except BotoCoreError as error:
@@ -166,7 +166,11 @@ def _from_botocore_error(error: Exception, failed: str, credentials: str) -> Del
     from botocore import exceptions
 
     if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
-        return DestinationRefusedError(f"{failed}: {credentials} has no complete AWS credentials.")
+        return DestinationRefusedError(
+            f"{failed}: there are no AWS credentials: {credentials} does not exist or has none, and the worker has "
+            f"none. "
+            f"Create the connection (Admin, Connections, type Amazon Web Services), or give the worker a role."
+        )
     kind = type(error).__name__
     if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
         return DestinationUnavailableError(

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from email.headerregistry import Address
 from typing import Any
 
+from airflow_provider_callreport.connection import no_such_connection
 from airflow_provider_callreport.delivery.errors import DestinationRefusedError, DestinationUnavailableError
 from airflow_provider_callreport.delivery.recipients import parse_recipients
 from airflow_provider_callreport.delivery.smtp_answers import read_answer, refusal
@@ -103,9 +104,7 @@ def _hook(smtp_conn_id: str) -> Any:
     try:
         hook.smtp_connection = hook.get_connection(smtp_conn_id)
     except AirflowNotFoundException as error:
-        raise DestinationRefusedError(
-            f'There is no SMTP connection "{smtp_conn_id}"; create it or correct smtp_conn_id.'
-        ) from error
+        raise DestinationRefusedError(f"{no_such_connection(smtp_conn_id, 'smtp_conn_id', 'SMTP')}.") from error
     return hook
 
 

@@ -34,6 +34,7 @@ NO_VALUE = "(none)"
 NO_CALLS = "no calls"
 
 _PLACEHOLDER = re.compile(r"\[\[\s*group\s*\]\]")
+_ANY_PLACEHOLDER = re.compile(r"\[\[\s*(\w+)\s*\]\]")
 _ALSO_SAFE = frozenset("._-()+,@=&' ")
 _MAX_NAME = 80
 _MAX_NAME_BYTES = 180
@@ -62,9 +63,9 @@ class GroupSpool:
         self._index = next((index for index, column in enumerate(columns) if column.source == group_by), -1)
         if self._index < 0:
             labels = [column.source for column in columns]
+            near = did_you_mean(group_by, (listed([label]) for label in labels))
             raise TableError(
-                f"group_by names {group_by!r}, which is not a column of the file; it has {listed(labels)}"
-                f"{did_you_mean(group_by, (listed([label]) for label in labels))}"
+                f"group_by names {group_by!r}{near}, which is not a column of the file; it has {listed(labels)}"
             )
         self._group_by = group_by
         self._paths: dict[str, Path] = {}
@@ -119,8 +120,11 @@ def check_placeholder(argument: str, text: str | None, group_by: str | None) -> 
     """A key or name must have the placeholder if the report has groups, and must not have it otherwise.
 
     Raises:
-        SettingsError: it is missing, or is there without groups.
+        SettingsError: it is missing, or is there without groups, or another one is there.
     """
+    for name in () if text is None else _ANY_PLACEHOLDER.findall(text):
+        if name != "group":
+            raise SettingsError(f"{argument} has [[ {name} ]]; the one placeholder there is {PLACEHOLDER}")
     if text is None or has_placeholder(text) == (group_by is not None):
         return
     if group_by is None:

@@ -29,7 +29,7 @@ from airflow_provider_callreport.api.table import base_label, listed
 from airflow_provider_callreport.export.number_search import cells_without, wanted
 from airflow_provider_callreport.privacy.phone_numbers import HIDDEN, international
 from airflow_provider_callreport.report import Column, ColumnKind, Row, Value
-from airflow_provider_callreport.rules import RedactMode, choices, one_of, shown
+from airflow_provider_callreport.rules import RedactMode, choices, did_you_mean, one_of, shown
 
 #: What users may type in ``redact={label: mode}``.
 MODES = choices(RedactMode)
@@ -103,9 +103,10 @@ class Redactor:
         known = {*map(base_label, labels), *labels, *(column.source for column in columns)}
         for label in redact:
             if label not in known:
+                near = did_you_mean(label, (listed([one]) for one in labels))
                 raise TableError(
-                    f"redact names {label!r}, which the report does not have; it has {listed(labels)}. "
-                    "Nothing was exported, because an unredacted column might have left"
+                    f"redact names {label!r}{near}, which the report does not have; nothing was exported. The report "
+                    f"has {listed(labels)}"
                 )
         check_secret(redact, hmac_secret)
         self._modes: dict[int, Callable[[str], str]] = {}

@@ -14,20 +14,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_callreport.api.errors import SettingsError
+from airflow_provider_callreport.connection import HOOK_NAME, no_such_connection
 from airflow_provider_callreport.rules import did_you_mean
 
 #: What Airflow's ``Connection`` takes, as far as a person writes it.
 _KEYS = ("conn_type", "description", "host", "login", "password", "schema", "port", "extra")
 
-_QUOTES = "a login or a password that is a number must be in quotes"
+_QUOTES = "a login (User id) or a password (Token) that is a number must be in quotes"
 
 
 def missing_connection(conn_id: str) -> SettingsError:
     """The error to raise where Airflow says that there is no such connection."""
     why = _unreadable_variable(conn_id) or _unreadable_secret(conn_id)
     if why is None:
-        return SettingsError(f"there is no Airflow connection {conn_id!r}; create it or correct callreport_conn_id")
-    return SettingsError(f"the Airflow connection {conn_id!r} cannot be read: {why}")
+        return SettingsError(no_such_connection(conn_id, "callreport_conn_id", HOOK_NAME))
+    return SettingsError(f'Airflow connection "{conn_id}" cannot be read: {why}')
 
 
 def _unreadable_variable(conn_id: str) -> str | None:
@@ -78,8 +79,8 @@ def _what_is_wrong(text: str) -> str:
         _ = urlsplit(text).port
     except ValueError:
         return (
-            "is a URI whose host and port cannot be told; in a login or a password write # as %23, / as %2F, ? as %3F, "
-            "@ as %40, : as %3A, [ as %5B and ] as %5D, or write it as JSON"
+            "is a URI whose host and port cannot be told; in login (User id) and password (Token) write # as "
+            "%23, / as %2F, ? as %3F, @ as %40, : as %3A, [ as %5B and ] as %5D, or write it as JSON"
         )
     return "is a URI that Airflow does not take; write it as JSON"
 
@@ -92,7 +93,7 @@ def _wrong_json(text: str) -> str:
         return f"is no JSON{at}"
     for key, value in fields.items():
         if key not in _KEYS:
-            return f"has the unknown key {key!r}; allowed are {', '.join(_KEYS)}{did_you_mean(key, _KEYS)}"
+            return f"has the unknown key {key!r}{did_you_mean(key, _KEYS)}; allowed are {', '.join(_KEYS)}"
         if key not in ("port", "extra") and value is not None and not isinstance(value, str):
             return f'has a {key} that is no text; write it in quotes: "{key}": "..."'
         if key == "port" and not str(value or 0).isdigit():

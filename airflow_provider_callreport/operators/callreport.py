@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
+from airflow_provider_callreport.delivery.mail_body import VARIABLES
 from airflow_provider_callreport.rules import (
     ColumnNames,
     Empty,
@@ -114,6 +115,10 @@ class CallReportExportOperator(AnnouncesDelivery, CallReportBaseOperator):
     template_fields: Sequence[str] = template_fields(EXPORT)
     template_ext: Sequence[str] = (".html",)
     mail_texts: ClassVar[Sequence[str]] = ("email_subject", "email_html")
+    placeholders: ClassVar[Mapping[str, Collection[str]]] = {
+        **dict.fromkeys(("s3_key", "destination", "filename"), ("group",)),
+        **dict.fromkeys(mail_texts, VARIABLES),
+    }
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "filters": "json",
         "columns": "json",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -62,6 +62,7 @@ class CallRecordingsToS3Operator(AnnouncesDelivery, CallReportBaseOperator):
 
     arguments = RECORDINGS
     template_fields: Sequence[str] = template_fields(RECORDINGS)
+    placeholders: ClassVar[Mapping[str, Collection[str]]] = {"s3_key": ("call", "part")}
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json", "s3_extra_args": "json"}
 
     def __init__(

@@ -510,10 +510,10 @@ class _Tally:
     def error(self, calls: int, *, stopped: bool = False) -> RecordingsMissingError:
         shown = "; ".join(self.troubles[:3])
         more = f"; and {self.in_trouble - 3} more" if self.in_trouble > 3 else ""
-        how = "it was stopped after" if stopped else "there are"
+        how = "the copying was stopped; " if stopped else ""
         return RecordingsMissingError(
-            f"the recordings of {calls} calls are not all in place: {how} {self.missing} missing and {self.failed} "
-            f"failed ones, {self.recordings} are in place, and no manifest was written. {shown}{more}"
+            f"not whole: of the recordings of {calls:,} calls, {self.missing:,} are missing, {self.failed:,} failed "
+            f"and {self.recordings:,} are in place; {how}no manifest was written. {shown}{more}"
         )
 
 

@@ -14,16 +14,20 @@ from airflow_provider_callreport.privacy.phone_numbers import without_numbers
 PLACEHOLDERS = ("[[ call ]]", "[[ part ]]")
 
 _PLACEHOLDER = re.compile(r"\[\[\s*(call|part)\s*\]\]")
+_ANY_PLACEHOLDER = re.compile(r"\[\[\s*(\w+)\s*\]\]")
 _UNSAFE = re.compile(r"[^\w.\-]", re.ASCII)
 _PLACE = re.compile(r"part\d+")
 
 
 def check_key(name: str, key: str) -> None:
-    """Refuse a key that lacks a placeholder: recordings would overwrite each other.
+    """Refuse a key that lacks a placeholder, because recordings would overwrite each other, or has another one.
 
     Raises:
-        ValueError: a placeholder is missing.
+        ValueError: a placeholder is missing, or is unknown.
     """
+    for other in _ANY_PLACEHOLDER.findall(key):
+        if f"[[ {other} ]]" not in PLACEHOLDERS:
+            raise ValueError(f"{name} has [[ {other} ]]; the placeholders there are {' and '.join(PLACEHOLDERS)}")
     found = {match[1] for match in _PLACEHOLDER.finditer(key)}
     missing = [placeholder for placeholder in PLACEHOLDERS if placeholder[3:-3] not in found]
     if missing:

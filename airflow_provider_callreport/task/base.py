@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from inspect import signature
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_provider_callreport.api.errors import WindowError
-from airflow_provider_callreport.api.filters import Window, parse_time, warn_of_undocumented
+from airflow_provider_callreport.api.filters import Window, empty_window, parse_time, warn_of_undocumented
 from airflow_provider_callreport.errors import CallReportError
 from airflow_provider_callreport.hooks.masking import mask_secret
 from airflow_provider_callreport.rules import shown, unknown
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 _NO_INTERVAL = "this run has no data interval (it was started by hand or by an asset); set window_start and window_end"
 
 _EMPTY_INTERVAL = (
-    "set window_start and window_end, or give the Dag a schedule with data intervals: since Airflow 3 a cron schedule "
-    'has none, unless it is written as CronDataIntervalTimetable("0 0 * * *", timezone="Asia/Kolkata")'
+    "Where they come from the run's data interval: a cron schedule of Airflow 3 gives an empty one. Set window_start "
+    'and window_end, or write the schedule as CronDataIntervalTimetable("0 0 * * *", timezone="Asia/Kolkata")'
 )
 
 #: What names a place or a mail. Jinja makes the text "None" of None there: ``calls/None/calls.csv``.
@@ -58,6 +58,8 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
     private_fields: ClassVar[Sequence[str]] = ("filters",)
     #: Texts with the mail's own placeholders ``[[ ]]``; see `delivery.placeholders`.
     mail_texts: ClassVar[Sequence[str]] = ()
+    #: Texts -> the names that their placeholders ``[[ ]]`` may have.
+    placeholders: ClassVar[Mapping[str, Collection[str]]] = {}
     ui_color = "#e8f1fb"
     callreport_conn_id: str
     filters: Mapping[str, Any] | None
@@ -97,10 +99,35 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
         """
         try:
             self.check_all(rendered=False)
+            if self.has_dag():  # type: ignore[no-untyped-call]
+                self._check_braces(getattr(self.dag, "user_defined_macros", None) or ())
         except ValueError as error:
             raise ArgumentError(str(error)) from None
         if getattr(self, "retry_policy", None) is None:
             self.retry_policy = default_retry_policy()
+
+    def _check_braces(self, known: Container[str]) -> None:
+        """Refuse ``{{ group }}`` where ``[[ group ]]`` is meant.
+
+        Args:
+            known: the names that Airflow fills in.
+
+        Raises:
+            ArgumentError: Airflow would find nothing, or fail.
+        """
+        for argument, names in self.placeholders.items():
+            text = getattr(self, argument, None)
+            if not isinstance(text, str) or not any(mark in text for mark in ("{{", "{%")):
+                continue
+            from airflow_provider_callreport.delivery.placeholders import name_in_braces
+
+            name = name_in_braces(text, [name for name in (*names, "group") if name not in known])
+            if name is not None:
+                example = name if name in names else next(iter(names))
+                raise ArgumentError(
+                    f"{argument} has {{{{ {name} }}}}, which Airflow does not know; what the export knows is "
+                    f"written in square brackets, as [[ {example} ]]"
+                )
 
     def values(self) -> dict[str, Any]:
         """The arguments as they are now, by name."""
@@ -155,7 +182,7 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
         """
         start, end = (parse_time(getattr(self, name), name, zone) for name in ("window_start", "window_end"))
         if start == end:
-            raise WindowError(f"the window from {start.isoformat()} to {end.isoformat()} is empty; {_EMPTY_INTERVAL}")
+            raise WindowError(f"{empty_window(start, end)}. {_EMPTY_INTERVAL}")
         return Window(start, end, zone)
 
     def render_template(
@@ -198,6 +225,8 @@ class CallReportBaseOperator(StopsWhenKilled, BaseOperator):
         """
         from jinja2 import UndefinedError
 
+        if parent is self:
+            self._check_braces({*context, *jinja_env.globals})
         raw_start = self.window_start
         alone = [name for name in template_fields if parent is self and name in {*self.mail_texts, *_WITHOUT_HOLES}]
         others = [name for name in template_fields if name not in alone]

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow_provider_callreport.api.filters import NUMBER_FILTERS, check_filters, parse_time
+from airflow_provider_callreport.api.filters import NUMBER_FILTERS, check_filters, empty_window, parse_time
 from airflow_provider_callreport.delivery.email import EmailDestination
 from airflow_provider_callreport.delivery.object_storage import destination_at, parse_address
 from airflow_provider_callreport.export.groups import check_placeholder
@@ -27,7 +27,7 @@ def check_window(settled: Mapping[str, Any]) -> None:
     start, end = (_time_written(name, settled) for name in ("window_start", "window_end"))
     # One local time and one with an offset can only be compared when the account's zone is known.
     if start and end and (start.tzinfo is None) == (end.tzinfo is None) and start >= end:
-        raise ValueError(f"window_start is {start} and window_end is {end}; window_start must be earlier")
+        raise ValueError(empty_window(start, end))
 
 
 def _time_written(name: str, settled: Mapping[str, Any]) -> datetime | None:

@@ -41,7 +41,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "window_backwards": (
         {"window_start": "{{ data_interval_end }}", "window_end": "{{ data_interval_start }}"},
-        "is empty; set window_start and window_end so that window_start is earlier",
+        "which is earlier; set a later window_end",
     ),
     "window_none": (
         {"window_end": "{{ none }}"},
@@ -105,7 +105,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "columns_unknown": (
         {"columns": ["{{ 'Tme' }}"]},
-        "columns names 'Tme', which the report does not have; it has Caller Number, Time,",
+        "columns names 'Tme' (did you mean 'Time'?), which the report does not have; it has Caller Number,",
     ),
     "redact": (
         {"redact": {"Caller Number": "{{ 'mask' }}"}},
@@ -113,7 +113,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "redact_unknown": (
         {"redact": {"Caller": "{{ 'last4' }}"}},
-        "redact names 'Caller', which the report does not have; it has Caller Number, Time,",
+        "redact names 'Caller' (did you mean 'Caller Number'?), which the report does not have; nothing was exported.",
     ),
     "redact_without_key": (
         {"redact": {"Caller Number": "{{ 'hmac' }}"}},
@@ -173,19 +173,22 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "connection": (
         {"callreport_conn_id": "{{ 'nowhere' }}"},
-        "there is no Airflow connection 'nowhere'; create it or correct callreport_conn_id",
+        'Airflow connection "nowhere" does not exist; create it (Admin, Connections, type DeepCall Call Report), or '
+        "correct callreport_conn_id",
     ),
     "attachment_password": (
         {"email_to": "a@example.com", "attachment_password_conn_id": "{{ 'nowhere' }}"},
-        'There is no connection "nowhere"; create it or correct attachment_password_conn_id.',
+        'Airflow connection "nowhere" does not exist; create it (Admin, Connections), or correct '
+        "attachment_password_conn_id.",
     ),
     "smtp_connection": (
         {"email_to": "a@example.com", "smtp_conn_id": "{{ 'nowhere' }}"},
-        'There is no SMTP connection "nowhere"; create it or correct smtp_conn_id.',
+        'Airflow connection "nowhere" does not exist; create it (Admin, Connections, type SMTP), or correct '
+        "smtp_conn_id.",
     ),
     "connection_fields": (
         {"callreport_conn_id": "callreport_both_secrets"},
-        "the connection has both a Password (token) and an ssid",
+        "the connection has both Token and Session id (ssid)",
     ),
 }
 
