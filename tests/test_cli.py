@@ -91,7 +91,7 @@ def test_check_says_what_to_fix(
     monkeypatch.setenv(VARIABLE, api.connection_json(time_zone="UTC"))
     ended = Ended(capsys, "check")
     assert ended.code == ExitCode.CONNECTION
-    assert "unknown extra field 'time_zone'; allowed are allow_http, " in ended.sentence
+    assert "unknown extra field 'time_zone' (did you mean 'timezone'?); allowed are allow_http, " in ended.sentence
 
     monkeypatch.setenv(VARIABLE, json.dumps({**json.loads(api.connection_json()), "password": "canary-token"}))
     ended = Ended(capsys, "check")
@@ -311,7 +311,7 @@ def test_each_kind_of_error_has_its_status(
     ("arguments", "words"),
     [
         (("--start", "soon"), "--start is 'soon'"),
-        (("--start", "2026-10-16", "--end", "2026-10-15"), "set --start and --end so that --start is earlier"),
+        (("--start", "2026-10-16", "--end", "2026-10-15"), "which is earlier; set a later --end"),
         ((*DAY, "--filter", "cNum"), "--filter is 'cNum'; allowed is KEY=VALUE"),
         ((*DAY, "--filter", "a=1", "--filter", "a=2"), "--filter names 'a' twice"),
         ((*DAY, "--filter", "dtGte=2026"), "dtGte"),

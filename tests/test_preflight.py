@@ -187,7 +187,7 @@ ASKED = {
         "the bucket is in another region or the endpoint is wrong; set region_name or endpoint_url", S3, make=move_away
     ),
     "no name of a bucket": Wrong("Could not write s3://a_/calls.csv: ", "s3://a_/calls.csv"),
-    "no credentials": Wrong('"aws_default" has no complete AWS credentials', S3, make=take_credentials),
+    "no credentials": Wrong('connection "aws_default" does not exist or has none', S3, make=take_credentials),
     "login refused": Wrong(
         "The mail server refused the login of SMTP connection",
         mail={},
@@ -205,11 +205,11 @@ FREE = {
         "There is no Airflow connection 'nowhere' for s3://reports/", "s3://nowhere@reports/c.csv"
     ),
     "no mail connection": Wrong(
-        'Airflow connection "smtp_default" does not exist', mail={}, make=lambda world: world.connect("smtp_default", None)
+        '"smtp_default" does not exist; create it', mail={}, make=lambda world: world.connect("smtp_default", None)
     ),
     "no sender": Wrong("does not say who sends", mail={}, make=lambda world: world.connect_mail(from_email="")),
     "no msal": Wrong("install airflow-provider-callreport[oauth2]", mail={}, make=oauth2_without_its_library),
-    "no password": Wrong('There is no connection "mail_password"', mail=PASSWORD),
+    "no password": Wrong('Airflow connection "mail_password" does not exist', mail=PASSWORD),
     "no library for the password": Wrong(
         "the library msoffcrypto-tool is not installed; install airflow-provider-callreport[encrypt]",
         mail=PASSWORD,
