@@ -283,9 +283,9 @@ def test_a_connection_that_was_named_must_exist(
     ended = Ended(capsys, "export", *DAY, "--to", "s3://reports/a.csv", "--aws-conn-id", "my_asw")
     assert (ended.code, api.requests, s3.keys()) == (ExitCode.FILE, [], [])
     assert (
-        "There is no Airflow connection 'my_asw' for s3://reports/a.csv; create it or correct --aws-conn-id."
-        in ended.err
-    )
+        'Airflow connection "my_asw" does not exist; create it (Admin, Connections, type Amazon Web Services), or '
+        "correct --aws-conn-id"
+    ) in ended.err
 
 
 @pytest.mark.slow
