@@ -357,7 +357,7 @@ def test_a_count_that_stops_at_ten_thousand_is_none(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"report": "call"}, "report is 'call'; allowed are calls, masked_calls"),
+        ({"report": "call"}, "report is 'call' (did you mean 'calls'?); allowed are calls, masked_calls"),
         ({"if_exists": "skip"}, "if_exists is 'skip'; allowed are replace, fail"),
         ({"check_bytes": "yes"}, "check_bytes is 'yes'; allowed are True and False"),
         ({"partition_key": "{ds}"}, "partition_key has {ds}; allowed in braces are start"),

@@ -274,7 +274,7 @@ def test_mapped_tasks_export_each_their_own(run: Evidence) -> None:
     assert [row["Caller Number"] for row in csv_rows(run, "mapped/masked.csv")] == [c.number for c in MASKED_CALLS]
     wrong = run.task("exports", "mapped", 2)
     assert (wrong.state, wrong.tries) == ("failed", 1)
-    assert "report is 'call'; allowed are calls, masked_calls" in wrong.log
+    assert "report is 'call' (did you mean 'calls'?); allowed are calls, masked_calls" in wrong.log
 
 
 def test_shared_defaults_do_not_make_the_mask_list_operator_mail(run: Evidence) -> None:

@@ -202,7 +202,7 @@ FREE = {
     ),
     "no key for hmac": Wrong("the connection has no hmac_secret", S3, ask={"redact": {"Agents": "hmac"}}),
     "no AWS connection": Wrong(
-        "There is no Airflow connection 'nowhere' for s3://reports/", "s3://nowhere@reports/c.csv"
+        'Airflow connection "nowhere"', "s3://nowhere@reports/c.csv"
     ),
     "no mail connection": Wrong(
         '"smtp_default" does not exist; create it', mail={}, make=lambda world: world.connect("smtp_default", None)

@@ -17,11 +17,11 @@ from airflow_provider_callreport.operators.callreport import CallReportExportOpe
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "report": (
         {"report": "{{ 'call' }}"},
-        "report is 'call'; allowed are calls, masked_calls",
+        "report is 'call' (did you mean 'calls'?); allowed are calls, masked_calls",
     ),
     "file_format": (
         {"file_format": "{{ 'xls' }}"},
-        "file_format is 'xls'; allowed are csv, xlsx",
+        "file_format is 'xls' (did you mean 'xlsx'?); allowed are csv, xlsx",
     ),
     "if_exists": (
         {"if_exists": "{{ 'overwrite' }}"},
@@ -97,7 +97,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "column_names": (
         {"column_names": "{{ 'camelCase' }}"},
-        "column_names is 'camelCase'; allowed are as_is, snake_case",
+        "column_names is 'camelCase' (did you mean 'snake_case'?); allowed are as_is, snake_case",
     ),
     "on_new_columns": (
         {"on_new_columns": "{{ 'drop' }}"},
@@ -129,7 +129,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "group_by": (
         {"group_by": "{{ 'Campaigns' }}", "s3_key": "wrong/[[ group ]].csv"},
-        "group_by names 'Campaigns', which is not a column of the file; it has Caller Number, Time,",
+        "group_by names 'Campaigns' (did you mean 'Campaign'?), which is not a column of the file; it has Caller Number, Time,",
     ),
     "group_by_without_place": (
         {"group_by": "{{ 'Campaign' }}"},
