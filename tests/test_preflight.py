@@ -201,9 +201,7 @@ FREE = {
         'file_format "parquet" needs the extra "parquet"', S3, ask={"file_format": "parquet"}, make=gone("pyarrow")
     ),
     "no key for hmac": Wrong("the connection has no hmac_secret", S3, ask={"redact": {"Agents": "hmac"}}),
-    "no AWS connection": Wrong(
-        'Airflow connection "nowhere"', "s3://nowhere@reports/c.csv"
-    ),
+    "no AWS connection": Wrong('Airflow connection "nowhere"', "s3://nowhere@reports/c.csv"),
     "no mail connection": Wrong(
         '"smtp_default" does not exist; create it', mail={}, make=lambda world: world.connect("smtp_default", None)
     ),

@@ -129,7 +129,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "group_by": (
         {"group_by": "{{ 'Campaigns' }}", "s3_key": "wrong/[[ group ]].csv"},
-        "group_by names 'Campaigns' (did you mean 'Campaign'?), which is not a column of the file; it has Caller Number,",
+        "group_by names 'Campaigns' (did you mean 'Campaign'?), which is not a column of the file; it has",
     ),
     "group_by_without_place": (
         {"group_by": "{{ 'Campaign' }}"},
