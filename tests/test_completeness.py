@@ -112,12 +112,22 @@ BAD_SERVERS: dict[str, tuple[list[Fault], dict[str, Any], Red]] = {
     "9 cursor that never moves": (
         [Fault("stuck_cursor")],
         {"cursor": "top"},
-        Red(1, 200, "cursor that had come before", kind=RepeatedPageError),
+        Red(
+            1,
+            200,
+            "the API sent the same cursor twice (set the connection's extra field use_cursor to false",
+            kind=RepeatedPageError,
+        ),
     ),
     "10 cursor that cycles": (
         [Fault("cycling_cursor")],
         {"cursor": "top"},
-        Red(2, 300, "cursor that had come before", kind=RepeatedPageError),
+        Red(
+            2,
+            300,
+            "the API sent the same cursor twice (set the connection's extra field use_cursor to false",
+            kind=RepeatedPageError,
+        ),
     ),
     "error body with cnt 0 and data: null": (
         [Fault("error_with_cnt", page=4, cnt=0, code=1010)],
@@ -140,7 +150,7 @@ BAD_SERVERS: dict[str, tuple[list[Fault], dict[str, Any], Red]] = {
     "page number ignored": (
         [Fault("ignores_page")],
         {},
-        Red(1, 100, "page that had come before", kind=RepeatedPageError),
+        Red(1, 100, "the API sent the same page twice", kind=RepeatedPageError),
     ),
     "total too large": ([Fault("wrong_total", by=5)], {}, Red(5, 450, "do not equal", promised=455)),
     "total too small": ([Fault("wrong_total", by=-5)], {}, Red(4, 450, "do not equal", promised=445)),

@@ -153,16 +153,19 @@ def test_the_table_of_codes_is_tested_whole() -> None:
 @pytest.mark.parametrize(
     ("payload", "words"),
     [
-        ({"status": "error", "message": "no code"}, "no vendor code: no code"),
-        ({"status": "FAILED", "data": [], "cnt": 0}, "no vendor code"),
+        (
+            {"status": "error", "message": "no code"},
+            "the API answered list, page 0 with an error in HTTP 200: no code.",
+        ),
+        ({"status": "FAILED", "data": [], "cnt": 0}, "with an error in HTTP 200 and no message."),
         ({"status": False, "message": "nope", "data": [], "cnt": 0}, "nope"),
         ({"status": 500, "message": "inner", "data": [], "cnt": 0}, "inner"),
         ({"error": "inner", "data": [], "cnt": 0}, "inner"),
         ({"errors": [{"detail": "inner"}], "data": []}, "inner"),
         ({"code": 1599, "data": [], "cnt": 0}, "code 1599"),
-        ({"code": [], "data": [], "cnt": 0}, "no vendor code"),
+        ({"code": [], "data": [], "cnt": 0}, "with an error in HTTP 200 and no message."),
         ({"code": 1012, "data": [{"1": "x"}], "cnt": 1}, "code 1012"),
-        ({"code": 1012, "cnt": 7}, "code 1012"),
+        ({"code": 1012, "cnt": 7}, "with HTTP 200, code 1012 and no message."),
     ],
 )
 def test_an_error_in_any_dress_is_an_error(payload: Any, words: str) -> None:
@@ -175,6 +178,26 @@ def test_an_error_in_any_dress_is_an_error(payload: Any, words: str) -> None:
         ask(client)
     assert words in str(failed.value)
     assert type(failed.value) is ApiError
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        ({}, "HTTP 404 and no message."),
+        ({"message": "No such brand"}, "HTTP 404: No such brand."),
+        ({"code": 1047, "message": "No such brand"}, "HTTP 404, code 1047: No such brand."),
+    ],
+)
+def test_an_error_says_what_the_api_said(payload: Any, said: str) -> None:
+    """clear-sentence: HTTP status, code and message, as far as the answer has them, and what to do."""
+    with (
+        ScriptedServer(json_answer(payload, status=404)) as server,
+        CallReportClient(client_settings(server.url)) as client,
+        pytest.raises(RequestRejectedError) as failed,
+    ):
+        ask(client)
+    advice = "Check the filters and the connection."
+    assert str(failed.value) == f"the API answered list, page 0 with {said} {advice}"
 
 
 @pytest.mark.parametrize(

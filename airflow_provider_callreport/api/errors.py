@@ -90,10 +90,14 @@ class ApiError(CallReportError):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        what = f"code {self.code}" if self.code is not None else "no vendor code"
         where = f"{self.endpoint}, page {self.page}" if self.page is not None else self.endpoint
-        text = f"the API answered {where} with HTTP {self.http_status}, {what}: {self.vendor_message or 'no message'}."
-        return f"{text} {self.advice}".rstrip()
+        error = f"HTTP {self.http_status}"
+        if self.code is not None:
+            error += f", code {self.code}"
+        elif self.http_status == 200:
+            error = f"an error in {error}"
+        message = f": {self.vendor_message}" if self.vendor_message else " and no message"
+        return f"the API answered {where} with {error}{message}. {self.advice}".rstrip()
 
     @property
     def advice(self) -> str:
@@ -131,7 +135,7 @@ class RateLimitedError(ApiError):
 
 
 class ServiceError(ApiError):
-    """The service has a fault of its own."""
+    """The service itself failed."""
 
     retryable = True
     hint = "A later try may work."

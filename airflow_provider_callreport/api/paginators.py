@@ -12,7 +12,7 @@ from airflow_provider_callreport.api.answer import Answer
 
 
 class CursorRepeatedError(Exception):
-    """The API answered a cursor that had come before."""
+    """The API sent the same cursor twice."""
 
 
 class Paginator(Protocol):
@@ -59,7 +59,7 @@ class Cursors:
         """Move behind the answer's cursor.
 
         Raises:
-            CursorRepeatedError: it had come before.
+            CursorRepeatedError: the API has sent it before.
         """
         digest = hash(answer.cursor)
         if digest in self._seen:

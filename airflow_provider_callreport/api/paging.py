@@ -546,9 +546,7 @@ class ReportReader:
             self.lessons = replace(self.lessons, follows_cursor=False)
             scan.place = PageNumbers()
             return Page(self.page, [], self._column_arr, [], form)
-        raise self._error(
-            ReportChangedError if moved else RepeatedPageError, "the API answered a page that had come before", total
-        )
+        raise self._error(ReportChangedError if moved else RepeatedPageError, "the API sent the same page twice", total)
 
     def _has_ended(self, scan: Scan, answer: Answer) -> bool:
         rows = len(answer.records)
@@ -575,7 +573,8 @@ class ReportReader:
             self.page -= 1
             raise self._error(
                 RepeatedPageError,
-                "the API answered a cursor that had come before (extra field use_cursor=false reads by page number)",
+                "the API sent the same cursor twice (set the connection's extra field use_cursor to false to read by "
+                "page number)",
                 scan.totals.usable(),
             ) from None
 

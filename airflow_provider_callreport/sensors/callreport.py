@@ -175,7 +175,7 @@ class CallReportSensor(CallReportBaseOperator, BaseSensorOperator):
         if found:
             return found.xcom_value
         if until <= datetime.now(UTC):
-            raise self._timed_out(f"there are not {self.min_calls} calls after the timeout of {self.timeout:g} s")
+            raise self._timed_out(f"fewer than {self.min_calls} calls after the timeout of {self.timeout:g} s")
         self._defer(until)
         return None
 
