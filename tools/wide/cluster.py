@@ -185,8 +185,8 @@ class Cluster:
 
     def _start_api(self) -> str:
         """The stand-in API; returns the connection to it."""
-        command = [sys.executable, "-m", "airflow_provider_callreport.sandbox", "--no-s3", "--no-smtp", "--json"]
-        self._process("sandbox", [*command, *self._api_options])
+        command = [sys.executable, "-m", "airflow_provider_callreport.sandbox", "--free-ports", "--no-s3", "--no-smtp"]
+        self._process("sandbox", [*command, "--json", *self._api_options])
         said = self.logs / "sandbox.log"
         self._wait("the stand-in API", lambda: said.read_text().endswith("\n"))
         announced = json.loads(said.read_text().splitlines()[0])
