@@ -204,8 +204,8 @@ def read_index(
     address = export.get("index") if isinstance(export, Mapping) else export
     if not isinstance(address, str):
         raise ValueError(
-            "the export names no index: only a report with group_by, or a PDF in parts, has one, and none that "
-            'if_exists="skip" left as it was'
+            "the export has no index: only a report with group_by and a PDF in parts have one, and not where "
+            'if_exists="skip" kept what was there'
         )
     return file_set.read_index(address, aws_conn_id=aws_conn_id, conn_id=conn_id)
 

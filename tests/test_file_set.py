@@ -456,8 +456,8 @@ def test_an_index_is_read_at_any_key(store: OddS3) -> None:
 @pytest.mark.parametrize(
     ("wanted", "sentence"),
     [
-        ({"rows": 3, "files": []}, "the export names no index: only a report with group_by"),
-        (None, "the export names no index"),
+        ({"rows": 3, "files": []}, "the export has no index: only a report with group_by"),
+        (None, "the export has no index"),
         (f"s3://{BUCKET}/nothing.json", "nothing is at s3://reports/nothing.json that can be read as an index"),
         (f"s3://{BUCKET}/broken.json", "is no index of a set of files, or of a layout"),
         (f"s3://{BUCKET}/later.json", "is no index of a set of files, or of a layout that this version does not know"),

@@ -30,7 +30,7 @@ from airflow_provider_callreport.delivery.s3_client import connect
 from airflow_provider_callreport.delivery.s3_errors import error_status, s3_errors
 from airflow_provider_callreport.export.file_set import read_index
 from airflow_provider_callreport.export.sinks import exported_file
-from airflow_provider_callreport.report import ReportInfo, ReportOutcome, RunIdentity
+from airflow_provider_callreport.report import ReportInfo, ReportOutcome, RunIdentity, wording
 from airflow_provider_callreport.spool import private_file, spool_directory
 from airflow_provider_callreport.windows import MAX_WINDOWS
 
@@ -244,13 +244,13 @@ def _read_slice(value: Any, where: str, window: Window, aws_conn_id: str | None)
     for file in one.files:
         if file.get("status") == "skipped":
             raise DriftError(
-                f"the export {one.span} left another run's object at {file.get('uri')}, which is not in the manifest's "
-                'hands; export it with if_exists="replace"'
+                f"the export {one.span} left another run's object at {file.get('uri')}, and nobody has proved what it "
+                'holds; export it with if_exists="replace"'
             )
         if not str(file.get("uri", "")).startswith("s3://"):
             raise SettingsError(f"the export {one.span} did not go to S3; a manifest names objects in S3 only")
     if sum(file["rows"] for file in one.files) != one.rows:
-        raise DriftError(f"the files of the export {one.span} have not as many calls as the export: {one.rows}")
+        raise DriftError(f"the export {one.span} has {wording.calls(one.rows)}, and its files have another number")
     return one
 
 
@@ -273,8 +273,8 @@ def _check_alike(request: ManifestRequest) -> None:
                 )
         if one.value["schema_id"] != first.value["schema_id"]:
             raise DriftError(
-                f"the slices are not alike: their columns, or how these are redacted, differ {first.span} and "
-                f"{one.span}; export both again with the same columns, column_names and redact"
+                f"the slices are not alike: those {first.span} and {one.span} have other columns, or redact them "
+                f"otherwise; export both again with the same columns, column_names and redact"
             )
 
 
@@ -282,7 +282,7 @@ def _check_tiles(request: ManifestRequest) -> None:
     window, slices = request.window, request.slices
     whole = f"the window {window.span}"
     for outside in (one for one in slices if one.window.start < window.start or one.window.end > window.end):
-        raise DriftError(f"the slice {outside.span} reaches out of {whole}")
+        raise DriftError(f"the slice {outside.span} is not inside {whole}")
     edges = [window.local_start, *(one.window.local_end for one in slices)]
     starts = [*(one.window.local_start for one in slices), window.local_end]
     for end, start in zip(edges, starts, strict=True):

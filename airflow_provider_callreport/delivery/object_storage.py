@@ -611,7 +611,7 @@ def _google(file: ExportedFile, uri: str, *, exclusive: bool) -> dict[str, Any]:
     found = version("gcsfs")
     if tuple(int(part) for part in found.split(".")[:2]) < _GCSFS_WITH_CONDITIONS:
         raise DestinationRefusedError(
-            f"Could not write {uri}: gcsfs {found} does not know how to write only where nothing is; install gcsfs "
+            f"Could not write {uri}: gcsfs {found} cannot write only where no object exists; install gcsfs "
             '2024.12.0 or newer, or set if_exists="replace".'
         )
     return {**arguments, "mode": "create"}

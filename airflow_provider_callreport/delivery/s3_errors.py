@@ -61,7 +61,7 @@ _REFUSED = {
     "KMS.NotFoundException": "the KMS key does not exist; correct SSEKMSKeyId in s3_extra_args",
     "KMS.DisabledException": "the KMS key is disabled",
     "AccessControlListNotSupported": "the bucket does not allow ACLs; remove ACL from s3_extra_args",
-    "NotImplemented": f"the server does not know something that was asked for; check s3_extra_args. {_NO_CHECKSUMS}",
+    "NotImplemented": f"the server does not support a part of the request; check s3_extra_args. {_NO_CHECKSUMS}",
     "InvalidObjectState": "the object is archived",
 }
 

@@ -201,7 +201,7 @@ class _Write:
             self.conditional = False
             return
         raise DestinationRefusedError(
-            f"Could not write {self.place.uri}: the server does not know something that was asked for. It may be "
+            f"Could not write {self.place.uri}: the server does not support a part of the request. It may be "
             f'conditional writes, which if_exists="{self.if_exists}" needs and "replace" does not. {answer_of(error)}.'
         ) from error
 
