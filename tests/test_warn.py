@@ -5,7 +5,9 @@ proved-total, one-mail).
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from html import unescape
 from typing import Any
@@ -128,4 +130,30 @@ def test_an_export_leaves_pythons_collector_as_it_was(
             client, request, run=RunIdentity("dag", "task", "run"), on_rows=lambda _: seen.append(gc.get_threshold()[0])
         )
     assert min(seen) > before[0]
+    assert gc.get_threshold() == before
+
+
+def test_two_exports_at_once_leave_pythons_collector_as_it_was(
+    servers: tuple[SandboxServer, SandboxS3, SandboxSmtp],
+) -> None:
+    """fast-export: the one that began first also ends first."""
+    server, _, _ = servers
+    behave(server, calls=SyntheticCalls(CALLS))
+    before, both, first_ended = gc.get_threshold(), threading.Barrier(2), threading.Event()
+
+    def export(*, waits: bool) -> None:
+        def meet(rows: int) -> None:
+            if rows == 100:
+                both.wait(30)
+            if waits and rows == CALLS:
+                assert first_ended.wait(30)
+
+        with client_of(server) as client:
+            request = ExportRequest("calls", DAY, file_format="csv", rounds_wait=(), page_size=100)
+            export_report(client, request, run=RunIdentity("dag", "task", "run"), on_rows=meet)
+        first_ended.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        for ended in [pool.submit(export, waits=False), pool.submit(export, waits=True)]:
+            ended.result()
     assert gc.get_threshold() == before

@@ -9,8 +9,9 @@ from __future__ import annotations
 import gc
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import chain
@@ -247,7 +248,7 @@ class Export:
         Raises:
             CallReportError: the report could not be read whole.
         """
-        with _few_collections():
+        with _few_collections:
             return read_until_whole(self._reader, self._read)
 
     def _reader(self, lessons: Lessons | None) -> ReportReader:
@@ -304,19 +305,36 @@ class Export:
         return MadeFiles(files, outcome, proof, columns)
 
 
-@contextmanager
-def _few_collections() -> Iterator[None]:
-    """Let Python look for cycles more seldom.
+class _FewCollections:
+    """Lets Python look for cycles more seldom while reports are read.
 
     A page's rows are many small objects without cycles that go with the page. Python looks for cycles after each 700
-    new objects, and in the end through all of Airflow's modules, too: a sixth of an export's time.
+    new objects, and in the end through all of Airflow's modules, too: a sixth of an export's time. The threshold is the
+    process's, so the last of several exports at once puts it back.
     """
-    before = gc.get_threshold()
-    gc.set_threshold(max(before[0], _NEW_OBJECTS) if before[0] else 0, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._exports = 0
+        self._before = gc.get_threshold()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._exports:
+                self._before = gc.get_threshold()
+                first, *others = self._before
+                # 0 is "never": somebody has switched it off.
+                gc.set_threshold(first and max(first, _NEW_OBJECTS), *others)
+            self._exports += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._exports -= 1
+            if not self._exports:
+                gc.set_threshold(*self._before)
+
+
+_few_collections = _FewCollections()
 
 
 def _proof_of(reader: ReportReader, written: int) -> Proof:
