@@ -80,3 +80,4 @@ def test_half_a_surrogate_pair_does_not_make_two_rows_of_one() -> None:
         ledger.enter([odd, plain], 0)
         assert ledger.enter([plain], 1).alike == 1
         assert ledger.enter([odd, ["3", "4"]], 2).alike == 1
+        assert ledger.enter([{"1": "a", "sort": ["\ud83d"]}, {"1": "b", "sort": ["\ud83e"]}], 3).known == 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from contextvars import ContextVar
 
 import pytest
@@ -115,6 +117,26 @@ def test_the_threads_stay_until_the_end(server: Server) -> None:
             seen.update(threads())
             assert [lookahead.answer(at, server.request(at)) for at in (page, page + 1)] == [page, page + 1]
         assert len(seen) == 2
+
+
+def test_a_child_process_asks_again(server: Server) -> None:
+    """The threads of the parent do not exist there."""
+    with closing(Lookahead[int](1)) as lookahead:
+        assert lookahead.ask(1, server.request(1))
+        assert wait_for(lambda: server.asked == [1])
+        if not (child := os.fork()):
+            # Whatever happens, the child must not go on with pytest.
+            status = 1
+            with suppress(BaseException):
+                signal.alarm(20)
+                server.may_answer.set()
+                answers = [lookahead.answer(1, server.request(1))]
+                assert lookahead.ask(2, server.request(2))
+                answers.append(lookahead.answer(2, server.request(2)))
+                status = 0 if answers == [1, 2] else 2
+            os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        server.may_answer.set()
 
 
 def test_an_error_waits_until_its_answer_is_wanted() -> None:

@@ -277,7 +277,8 @@ def decode(raw: bytes) -> Any:
     if not raw.strip():
         raise AnswerError("an empty body")
     try:
-        return json.loads(raw, parse_constant=_refuse_constant)
+        # As text: of bytes json takes UTF-16 and UTF-32 too, which JSON on the wire is not (RFC 8259, 8.1).
+        return json.loads(raw.decode("utf-8-sig", "surrogatepass"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise AnswerError(_what_it_is(raw, error)) from None
 

@@ -139,7 +139,7 @@ class Ledger:
             if len(set(identities)) < len(records):
                 raise IdsError
             return identities, True
-        sorts = [_encode(record_sort(record)) for record in records]
+        sorts = [_encode_any(record_sort(record)) for record in records]
         return contents, _NO_SORT.isdisjoint(sorts) and len(set(sorts)) == len(sorts)
 
     def _alike(
@@ -172,9 +172,9 @@ def _contents(records: list[Record]) -> list[int]:
         raise TableError("a row of the answer is nested too deeply") from None
 
 
-def _encode_any(record: Record) -> bytes:
-    """The same bytes as `_encode` wherever that can write the row: half of a surrogate pair it cannot."""
+def _encode_any(value: Any) -> bytes:
+    """The same bytes as `_encode` wherever that can write the value: half of a surrogate pair it cannot."""
     try:
-        return _encode(record)
+        return _encode(value)
     except UnicodeEncodeError:
-        return json.dumps(record).encode()
+        return json.dumps(value).encode()

@@ -7,6 +7,7 @@ wants it.
 from __future__ import annotations
 
 import contextvars
+import os
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, wait
@@ -37,6 +38,7 @@ class Lookahead(Generic[T]):
     """
 
     def __init__(self, width: int) -> None:
+        self._process = os.getpid()
         self._most = width
         self._width = width
         self._calm = 0
@@ -55,6 +57,7 @@ class Lookahead(Generic[T]):
         Returns:
             Whether it is under way now.
         """
+        self._look_for_a_fork()
         if key in self._under_way:
             return True
         if len(self._under_way) >= self._width:
@@ -73,6 +76,7 @@ class Lookahead(Generic[T]):
         Raises:
             Exception: what ``request`` raised. It waits until its answer is asked for.
         """
+        self._look_for_a_fork()
         future = self._under_way.pop(key, None)
         answer = request() if future is None else future.result()
         self._went_well()
@@ -97,6 +101,11 @@ class Lookahead(Generic[T]):
         if isinstance(error, (RateLimitedError, TimeoutExceededError)):
             with self._lock:
                 self._width, self._calm = max(1, self._width // 2), 0
+
+    def _look_for_a_fork(self) -> None:
+        """A child process has no threads of its parent: what was under way there does not come here."""
+        if self._process != os.getpid():
+            Lookahead.__init__(self, self._most)
 
     def _went_well(self) -> None:
         with self._lock:

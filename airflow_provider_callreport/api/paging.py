@@ -135,8 +135,7 @@ class ReportReader:
         allow_incomplete: end with ``proof.complete`` False instead of an error when the calls that came do not equal
             the total. Errors on the way there are raised all the same.
         rounds_wait: seconds before each further look when the end is short of the total.
-        concurrency: pages under way at once. With 1, the next page is asked for while the present one is worked on,
-            and ``reportCount`` beside what looks like the last page.
+        concurrency: pages under way at once. With 1, the next page is asked for while the present one is worked on.
             Above 1 pages are read by number, even where the API answers a cursor: a cursor is known when its page has
             come.
         lessons: what earlier readings of the same report have taught.
@@ -190,7 +189,6 @@ class ReportReader:
         self.proof: Proof | None = None
         self._ledger = Ledger(by_row=self.lessons.by_row, drop_alike=self.lessons.drop_alike)
         self._lookahead: Lookahead[Answer] | None = Lookahead(concurrency) if reads_ahead else None
-        self._count_ahead: Lookahead[int] = Lookahead(1)
         self._is_open = False
         self._column_arr: Any = None
         self._named = False
@@ -237,7 +235,6 @@ class ReportReader:
         finally:
             if self._lookahead is not None:
                 self._lookahead.close()
-            self._count_ahead.close()
             self._ledger.close()
 
     @property
@@ -497,9 +494,9 @@ class ReportReader:
         scan.digests.append(entry.digest)
         rows = len(records)
         may_be_page = len(scan.digests) == 1 and total == rows and rows >= min(scan.asked, _DEFAULT_SIZE)
-        if not scan.has_counted and (total is None or may_be_page):
+        if scan.counted is None and scan.counts_left and (total is None or may_be_page):
             # A total that moves while the pages are read shows in two counts, where no cnt shows it.
-            scan.counted, scan.has_counted = self._count(scan), True
+            scan.counted, scan.counts_left = self._count(scan), scan.counts_left - 1
         scan.received += len(records)
         if total is not None and scan.received > 2 * total + scan.longest + len(records):
             raise self._error(IncompleteReportError, "the API answers many more rows than its total", total)
@@ -777,10 +774,6 @@ class ReportReader:
         if lookahead is None or self.requests >= MAX_PAGES:
             return
         page, total = scan.place.page, scan.totals.usable()
-        looks_last = total is not None and total - scan.unique <= scan.size and scan.window is self.window
-        if looks_last and self._asks_count and self.report == "calls":
-            # What is wanted after the last page is the count.
-            self._count_ahead.ask(*self._count_request(scan.filter))
         last = page
         if self.concurrency > 1 and total is not None and scan.longest:
             last = max(page, math.ceil(total / scan.longest) - 1)
@@ -935,18 +928,14 @@ class ReportReader:
         """
         if self._counted is not None and self._counted[:2] == (api_filter, self.requests):
             return self._usable_count(self._counted[2], rows)
+        patience = min(_WITNESS_RETRY_TIME, self.client.settings.max_retry_time)
         try:
-            count = self._count_ahead.answer(*self._count_request(api_filter))
+            count = self.client.count({"filter": api_filter}, max_retry_time=patience)
         except CallReportError as error:
             log.info("%s: reportCount is no witness (%s)", self.report, error)
             return None
         self._counted = api_filter, self.requests, count
         return self._usable_count(count, rows)
-
-    def _count_request(self, api_filter: Mapping[str, Any]) -> tuple[str, Callable[[], int]]:
-        """A request to ``reportCount``, with the key that it is known by."""
-        patience = min(_WITNESS_RETRY_TIME, self.client.settings.max_retry_time)
-        return str(api_filter), partial(self.client.count, {"filter": api_filter}, max_retry_time=patience)
 
     def _usable_count(self, count: int, rows: int) -> int | None:
         if (is_capped(count, self.lessons.cap) and count != rows) or (self.report != "calls" and count != rows):

@@ -122,7 +122,7 @@ class Scan:
         tail: rows of the last answer with rows.
         has_no_end: a full page had no cursor, where the pages before had one.
         counted: what ``reportCount`` said before the pages, where ``cnt`` says nothing.
-        has_counted: whether it was asked; a number that is no witness is not asked for again on each page.
+        counts_left: on how many pages it may still be asked; not on each one where it is no witness.
     """
 
     filter: Mapping[str, Any]
@@ -143,7 +143,7 @@ class Scan:
     tail: list[Record] = field(default_factory=list)
     has_no_end: bool = False
     counted: int | None = None
-    has_counted: bool = False
+    counts_left: int = 5
 
 
 def split(window: Window, number: int) -> list[Window]:

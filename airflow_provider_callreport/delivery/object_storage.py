@@ -332,8 +332,11 @@ class ObjectStorageDestination:
                 directory that cannot be written to.
         """
         if self.scheme == _LOCAL:
-            with local_errors(self.uri, doing="write"):
-                check_writable(Path(f"/{self.key}"))
+            path = Path(f"/{self.key}")
+            # What is there already may be all that is needed.
+            if not (self.if_exists == "skip" and path.is_file()):
+                with local_errors(self.uri, doing="write"):
+                    check_writable(path)
             return self
         with left_to_delivery(), _storage_errors(self.uri, self.conn_id, doing="write"):
             if self.scheme in sftp.SCHEMES and self.conn_id is not None and not online:

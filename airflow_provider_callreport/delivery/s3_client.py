@@ -68,6 +68,9 @@ class S3Connection:
                     f"S3 does not tell whether {bucket} exists: {answer_of(error)}."
                 ) from error
             log.info("S3 does not tell whether the bucket %s exists (HTTP %d); the delivery will.", bucket, status)
+        except RecursionError:
+            # botocore follows a redirect that does not say where to, until it can no more.
+            log.info("S3 does not tell whether the bucket %s exists (a redirect); the delivery will.", bucket)
 
     def report_output(self, bucket: str, key: str) -> None:
         """Name an object that this run wrote as a lineage output, as ``S3Hook`` does."""
