@@ -37,7 +37,6 @@ NEEDS: dict[str, tuple[str, tuple[int, int]]] = {
     "approve_then_mail": ("airflow.providers.standard", (3, 1)),
     "calls_to_bigquery": ("airflow.providers.google", (2, 11)),
     "calls_to_google_sheets": ("airflow.providers.google", (2, 11)),
-    "calls_to_snowflake": ("airflow.providers.snowflake", (2, 11)),
     "figures_to_chat": ("airflow.providers.slack", (2, 11)),
 }
 #: dag.test() waits for an answer since Airflow 3.3.
@@ -72,9 +71,13 @@ def at(text: str) -> datetime:
 
 
 def run(
-    airflow_runs: AirflowRuns, case: str, runs: Sequence[tuple[str, datetime | None]], **environment: str
+    airflow_runs: AirflowRuns,
+    case: str,
+    runs: Sequence[tuple[str, datetime | None]],
+    folder: Path = RECIPES,
+    **environment: str,
 ) -> Evidence:
-    """Run recipes one after the other, in one process."""
+    """Run recipes of a folder one after the other, in one process."""
     return once_a_session(
         airflow_runs,
         f"recipes-{case}",
@@ -85,7 +88,7 @@ def run(
             runs,
             apis={"callreport_default": Api(SandboxSettings(calls=SyntheticCalls(CALLS_A_DAY)))},
             environment={
-                "CALLREPORT_RECIPES": os.pathsep.join({str(RECIPES / f"{name}.py") for name, _ in runs}),
+                "CALLREPORT_RECIPES": os.pathsep.join({str(folder / f"{name}.py") for name, _ in runs}),
                 **environment,
             },
         ),
@@ -144,28 +147,41 @@ def test_a_copy_of_the_examples_shows_no_recipe(tmp_path: Path) -> None:
 def test_calls_by_hour(done: Evidence) -> None:
     """exact-window: three hours a run, each in its own partition, and none of the hour that has just begun."""
     assert set(states(done, "calls_by_hour").values()) == {"success"}
-    hours = {key: stored.metadata for key, stored in done.objects.items() if key.startswith("calls/")}
+    hours = {key: stored.metadata for key, stored in done.objects.items() if key.startswith("calls_by_hour/")}
     assert {key: [facts[f"window-{end}"][11:16] for end in ("start", "end")] for key, facts in hours.items()} == {
-        "calls/dt=2026-10-15/hour=22/calls.parquet": ["22:00", "23:00"],
-        "calls/dt=2026-10-15/hour=23/calls.parquet": ["23:00", "00:00"],
-        "calls/dt=2026-10-16/hour=00/calls.parquet": ["00:00", "01:00"],
-        "calls/dt=2026-10-16/hour=09/calls.parquet": ["09:00", "10:00"],
-        "calls/dt=2026-10-16/hour=10/calls.parquet": ["10:00", "11:00"],
-        "calls/dt=2026-10-16/hour=11/calls.parquet": ["11:00", "12:00"],
+        "calls_by_hour/dt=2026-10-15/hour=22/calls.parquet": ["22:00", "23:00"],
+        "calls_by_hour/dt=2026-10-15/hour=23/calls.parquet": ["23:00", "00:00"],
+        "calls_by_hour/dt=2026-10-16/hour=00/calls.parquet": ["00:00", "01:00"],
+        "calls_by_hour/dt=2026-10-16/hour=09/calls.parquet": ["09:00", "10:00"],
+        "calls_by_hour/dt=2026-10-16/hour=10/calls.parquet": ["10:00", "11:00"],
+        "calls_by_hour/dt=2026-10-16/hour=11/calls.parquet": ["11:00", "12:00"],
     }
 
 
-def test_figures_with_duckdb(done: Evidence) -> None:
+def test_figures_with_duckdb(airflow_runs: AirflowRuns, tmp_path: Path) -> None:
     """same-rows: yesterday's calls in the files that `calls_by_hour` wrote, and not those of today."""
+    for name, old, new in [
+        ("calls_by_hour", "LOOKBACK = 2", "LOOKBACK = 24"),
+        ("figures_with_duckdb", "= 7\n", "= 1\n"),
+    ]:
+        code = (RECIPES / f"{name}.py").read_text(encoding="utf-8")
+        assert code.count(old) == 1
+        (tmp_path / f"{name}.py").write_text(code.replace(old, new), encoding="utf-8")
+    runs = [("calls_by_hour", at("2026-10-16 01:20")), ("figures_with_duckdb", at("2026-10-16 06:00"))]
+    done = run(airflow_runs, "figures", runs, folder=tmp_path)
     assert states(done, "figures_with_duckdb") == {"figures": "success"}
     figures = done.task("figures_with_duckdb", "figures").xcom
-    yesterday, today = (
-        sum(int(stored.metadata["rows"]) for key, stored in done.objects.items() if key.startswith(f"calls/dt={day}"))
-        for day in ("2026-10-15", "2026-10-16")
-    )
-    assert sum(line["calls"] for line in figures) == yesterday > 0
-    assert today > 0
+    keys = [key for key in done.objects if key.startswith("calls_by_hour/dt=")]
+    assert len(keys) == 25
+    assert sum(line["calls"] for line in figures) == CALLS_A_DAY
     assert any(line["talk_seconds"] > 0 for line in figures)
+
+
+def test_figures_with_duckdb_of_days_with_a_missing_hour(done: Evidence) -> None:
+    """whole-or-red: two hours of the week were exported; the task is red and names the first file that is missing."""
+    assert states(done, "figures_with_duckdb") == {"figures": "failed"}
+    first = "s3://reports/calls_by_hour/dt=2026-10-09/hour=00/calls.parquet"
+    assert f"166 of 168 hours are missing, the first is {first}" in done.log
 
 
 def test_calls_by_agent_mail(done: Evidence) -> None:
@@ -192,42 +208,93 @@ def test_calls_of_a_year(done: Evidence) -> None:
     assert manifest["rows"] == manifest["reported_total"] == CALLS_A_DAY * 365
 
 
-@pytest.mark.parametrize("name", ["calls_to_redshift", "calls_to_snowflake"])
-def test_a_day_is_loaded_once_however_often_it_is_loaded(done: Evidence, tmp_path: Path, name: str) -> None:
-    """same-again: the recipe's own statements, run by DuckDB on the exported file, leave each call once, and the
-    count that is checked before them is that of the export.
-    """
+@pytest.fixture(params=["calls_to_redshift", "calls_to_snowflake"])
+def warehouse(request: pytest.FixtureRequest, done: Evidence, tmp_path: Path) -> Any:
+    """A recipe's tasks as functions that run its own statements in DuckDB, on the file that was exported."""
     duckdb: Any = pytest.importorskip("duckdb")
-    dag = read(name)
+    dag = read(request.param)
     export = done.task("calls_to_redshift", "export").xcom
     file = tmp_path / "calls.parquet"
     file.write_bytes(done.objects["redshift/dt=2026-10-15/calls.parquet"].body)
-    context = {
-        "data_interval_end": pendulum.instance(at("2026-10-16 02:00")),
-        "ti": SimpleNamespace(xcom_pull=lambda task_ids: export),
-    }
-    check, load = dag.get_task("check"), dag.get_task("load")
-    assert load.autocommit is False
     with duckdb.connect() as database:
-        statements = re.findall(
-            r"^ +(CREATE TABLE .*?);", dag_docs(name).replace("TIMESTAMP_NTZ", "TIMESTAMP"), re.M | re.S
-        )
-        staged = statements[0]
-        database.execute(staged)
-        # Not every database takes Redshift's LIKE.
-        database.execute("CREATE TABLE calls AS SELECT DATE '2026-10-14' AS day, calls_staged.* FROM calls_staged")
+
+        def statements(task_id: str, day: int) -> list[str]:
+            context = {
+                "data_interval_end": pendulum.instance(at(f"2026-10-{day + 1} 02:00")),
+                "ti": SimpleNamespace(xcom_pull=lambda task_ids: export),
+            }
+            task = dag.get_task(task_id)
+            sql = [task.sql] if isinstance(task.sql, str) else task.sql
+            return [task.render_template(line, context).replace("TIMESTAMP_NTZ", "TIMESTAMP") for line in sql]
+
+        def execute(task_id: str, day: int = 15) -> None:
+            """A task; one transaction, where the recipe asks for it."""
+            database.execute("BEGIN")
+            try:
+                for statement in statements(task_id, day):
+                    database.execute(statement)
+                database.execute("COMMIT")
+            except BaseException:
+                database.execute("ROLLBACK")
+                raise
+
+        def stage(day: int = 15) -> None:
+            """By position, as Redshift does it: number, order and types are those of the staging table."""
+            create = "create" if dag.has_task("create") else "stage"
+            for statement in statements(create, day)[:2]:
+                database.execute(statement)
+            table = f"calls_staged_202610{day}"
+            header = [column[0] for column in database.read_parquet(str(file)).description]
+            assert header == [column[0] for column in database.table(table).description]
+            database.read_parquet(str(file)).insert_into(table)
+
+        def days() -> dict[str, int]:
+            return {
+                str(day): calls
+                for day, calls in database.execute("SELECT day, count(*) FROM calls GROUP BY day").fetchall()
+            }
+
+        assert dag.get_task("load").autocommit is False
+        (table,) = re.findall(r"^ +(CREATE TABLE .*?);", dag_docs(request.param), re.M | re.S)
+        database.execute(table.replace("TIMESTAMP_NTZ", "TIMESTAMP"))
         database.execute("INSERT INTO calls (day) VALUES ('2026-10-14')")
-        # By position, as Redshift does it: number, order and types of the columns are those of the documented table.
-        database.execute("INSERT INTO calls_staged SELECT * FROM read_parquet(?)", [str(file)])
-        header = [column[0] for column in database.read_parquet(str(file)).description]
-        assert header == [column[0] for column in database.table("calls_staged").description]
-        (counted,) = database.execute(check.sql).fetchone()
-        assert str(counted) == dag.get_task("check").render_template(check.pass_value, context) == str(CALLS_A_DAY)
-        for _ in range(2):
-            for statement in load.sql:
-                database.execute(load.render_template(statement, context))
-        found = database.execute("SELECT day, count(*) FROM calls GROUP BY day ORDER BY day").fetchall()
-    assert [(str(day), calls) for day, calls in found] == [("2026-10-14", 1), ("2026-10-15", CALLS_A_DAY)]
+        yield SimpleNamespace(database=database, file=file, execute=execute, stage=stage, days=days)
+
+
+def test_a_day_is_loaded_once_however_often_it_is_loaded(warehouse: Any) -> None:
+    """same-again: a load that is repeated leaves each call once, and other days as they were."""
+    warehouse.stage()
+    for _ in range(2):
+        warehouse.execute("load")
+    warehouse.execute("drop")
+    assert warehouse.days() == {"2026-10-14": 1, "2026-10-15": CALLS_A_DAY}
+
+
+def test_a_load_that_is_cleared_alone_never_takes_another_day(warehouse: Any) -> None:
+    """whole-or-red: the day after is in a table of its own, and a table that is gone or has another number of rows
+    than the export leaves the day as it was.
+    """
+    warehouse.stage(16)
+    with pytest.raises(Exception, match="calls_staged_20261015"):
+        warehouse.execute("load", 15)
+    warehouse.stage(15)
+    warehouse.execute("load", 15)
+    warehouse.database.execute("INSERT INTO calls_staged_20261015 SELECT * FROM calls_staged_20261015")
+    with pytest.raises(Exception, match=f"calls_staged_20261015 has not {CALLS_A_DAY} rows"):
+        warehouse.execute("load", 15)
+    assert warehouse.days() == {"2026-10-14": 1, "2026-10-15": CALLS_A_DAY}
+
+
+def test_the_order_of_the_table_s_columns_is_free(warehouse: Any) -> None:
+    """same-rows: a column that ALTER TABLE put last gets its own values."""
+    warehouse.database.execute("ALTER TABLE calls DROP COLUMN status")
+    warehouse.database.execute("ALTER TABLE calls ADD COLUMN status VARCHAR")
+    warehouse.stage()
+    warehouse.execute("load")
+    names = "time, caller_number, campaign, agents, status, total_talk_duration, _unread"
+    loaded = warehouse.database.table("calls").filter("day = '2026-10-15'").project(names).fetchall()
+    exported = warehouse.database.read_parquet(str(warehouse.file)).project(names).fetchall()
+    assert sorted(loaded, key=repr) == sorted(exported, key=repr)
 
 
 def dag_docs(name: str) -> str:

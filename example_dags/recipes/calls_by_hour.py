@@ -45,7 +45,7 @@ with DAG(
             every="hour",
             timezone=ZONE,
             lookback=LOOKBACK,
-            s3_key="calls/dt={start:%Y-%m-%d}/hour={start:%H}/calls.parquet",
+            s3_key="calls_by_hour/dt={start:%Y-%m-%d}/hour={start:%H}/calls.parquet",
         )
 
     CallReportExportOperator.partial(

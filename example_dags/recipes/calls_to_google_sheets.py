@@ -1,6 +1,7 @@
 """Every morning: yesterday's calls in a tab of a Google Sheet, which is emptied and written again.
 
-The tab is read back, and the task is red when it has another number of calls than the file that was exported.
+The tab is read back, and the task is red when it has another number of calls than the file that was exported. A run of
+an older day, as after a clear, leaves the tab alone: ``fill`` is skipped.
 
 **Install**: ``apache-airflow-providers-google``. Share the sheet with the service account of ``google_cloud_default``,
 whose scopes need ``https://www.googleapis.com/auth/spreadsheets``.
@@ -18,7 +19,7 @@ from typing import Any
 
 import pendulum
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, AirflowSkipException, task
 from airflow.providers.google.suite.hooks.sheets import GSheetsHook
 
 from airflow_provider_callreport.operators.callreport import CallReportExportOperator
@@ -53,8 +54,11 @@ with DAG(
     )
 
     @task
-    def fill(summary: Any) -> int:
+    def fill(summary: Any, day: str) -> int:
         """Write the tab again, and count what is in it."""
+        yesterday = str(pendulum.now(ZONE).subtract(days=1).date())
+        if day != yesterday:
+            raise AirflowSkipException(f"the run is of {day}, and the tab {TAB!r} is for {yesterday}")
         if summary["rows"] > MAX_CALLS:
             raise ValueError(f"the day has {summary['rows']} calls; {MAX_CALLS} are allowed in a sheet")
         (file,) = summary["files"]
@@ -75,4 +79,4 @@ with DAG(
             raise RuntimeError(f"the tab has {found} calls, and the export wrote {summary['rows']}")
         return found
 
-    fill(export.output)
+    fill(export.output, DAY)

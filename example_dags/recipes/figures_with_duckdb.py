@@ -1,6 +1,7 @@
 """Every morning: the calls and talk time of the last seven days by agent, by DuckDB over the Parquet files in S3.
 
-The files are those of a Dag such as ``calls_by_hour``: the folders ``dt=`` are a column, so only seven days are read.
+The files are those of ``calls_by_hour``: the folders ``dt=`` are a column, so only seven days are read. The task is
+red, and names the first file, when an hour of those days is missing.
 
 **Install**: ``airflow-provider-callreport[parquet]`` and ``duckdb``.
 
@@ -18,7 +19,11 @@ import pendulum
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.common.compat.sdk import DAG, task
 
+from airflow_provider_callreport.windows import windows
+
 ZONE = "Asia/Kolkata"  # the account's zone, the one in the connection's field "timezone"
+DAYS = 7
+FILES = "calls_by_hour/dt={start:%Y-%m-%d}/hour={start:%H}/calls.parquet"
 
 FIGURES = """
     SELECT agents, count(*) AS calls, count(*) FILTER (WHERE status = 'Missed') AS missed,
@@ -44,10 +49,11 @@ with DAG(
         from pyarrow import dataset, fs
 
         today = data_interval_end.in_timezone(ZONE).date()
+        first = today - timedelta(days=DAYS)
         s3 = S3Hook(aws_conn_id="aws_default")
         login = s3.get_credentials()
         calls = dataset.dataset(
-            "reports/calls/",
+            "reports/calls_by_hour/",
             filesystem=fs.S3FileSystem(
                 access_key=login.access_key,
                 secret_key=login.secret_key,
@@ -57,9 +63,12 @@ with DAG(
             ),
             partitioning=dataset.partitioning(pa.schema([("dt", pa.string()), ("hour", pa.string())]), flavor="hive"),
         )
+        hours = windows(first, today, every="hour", timezone=ZONE, s3_key=FILES)
+        if missing := sorted({f"reports/{hour['s3_key']}" for hour in hours} - set(calls.files)):
+            raise RuntimeError(f"{len(missing)} of {len(hours)} hours are missing, the first is s3://{missing[0]}")
         with duckdb.connect() as database:
             database.register("calls", calls)
-            days = {"first": str(today - timedelta(days=7)), "today": str(today)}
+            days = {"first": str(first), "today": str(today)}
             found = database.execute(FIGURES, days)
             names = [column[0] for column in found.description]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
