@@ -15,10 +15,13 @@ from typing import Any
 from benchmarks import costs, starts
 from benchmarks.charts import bars_chart
 from benchmarks.harness import DLT, ROOT, ratio
-from benchmarks.others import CONTESTANTS, RESULTS, TARGETS, Race, grouped, load, paired, summary
+from benchmarks.others import CONTESTANTS, FORMAT_NAMES, RESULTS, TARGETS, Race, grouped, load, paired, summary
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 IMAGES = ROOT / "docs" / "images"
+
+#: Memory and writers, by format.
+FORMATS_RESULTS = RESULTS.with_name("formats.json")
 
 _BLOCK = re.compile(r"(<!-- measured: (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -46,11 +49,21 @@ def write_page(results: Path = RESULTS, page: Path = PAGE, images: Path = IMAGES
         blocks["costs"] = _costs(json.loads(costs.RESULTS.read_text()))
     if starts.RESULTS.exists():
         blocks["starts"] = _starts(json.loads(starts.RESULTS.read_text()))
+    if FORMATS_RESULTS.exists():
+        blocks["writers"] = _writers(json.loads(FORMATS_RESULTS.read_text()))
     replace_blocks(page, blocks)
     images.mkdir(parents=True, exist_ok=True)
     for race, runs in csv:
         if (race.latency, race.calls < 50_000) == (0.05, True):
             (images / "benchmark_waits.svg").write_text(_chart(race, runs), encoding="utf-8")
+
+
+def keep(part: str, file_format: str, measured: Mapping[str, Any]) -> None:
+    """Keep what was measured of a format: ``part`` is ``"memory"`` or ``"writers"``."""
+    kept = json.loads(FORMATS_RESULTS.read_text()) if FORMATS_RESULTS.exists() else {}
+    kept.setdefault(part, {})[file_format] = measured
+    FORMATS_RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    FORMATS_RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def replace_blocks(page: Path, blocks: Mapping[str, str]) -> None:
@@ -135,6 +148,18 @@ def _formats(held: Sequence[tuple[Race, Sequence[Mapping[str, Any]]]]) -> str:
         mine = summary(runs["ours"])
         rows.append((race.title, f"{mine['seconds']:.2f} s", f"{mine['peak_mib']:.0f} MiB", *cells))
     return table(("", "this package", "its peak", "the script, 100 a page", "the script, 1,000 a page"), rows)
+
+
+def _writers(kept: Mapping[str, Mapping[str, Any]]) -> str:
+    """CPU of a writer beside the plainest loop, and the peak of a whole export of few and of many calls."""
+    names, rows = {**FORMAT_NAMES, "jsonl": "JSON Lines"}, []
+    for file_format, name in names.items():
+        writer, memory = kept.get("writers", {}).get(file_format), kept.get("memory", {}).get(file_format)
+        speed = ratio((second, first) for first, second in writer["pairs"]) if writer else ""
+        peaks = " to ".join(f"{peak:.0f} MiB" for peak in memory["mib"]) if memory else ""
+        growth = f"{memory['mib'][1] / memory['mib'][0]:.2f}" if memory else ""
+        rows.append((name, speed, peaks, growth))
+    return table(("", "speed over the plain loop", "peak of 10,000 and of 1,000,000 calls", "growth"), rows)
 
 
 def _bad_servers(outcomes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from benchmarks.costs import costs
 from benchmarks.harness import ROOT, ratio, run_green, say, servers
 from benchmarks.others import MILLION, MILLION_RACE, RACES, bad_servers, races
-from benchmarks.page import write_page
+from benchmarks.page import keep, write_page
 from benchmarks.scale import scale
 from benchmarks.starts import starts
 
@@ -33,6 +33,7 @@ def memory(file_format: str, small: int, large: int, rounds: int) -> None:
         f"{min(peaks[large]):.1f} MiB at {large:,} calls"
     )
     pairs = list(zip(peaks[large], peaks[small], strict=True))
+    keep("memory", file_format, {"calls": [small, large], "mib": [min(peaks[small]), min(peaks[large])]})
     say(f"{file_format} peak memory, {large:,} over {small:,} calls", "<= 1.10", ratio(pairs))
 
 
@@ -54,6 +55,7 @@ def formats(rows: int, rounds: int) -> None:
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
         pairs = json.loads(done.stdout)
         print(f"  {name}: {rows / min(first for first, _ in pairs):,.0f} rows per CPU second")
+        keep("writers", name, {"rows": rows, "pairs": pairs})
         say(f"{name}, {rows:,} x 16: CPU over the plain loop", target, ratio(pairs))
 
 
