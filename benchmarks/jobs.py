@@ -90,6 +90,8 @@ def ours(servers: dict[str, Any], file_format: str, concurrency: int = 1) -> Cal
 
     in_airflow(servers)
     FORMATS[file_format].load()
+    if file_format == "parquet":
+        import_module("pandas")  # pyarrow imports it where it is
     S3Hook("aws_default").get_conn()
     run = RunIdentity("benchmark", "ours", "run")
     api, wanted = client(servers), request(file_format, concurrency)

@@ -175,7 +175,9 @@ def hold(race: Race) -> list[dict[str, Any]]:
                 result = run(one.job, here, race.file_format)
                 readable = race.to == "s3" and race.file_format == "csv"
                 wrong = _wrong(result, here, right) if readable else abs(result.rows - right.total())
-                entries.append({"contestant": name, "round": turn, **asdict(result), "wrong": wrong})
+                entries.append(
+                    {"contestant": name, "round": turn, "calls": race.calls, **asdict(result), "wrong": wrong}
+                )
     return entries
 
 
@@ -275,7 +277,7 @@ def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The medians of one contestant's runs."""
     return {
         "seconds": statistics.median(one["seconds"] for one in runs),
-        "cpu_row": statistics.median(one["cpu"] / max(1, one["rows"]) for one in runs) * 1e6,
+        "cpu_row": statistics.median(one["cpu"] / one["calls"] for one in runs) * 1e6,
         "peak_mib": statistics.median(one["peak_mib"] for one in runs),
         "requests": max(one["requests"] for one in runs),
         "wrong": max(one["wrong"] for one in runs),

@@ -113,7 +113,7 @@ def test_the_model_finds_the_constants_that_runs_were_made_with() -> None:
 def test_the_page_is_made_of_what_was_measured(tmp_path: Path) -> None:
     """flat-memory, fast-export: each figure of the page comes from the kept runs; a second making changes nothing."""
     race = asdict(Race("csv", "s3", 0.05, 1000, 2, ("ours", "script")))
-    entry = {"ended": "green", "rows": 1000, "peak_mib": 100.0, "requests": 11, "wrong": 0, "cpu": 0.1}
+    entry = {"ended": "green", "rows": 1000, "calls": 1000, "peak_mib": 100.0, "requests": 11, "wrong": 0, "cpu": 0.1}
     runs = [
         {**entry, "contestant": name, "round": turn, "seconds": seconds}
         for turn in (0, 1)
