@@ -737,6 +737,9 @@ def test_a_report_that_moves_under_reportcount_alone_is_not_whole() -> None:
     assert isinstance(refuse(script_of(moved, [5, 6] * 9)), ReportChangedError)
     slipped = [[call(5), call(4)], [call(2), call(1)]]
     assert isinstance(refuse(script_of(slipped, [5, 4] * 9)), ReportChangedError)
+    # The first answer is no witness: 10,000 is where servers stop counting. The second, on the next page, is one.
+    vanished = [[call(6), call(5)], [call(4), call(3)], [call(1)]]
+    assert isinstance(refuse(script_of(vanished, [10_000, 6, 5] * 9)), ReportChangedError)
 
 
 def test_a_server_that_rounds_the_end_up_brings_its_last_call_once() -> None:
