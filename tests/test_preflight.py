@@ -276,7 +276,6 @@ def test_an_sftp_server_is_asked_for_its_key_and_the_login(world: World) -> None
         ("AccessDenied", "403 Forbidden", "S3 does not tell whether the bucket {bucket} exists (HTTP 403)"),
         ("ExpiredToken", "400 Bad Request", "S3 does not tell whether the bucket {bucket} exists (HTTP 400)"),
         ("SlowDown", "503 Slow Down", "S3 does not tell whether {bucket} exists: S3 answered 503"),
-        ("Redirect", "307 Temporary Redirect", "S3 does not tell whether the bucket {bucket} exists (a redirect)"),
         ("MethodNotAllowed", "405 Method Not Allowed", "S3 does not tell whether {bucket} exists: S3 answered 405"),
     ],
 )
